@@ -1,0 +1,136 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The tree is the architecture: every target lives in Sources/<layer>/<target>, and the check at
+// the end of this file refuses an arrow that ARCHITECTURE.md does not allow.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A distribution's C library, found through pkg-config.
+func binding(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/Bindings/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+/// C of our own beside a binding: only what Swift cannot import or must not see.
+func shim(_ name: String, over library: String?) -> Target {
+    .target(
+        name: name, dependencies: library.map { [.target(name: $0)] } ?? [],
+        path: "Sources/Bindings/\(name)", cSettings: [.define("_GNU_SOURCE")])
+}
+
+
+func swift(_ layer: String, _ name: String, _ needs: [String], resources: [Resource] = []) -> Target {
+    .target(
+        name: name, dependencies: needs.map { .target(name: $0) },
+        path: "Sources/\(layer)/\(name)", resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ needs: [String]) -> Target {
+    .testTarget(
+        name: name, dependencies: needs.map { .target(name: $0) }, path: "Tests/\(name)",
+        exclude: [], swiftSettings: strict)
+}
+
+let core = ["Values", "Ports", "Workflow", "Billing", "Engine", "Storage"]
+let adapters = [
+    "WorkflowYAML", "LuaExpressions", "SQLiteStore", "MemoryStore", "CurlTransport",
+    "MicroHTTPServer", "OpenSSLCrypto", "Clocks",
+]
+let service = ["Runtime", "Ingress", "Server"]
+
+let package = Package(
+    name: "millrace",
+    products: [.executable(name: "millrace", targets: ["millrace"])],
+    targets: [
+        binding("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
+        binding("CLua", pkgConfig: "lua5.4", apt: "liblua5.4-dev"),
+        binding("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        binding("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+        binding("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        binding("CMicroHTTP", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+        shim("CLuaSandbox", over: "CLua"),
+        shim("CCurlShim", over: "CCurl"),
+        shim("CSQLiteShim", over: "CSQLite"),
+        shim("CMicroHTTPShim", over: "CMicroHTTP"),
+        shim("CSystem", over: nil),
+
+        swift("Core", "Values", []),
+        swift("Core", "Ports", ["Values"]),
+        swift("Core", "Workflow", ["Values", "Ports"]),
+        swift("Core", "Billing", ["Values"]),
+        swift("Core", "Engine", ["Values", "Ports", "Workflow", "Billing"]),
+        swift("Core", "Storage", ["Values", "Ports", "Billing", "Engine"]),
+
+        swift("Adapters", "WorkflowYAML", ["Values", "Workflow", "CYAML"]),
+        swift("Adapters", "LuaExpressions", ["Values", "Ports", "CLuaSandbox"]),
+        swift("Adapters", "SQLiteStore", ["Values", "Ports", "Billing", "Engine", "Storage", "CSQLite", "CSQLiteShim"]),
+        swift("Adapters", "MemoryStore", ["Values", "Ports", "Billing", "Engine", "Storage"]),
+        swift("Adapters", "CurlTransport", ["Values", "Ports", "CCurl", "CCurlShim", "CSystem"]),
+        swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
+        swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
+        swift("Adapters", "Clocks", ["Values", "Ports"]),
+
+        swift("Service", "Runtime", core),
+        swift("Service", "Ingress", core + ["Runtime"]),
+        swift("Service", "Server", core + ["Runtime", "Ingress"]),
+
+        swift("App", "StandIns", ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
+        swift("App", "Commands", core + adapters + service + ["StandIns"]),
+        .executableTarget(
+            name: "millrace", dependencies: ["Commands"], path: "Sources/App/millrace", swiftSettings: strict),
+
+        tests("ValuesTests", ["Values"]),
+        tests("WorkflowTests", ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
+        tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto"]),
+        tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
+        tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
+        tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto"]),
+        tests("TransportTests", ["Values", "Ports", "CurlTransport", "Clocks"]),
+        tests("HTTPServerTests", ["Values", "Ports", "MicroHTTPServer", "Clocks"]),
+        tests("StandInTests", ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
+        tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
+        tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
+        tests("TidyTests", []),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu17
+)
+
+// MARK: - Layer check
+
+let layersUsable: [Substring: Set<Substring>] = [
+    "Bindings": ["Bindings"], "Core": ["Core"], "Adapters": ["Bindings", "Core"],
+    "Service": ["Core", "Service"], "App": ["Adapters", "App", "Core", "Service"],
+]
+
+/// The middle of `Sources/<layer>/<target>`.
+func layer(of target: Target) -> Substring? {
+    let parts = (target.path ?? "").split(separator: "/")
+    return parts.count == 3 && parts[0] == "Sources" ? parts[1] : nil
+}
+
+func name(of dependency: Target.Dependency) -> String {
+    switch dependency {
+    case .targetItem(let name, _), .byNameItem(let name, _): return name
+    case .productItem(let name, _, _, _): fatalError("\(name): packages from outside are not used")
+    @unknown default: fatalError("unknown form of dependency: see ARCHITECTURE.md")
+    }
+}
+
+let layerByTarget = Dictionary(uniqueKeysWithValues: package.targets.map { ($0.name, layer(of: $0)) })
+for target in package.targets where target.type != .test {
+    guard let from = layer(of: target), let usable = layersUsable[from] else {
+        fatalError("\(target.name) is in no layer: see ARCHITECTURE.md")
+    }
+    for needed in target.dependencies.map(name(of:)) {
+        guard let to = layerByTarget[needed] ?? nil, usable.contains(to) else {
+            fatalError("\(target.name) (\(from)) may not depend on \(needed): see ARCHITECTURE.md")
+        }
+    }
+}

@@ -1,0 +1,1 @@
+#include "CMicroHTTPShim.h"

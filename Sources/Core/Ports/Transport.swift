@@ -1,0 +1,173 @@
+package import Values
+
+/// One name and value of an HTTP header, as it is sent or as it came.
+package struct HTTPHeader: Sendable, Hashable {
+    package var name: String
+    package var value: String
+
+    package init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+extension [HTTPHeader] {
+    /// The value of the first header of that name, whatever the case of its letters.
+    package subscript(_ name: String) -> String? {
+        first { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name.lowercased() }?.value
+    }
+}
+
+/// One attempt of one step, ready to be sent.
+package struct OutboundRequest: Sendable {
+    package var method: String
+    /// An absolute `http` or `https` URL, already encoded.
+    package var url: String
+    package var headers: [HTTPHeader]
+    package var body: [UInt8]
+    /// Longest time from the start of the transfer to its last byte.
+    package var timeout: Duration
+    /// Bytes of body (after decoding) that are read; a longer one fails the attempt.
+    package var bodyByteCountMax: Int
+    package var egress: EgressPolicy
+
+    package init(
+        method: String, url: String, headers: [HTTPHeader] = [], body: [UInt8] = [],
+        timeout: Duration = .seconds(30), bodyByteCountMax: Int = 1 << 20, egress: EgressPolicy = .publicOnly
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.bodyByteCountMax = bodyByteCountMax
+        self.egress = egress
+    }
+}
+
+/// Which addresses a request may reach; checked on the address of the socket itself.
+package struct EgressPolicy: Sendable, Hashable {
+    /// A range of addresses, with a port or with any.
+    package struct Destination: Sendable, Hashable {
+        /// `127.0.0.1`, `10.0.0.0/8`, `::1/128`.
+        package var range: String
+        /// Nil for every port.
+        package var port: UInt16?
+
+        package init(range: String, port: UInt16?) {
+            self.range = range
+            self.port = port
+        }
+    }
+
+    /// Allowed beside public unicast addresses.
+    package var allowed: [Destination]
+    /// Refused whatever else allows them, such as the ports that Millrace itself listens on.
+    package var denied: [Destination]
+    /// Connections are shared only between requests of the same pool: one for each tenant.
+    package var pool: Int64
+
+    package init(allowed: [Destination] = [], denied: [Destination] = [], pool: Int64 = 0) {
+        self.allowed = allowed
+        self.denied = denied
+        self.pool = pool
+    }
+
+    /// Public addresses and nothing else.
+    package static let publicOnly = EgressPolicy()
+}
+
+package struct OutboundResponse: Sendable, Hashable {
+    package var status: Int
+    package var headers: [HTTPHeader]
+    package var body: [UInt8]
+
+    package init(status: Int, headers: [HTTPHeader], body: [UInt8]) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// Why an attempt brought no response.
+package enum TransportFailure: Error, Sendable, Hashable {
+    /// The name did not resolve, or nothing answered there.
+    case connection(reason: String)
+    /// No complete answer within the timeout.
+    case timeout
+    /// The peer's certificate or TLS handshake was refused.
+    case tls(reason: String)
+    /// The address is not one that this tenant may reach.
+    case destinationRefused
+    /// The URL, a header or the method cannot be sent; nothing left the machine.
+    case invalidRequest(reason: String)
+    /// The response's body or headers are larger than allowed.
+    case responseTooLarge
+    /// The peer broke off or does not speak HTTP; the request may have been carried out.
+    case interrupted(reason: String)
+    /// The caller withdrew it, or the transport is shutting down.
+    case cancelled
+
+    /// A short label without moving parts, stored in entries and used for metrics.
+    package var label: String {
+        switch self {
+        case .connection: "connection"
+        case .timeout: "timeout"
+        case .tls: "tls"
+        case .destinationRefused: "destination_refused"
+        case .invalidRequest: "invalid_request"
+        case .responseTooLarge: "response_too_large"
+        case .interrupted: "interrupted"
+        case .cancelled: "cancelled"
+        }
+    }
+
+    package var message: String {
+        switch self {
+        case .connection(let reason): "no connection: \(reason)"
+        case .timeout: "no complete answer within the timeout"
+        case .tls(let reason): "TLS refused: \(reason)"
+        case .destinationRefused: "destination not allowed: only public addresses, and those the operator allows"
+        case .invalidRequest(let reason): "the request cannot be sent: \(reason)"
+        case .responseTooLarge: "the response is larger than allowed"
+        case .interrupted(let reason): "the connection broke off: \(reason)"
+        case .cancelled: "cancelled"
+        }
+    }
+}
+
+/// How an attempt ended and when it was under way, by the machine's clock.
+package struct TransferOutcome: Sendable {
+    package var result: Result<OutboundResponse, TransportFailure>
+    package var startedAt: Instant
+    package var finishedAt: Instant
+
+    package init(result: Result<OutboundResponse, TransportFailure>, startedAt: Instant, finishedAt: Instant) {
+        self.result = result
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+    }
+}
+
+/// Names one transfer for cancelling it.
+package struct TransferID: Sendable, Hashable {
+    package let number: UInt64
+
+    package init(number: UInt64) { self.number = number }
+}
+
+/// Sends HTTP requests.
+///
+/// Redirects are not followed, no proxy, cookie or credential of the environment is used.
+package protocol Transport: Sendable {
+    /// Sends a request; `completion` is called exactly once, on a thread of the transport, and must
+    /// not block. It may call ``send(_:completion:)`` again.
+    @discardableResult
+    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void) -> TransferID
+    /// Ends a transfer; its completion is called with ``TransportFailure/cancelled`` unless it is
+    /// already over. Unknown ids do nothing.
+    func cancel(_ id: TransferID)
+    /// Cancels everything and ends the transport's threads; every completion has been called when
+    /// this returns, and later requests complete as cancelled.
+    func shutDown()
+}

@@ -1,0 +1,69 @@
+/// What an identifier names; its prefix stands before the digits in every text.
+package protocol IdentifierKind: Sendable {
+    static var prefix: String { get }
+}
+
+/// A 63-bit number written as a prefix and 13 digits of Crockford's base 32: `run_01jq4x3v9k2mt`.
+///
+/// One number everywhere keeps rows, indexes and memory small, and text order is number order.
+package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// At least 0.
+    package let number: Int64
+
+    /// - Precondition: `number` is not negative.
+    package init(number: Int64) {
+        precondition(number >= 0, "identifiers are not negative")
+        self.number = number
+    }
+
+    /// Reads `prefix_digits`; nil for anything else.
+    package init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        let prefix = Array(Kind.prefix.utf8)
+        guard bytes.count == prefix.count + 14, bytes.starts(with: prefix), bytes[prefix.count] == UInt8(ascii: "_")
+        else { return nil }
+        var number: UInt64 = 0
+        for byte in bytes[(prefix.count + 1)...] {
+            guard let digit = Crockford.digit(byte) else { return nil }
+            number = number << 5 | UInt64(digit)
+        }
+        guard let exact = Int64(exactly: number), bytes[prefix.count + 1] <= UInt8(ascii: "7") else { return nil }
+        self.number = exact
+    }
+
+    package var description: String {
+        var out = Array(Kind.prefix.utf8)
+        out.append(UInt8(ascii: "_"))
+        for position in 0..<13 {
+            out.append(Crockford.digits[Int(number >> Int64(60 - 5 * position) & 31)])
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    package static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+}
+
+package enum TenantKind: IdentifierKind { package static var prefix: String { "ten" } }
+package enum RunKind: IdentifierKind { package static var prefix: String { "run" } }
+package enum KeyKind: IdentifierKind { package static var prefix: String { "key" } }
+package enum PurchaseKind: IdentifierKind { package static var prefix: String { "pur" } }
+
+package typealias TenantID = Identifier<TenantKind>
+/// Milliseconds since 2020 in the upper 43 bits, then a counter: numbers of one node rise with time.
+package typealias RunID = Identifier<RunKind>
+package typealias KeyID = Identifier<KeyKind>
+package typealias PurchaseID = Identifier<PurchaseKind>
+
+extension Identifier where Kind == TenantKind {
+    /// The operator: a tenant like any other, except that it is not metered.
+    package static var operatorTenant: TenantID { TenantID(number: 1) }
+}
+
+private enum Crockford {
+    static let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+
+    static func digit(_ byte: UInt8) -> UInt8? {
+        guard let index = digits.firstIndex(of: byte) else { return nil }
+        return UInt8(index)
+    }
+}

@@ -1,0 +1,156 @@
+/// The one JSON reader and writer: strict RFC 8259, exact numbers, order kept.
+///
+/// Refused: duplicate names, invalid UTF-8, lone surrogates, trailing commas, anything after the
+/// value, nesting past ``depthMax``.
+package enum JSON {
+    /// Levels of nesting that are read; deeper text is refused.
+    package static let depthMax = 128
+
+    package static func parse(_ text: String) throws(JSONProblem) -> Value {
+        try parse(Array(text.utf8))
+    }
+
+    package static func parse(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
+        let result: Result<Value, JSONProblem> = bytes.withUnsafeBufferPointer { buffer in
+            var reader = JSONReader(bytes: buffer)
+            do throws(JSONProblem) { return .success(try reader.document()) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    package static func bytes(_ value: Value) -> [UInt8] {
+        var out: [UInt8] = []
+        write(value, into: &out)
+        return out
+    }
+
+    package static func text(_ value: Value) -> String {
+        String(decoding: bytes(value), as: UTF8.self)
+    }
+
+    /// The value over several lines, two spaces a level.
+    package static func prettyText(_ value: Value) -> String {
+        var out: [UInt8] = []
+        writePretty(value, indent: 0, into: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+}
+
+/// Where and why a text is not JSON.
+package struct JSONProblem: Error, Hashable, Sendable {
+    /// Bytes before the fault, from 0.
+    package let offset: Int
+    /// What was wrong, as a clause: `unexpected character`.
+    package let reason: String
+
+    package init(offset: Int, reason: String) {
+        self.offset = offset
+        self.reason = reason
+    }
+}
+
+// MARK: - Writing
+
+extension JSON {
+    package static func write(_ value: Value, into out: inout [UInt8]) {
+        switch value {
+        case .null: out.append(contentsOf: "null".utf8)
+        case .bool(true): out.append(contentsOf: "true".utf8)
+        case .bool(false): out.append(contentsOf: "false".utf8)
+        case .int(let number): writeInt(number, into: &out)
+        case .number(let text): out.append(contentsOf: text.utf8)
+        case .string(let text): writeString(text, into: &out)
+        case .array(let items):
+            out.append(UInt8(ascii: "["))
+            for index in items.indices {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                write(items[index], into: &out)
+            }
+            out.append(UInt8(ascii: "]"))
+        case .object(let object):
+            out.append(UInt8(ascii: "{"))
+            var isFirst = true
+            for member in object.members {
+                if !isFirst { out.append(UInt8(ascii: ",")) }
+                isFirst = false
+                writeString(member.name, into: &out)
+                out.append(UInt8(ascii: ":"))
+                write(member.value, into: &out)
+            }
+            out.append(UInt8(ascii: "}"))
+        }
+    }
+
+    package static func writeInt(_ number: Int64, into out: inout [UInt8]) {
+        if number < 0 { out.append(UInt8(ascii: "-")) }
+        var magnitude = number.magnitude
+        let start = out.count
+        repeat {
+            out.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: magnitude % 10))
+            magnitude /= 10
+        } while magnitude > 0
+        out[start...].reverse()
+    }
+
+    package static func writeString(_ text: String, into out: inout [UInt8]) {
+        var text = text
+        out.append(UInt8(ascii: "\""))
+        text.withUTF8 { bytes in
+            var start = 0
+            for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x22 || bytes[index] == 0x5C {
+                if index > start { out.append(contentsOf: bytes[start..<index]) }
+                start = index + 1
+                writeEscape(of: bytes[index], into: &out)
+            }
+            if start < bytes.count { out.append(contentsOf: bytes[start...]) }
+        }
+        out.append(UInt8(ascii: "\""))
+    }
+
+    private static func writeEscape(of byte: UInt8, into out: inout [UInt8]) {
+        out.append(UInt8(ascii: "\\"))
+        switch byte {
+        case 0x22, 0x5C: out.append(byte)
+        case 0x08: out.append(UInt8(ascii: "b"))
+        case 0x0C: out.append(UInt8(ascii: "f"))
+        case 0x0A: out.append(UInt8(ascii: "n"))
+        case 0x0D: out.append(UInt8(ascii: "r"))
+        case 0x09: out.append(UInt8(ascii: "t"))
+        default:
+            let digits = Array("0123456789abcdef".utf8)
+            out.append(contentsOf: "u00".utf8)
+            out.append(digits[Int(byte >> 4)])
+            out.append(digits[Int(byte & 15)])
+        }
+    }
+
+    private static func writePretty(_ value: Value, indent: Int, into out: inout [UInt8]) {
+        func newline(_ depth: Int) {
+            out.append(UInt8(ascii: "\n"))
+            out.append(contentsOf: repeatElement(UInt8(ascii: " "), count: depth * 2))
+        }
+        switch value {
+        case .array(let items) where !items.isEmpty:
+            out.append(UInt8(ascii: "["))
+            for (index, item) in items.enumerated() {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                newline(indent + 1)
+                writePretty(item, indent: indent + 1, into: &out)
+            }
+            newline(indent)
+            out.append(UInt8(ascii: "]"))
+        case .object(let object) where !object.isEmpty:
+            out.append(UInt8(ascii: "{"))
+            for (index, member) in object.members.enumerated() {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                newline(indent + 1)
+                writeString(member.name, into: &out)
+                out.append(contentsOf: ": ".utf8)
+                writePretty(member.value, indent: indent + 1, into: &out)
+            }
+            newline(indent)
+            out.append(UInt8(ascii: "}"))
+        default: write(value, into: &out)
+        }
+    }
+}

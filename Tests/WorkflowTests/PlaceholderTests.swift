@@ -1,0 +1,6 @@
+import Testing
+
+@Suite("placeholder")
+struct Placeholder {
+    @Test("placeholder") func nothing() {}
+}
