@@ -11,11 +11,10 @@ struct Fields {
 // MARK: - Maps and scalars
 
 extension WorkflowDecoder {
-    /// The members of a map; nil, with a problem, where `node` is none. Unknown names are noted.
+    /// The members of a map; nil, with a problem, where `node` is none.
     ///
-    /// - Parameters:
-    ///   - kind: What the map is, with its article: `a step`.
-    ///   - later: Names that a later release of the format knows.
+    /// Names that are neither `known` nor known to a `later` release of the format are noted. `kind` is what
+    /// the map is, with its article: `a step`.
     mutating func fields(of node: Node, as kind: String, known: [String], later: [String] = []) -> Fields? {
         guard let members = node.members else {
             note(.wrongType, at: node.mark, "\(kind) is a map, not a \(node.kindName)")
