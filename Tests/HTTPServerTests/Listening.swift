@@ -14,7 +14,8 @@ struct ClosureHandler: InboundHandler {
 /// Runs `use` against a listener that is shut down afterwards.
 func withListener(
     limits: ListenerLimits = ListenerLimits(), address: String = "127.0.0.1", threadCount: Int = 1,
-    handler: @escaping @Sendable (InboundRequest, @escaping @Sendable (InboundResponse) -> Void) -> Void = echo,
+    handler: @escaping @Sendable (InboundRequest, @escaping @Sendable (InboundResponse) -> Void) -> Void =
+        echo,
     _ use: (MicroHTTPServer) throws -> Void
 ) throws {
     let listener = try MicroHTTPServer.start(

@@ -1,6 +1,7 @@
 import MicroHTTPServer
 import Ports
 import Testing
+import Values
 
 @Suite("HTTP listener: protocol")
 struct ProtocolTests {
@@ -22,7 +23,7 @@ struct ProtocolTests {
         try withListener(handler: isInline ? echo : echoLater) { listener in
             let client = try RawClient(port: listener.port)
             client.send((0..<8).map { "GET /\($0) HTTP/1.1\r\nHost: x\r\n\r\n" }.joined())
-            for number in 0..<8 { #expect(try client.response().headers["x-path"] == "/\(number)") }
+            for number in 0..<8 { try #expect(client.response().headers["x-path"] == "/\(number)") }
         }
     }
 
@@ -32,7 +33,7 @@ struct ProtocolTests {
             let client = try RawClient(port: listener.port)
             client.send("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
             client.send("5;e=1\r\ndefgh\r\n0\r\n\r\n")
-            #expect(try client.response().text == "abcdefgh")
+            try #expect(client.response().text == "abcdefgh")
         }
     }
 
@@ -41,9 +42,9 @@ struct ProtocolTests {
         try withListener { listener in
             let client = try RawClient(port: listener.port)
             client.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-            #expect(try client.response().status == 100)
+            try #expect(client.response().status == 100)
             client.send("abc")
-            #expect(try client.response().text == "abc")
+            try #expect(client.response().text == "abc")
         }
     }
 
@@ -56,7 +57,7 @@ struct ProtocolTests {
             client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
             let head = try client.response(isHead: true)
             #expect(head.headers["content-length"] == "5")
-            #expect(try client.response().text == "12345")
+            try #expect(client.response().text == "12345")
         }
     }
 
@@ -65,7 +66,7 @@ struct ProtocolTests {
         try withListener { listener in
             let client = try RawClient(port: listener.port)
             client.send("GET /old HTTP/1.0\r\n\r\n")
-            #expect(try client.response().headers["x-path"] == "/old")
+            try #expect(client.response().headers["x-path"] == "/old")
             #expect(client.readToEnd() == [])
         }
     }
@@ -87,12 +88,14 @@ struct ProtocolTests {
 
     @Test(
         "It listens on every form of address",
-        arguments: [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+        arguments: [
+            ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1"),
+        ])
     func addresses(own: String, peer: String) throws {
         try withListener(address: own) { listener in
             let client = try RawClient(port: listener.port, host: peer)
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            #expect(try client.response().headers["x-peer"] == peer)
+            try #expect(client.response().headers["x-peer"] == peer)
         }
     }
 

@@ -24,12 +24,14 @@ enum Callbacks {
                 guard let server = borrow(MicroHTTPServer.self, context),
                     let connection = borrow(Connection.self, connection), let target
                 else { return nil }
-                let exchange = Exchange(server: server, connection: connection, target: String(cString: target))
+                let exchange = Exchange(
+                    server: server, connection: connection, target: String(cString: target))
                 connection.noteBegun(exchange)
                 return Unmanaged.passRetained(exchange).toOpaque()
             },
             advanced: { exchange, handle, url, method, version, bytes, byteCount in
-                guard let exchange = borrow(Exchange.self, exchange), let handle, let url, let method, let version
+                guard let exchange = borrow(Exchange.self, exchange), let handle, let url, let method,
+                    let version
                 else { return false }
                 return exchange.advance(
                     handle, head: Exchange.RawHead(url: url, method: method, version: version),

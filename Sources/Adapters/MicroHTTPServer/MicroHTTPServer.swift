@@ -78,7 +78,8 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         guard
             let server = millrace_http_start(address, port, &options, &callbacks, &self.port, &errorNumber)
         else {
-            let reason = errorNumber == EINVAL ? "not a numeric address" : String(cString: strerror(errorNumber))
+            let reason =
+                errorNumber == EINVAL ? "not a numeric address" : String(cString: strerror(errorNumber))
             let place = address.contains(":") ? "[\(address)]" : address
             throw ListenerError(address: "\(place):\(port)", reason: reason)
         }
@@ -109,7 +110,8 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     /// no new connections, answers, 503 for the rest, and only then its end.
     package func shutDown(drain: Duration) {
         let isFirst = phase.compareExchange(
-            expected: Phase.serving.rawValue, desired: Phase.draining.rawValue, ordering: .acquiringAndReleasing
+            expected: Phase.serving.rawValue, desired: Phase.draining.rawValue,
+            ordering: .acquiringAndReleasing
         ).exchanged
         guard isFirst, let server else { return }
         millrace_http_quiesce(server)
@@ -119,7 +121,9 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         if !waitUntilIdle(atMost: .seconds(2)) {
             // Someone does not take the answer. What a handler blocks has to be waited for.
             for connection in connections.all { connection.cut() }
-            while !waitUntilIdle(atMost: .seconds(1)) { for connection in connections.all { connection.cut() } }
+            while !waitUntilIdle(atMost: .seconds(1)) {
+                for connection in connections.all { connection.cut() }
+            }
         }
         watchdog.stop()
         millrace_http_stop(server)

@@ -20,7 +20,8 @@ struct RequestHead {
         guard target.utf8.count <= targetByteCountMax else { return .failure(.targetTooLong) }
         var fields = millrace_http_head()
         millrace_http_read_head(
-            handle, raw.url, raw.version, target.utf8.count, max(0, limits.headerCountMax), &fields)
+            handle, raw.method, raw.url, raw.version, target.utf8.count, max(0, limits.headerCountMax),
+            &fields)
         if fields.byte_count > limits.headerByteCountMax { return .failure(.headersTooLarge) }
         // Few of too many fields were looked at, so nothing else that they lack counts.
         if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_TOO_MANY) != 0 { return .failure(.headersTooLarge) }
@@ -36,7 +37,8 @@ struct RequestHead {
         return .success(
             RequestHead(
                 method: String(cString: raw.method), path: parsed.path, segments: parsed.segments,
-                query: parsed.query, headers: headers, contentLength: Int(clamping: max(0, fields.content_length))))
+                query: parsed.query, headers: headers,
+                contentLength: Int(clamping: max(0, fields.content_length))))
     }
 
     private static func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String {
@@ -72,7 +74,9 @@ struct RequestTarget {
         self.segments = segments
         query = []
         if let queryStart {
-            guard let query = FormEncoding.pairs(Array(bytes[bytes.index(after: queryStart)...])) else { return nil }
+            guard let query = FormEncoding.pairs(Array(bytes[bytes.index(after: queryStart)...])) else {
+                return nil
+            }
             self.query = query
         }
     }
@@ -80,7 +84,9 @@ struct RequestTarget {
     private static func segments(of path: Substring, isPlain: Bool) -> [String]? {
         guard path.utf8.count > 1 else { return [] }
         var segments: [String] = []
-        for part in path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+        for part in path.utf8.dropFirst().split(
+            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        {
             if isPlain {
                 segments.append(String(Substring(part)))
             } else {

@@ -12,7 +12,8 @@ enum RequestRefusal: Error {
 
     var response: InboundResponse {
         switch self {
-        case .badFraming: .error(400, "bad_framing", "The request's lines or lengths can be read in two ways.")
+        case .badFraming:
+            .error(400, "bad_framing", "The request's lines or lengths can be read in two ways.")
         case .badHost: .error(400, "bad_host", "Send exactly one Host header.")
         case .badTarget: .error(400, "bad_target", "The request target is not a path of valid UTF-8.")
         case .bodyTooLarge: .error(413, "body_too_large", "The body is larger than this listener takes.")

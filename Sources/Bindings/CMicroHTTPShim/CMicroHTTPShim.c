@@ -124,8 +124,9 @@ static enum MHD_Result on_field(void *context, enum MHD_ValueKind kind, const ch
     return MHD_YES;
 }
 
-void millrace_http_read_head(struct MHD_Connection *connection, const char *url, const char *version,
-                             size_t target_size, size_t field_max, struct millrace_http_head *out) {
+void millrace_http_read_head(struct MHD_Connection *connection, const char *method, const char *url,
+                             const char *version, size_t target_size, size_t field_max,
+                             struct millrace_http_head *out) {
     *out = (struct millrace_http_head){.fields = fields, .content_length = -1};
     bool is_1_1 = strcmp(version, "HTTP/1.1") == 0, is_1_0 = strcmp(version, "HTTP/1.0") == 0;
     if (!is_1_1 && !is_1_0) {
@@ -135,7 +136,8 @@ void millrace_http_read_head(struct MHD_Connection *connection, const char *url,
     if (field_max > MILLRACE_HTTP_FIELD_MAX) field_max = MILLRACE_HTTP_FIELD_MAX;
     struct reading reading = {.head = out, .line_start = version + 10, .field_max = field_max};
     reading.is_strict_layout = library_is_lax();
-    if (reading.is_strict_layout && (version != url + target_size + 1 || version[9] != '\0'))
+    if (reading.is_strict_layout
+        && (url != method + strlen(method) + 1 || version != url + target_size + 1 || version[9] != '\0'))
         out->flaws |= MILLRACE_HTTP_FLAW_FRAMING;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_field, &reading);
     if (reading.host_count > 1 || (is_1_1 && reading.host_count == 0)) out->flaws |= MILLRACE_HTTP_FLAW_HOST;
@@ -283,7 +285,6 @@ struct millrace_http_server *millrace_http_start(const char *address, uint16_t p
         {MHD_OPTION_CONNECTION_LIMIT, options->connection_count_max, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connection_count_max_per_address, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options->connection_memory_byte_count, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},

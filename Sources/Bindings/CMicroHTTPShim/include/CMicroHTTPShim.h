@@ -35,8 +35,9 @@ enum { MILLRACE_HTTP_FIELD_MAX = 256 };
 
 /* Reads all fields of a request whose head has arrived. target_size is the length of the request
    target as it was received, before the library cut it at the question mark. */
-void millrace_http_read_head(struct MHD_Connection *connection, const char *url, const char *version,
-                             size_t target_size, size_t field_max, struct millrace_http_head *out);
+void millrace_http_read_head(struct MHD_Connection *connection, const char *method, const char *url,
+                             const char *version, size_t target_size, size_t field_max,
+                             struct millrace_http_head *out);
 
 struct millrace_http_callbacks {
     void *context;
