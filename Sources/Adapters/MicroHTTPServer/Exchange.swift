@@ -93,13 +93,18 @@ final class Exchange: @unchecked Sendable {
     // MARK: - Answering
 
     private func handOver(_ handle: OpaquePointer) -> Bool {
-        guard let head, server.currentPhase != .refusing else { return send(.serverStopping, on: handle) }
+        guard let head else { return false }
         self.handle = handle
         connection.lock.withLock {
             stage = .handling
             connection.holdDeadline()
         }
+        // Counted before the phase is read, as shutting down sets the phase before it reads the count.
         server.noteRequestBegun()
+        if server.currentPhase == .refusing {
+            connection.lock.withLock { stage = .resumed }
+            return send(.serverStopping, on: handle)
+        }
         let request = InboundRequest(
             method: head.method, path: head.path, segments: head.segments, query: head.query,
             headers: head.headers, body: body, peer: connection.peer, receivedAt: server.clock())
@@ -136,7 +141,9 @@ final class Exchange: @unchecked Sendable {
         if let waiting { millrace_http_resume(waiting) }
     }
 
-    /// Whether it waits for its response. Call under the connection's lock.
+    /// Whether it waits for its response.
+    ///
+    /// Call under the connection's lock.
     var isSuspended: Bool { stage == .suspended }
 
     /// Wakes a waiting request without a response: its caller has left.
