@@ -47,10 +47,16 @@ double cpu_seconds(void) {
         + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
+/* From the kernel's own high-water mark: getrusage would include what the parent used before exec. */
 long max_rss_kib(void) {
-    struct rusage use;
-    getrusage(RUSAGE_SELF, &use);
-    return use.ru_maxrss;
+    char line[256];
+    long kib = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    if (!status) return 0;
+    while (fgets(line, sizeof line, status))
+        if (sscanf(line, "VmHWM: %ld kB", &kib) == 1) break;
+    fclose(status);
+    return kib;
 }
 
 void samples_add(samples *s, int64_t ns) {
