@@ -2,11 +2,14 @@
 """Measures Millrace against the C references on this machine, in one run: see README.md in this folder."""
 
 import argparse
+import sys
+
+sys.dont_write_bytecode = True  # leave nothing beside the sources
+
 import pathlib
 import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 
 import children
@@ -18,6 +21,7 @@ ROOT = children.HERE.parent
 BUILT = ROOT / ".build" / "bench"
 PROGRAMS = {
     "ceiling": ["sqlite3", "libcurl"], "intake": ["sqlite3", "libmicrohttpd"], "journal_probe": ["sqlite3"]}
+PARTS = ["first_run", "loaded", "alone", "through_api", "intake", "memory_10000", "recovery", "history"]
 KIB_PER_MIB = 1024
 
 
@@ -89,7 +93,7 @@ class Bench:
                 part()
             except Failed as problem:
                 print(f"  {part.__name__}: {problem}", file=sys.stderr, flush=True)
-                self.report.missing(part.__name__, "-", str(problem)[:120])
+                self.report.missing(part.__name__, "-", str(problem)[-120:])
 
     # -- the parts ----------------------------------------------------------------------------------------
 
@@ -201,14 +205,12 @@ def main():
     parser = argparse.ArgumentParser(description="Measures Millrace against the C references on this machine.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter runs, 100,000 runs of history")
     parser.add_argument("--reference-only", action="store_true", help="measure the C programs alone")
-    parser.add_argument("--only", metavar="PART", action="append",
-                        help="loaded, alone, through_api, intake, memory_10000, first_run, recovery, history")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part (may be repeated)")
     parser.add_argument("--millrace", default=ROOT / ".build" / "release" / "millrace", metavar="FILE")
     parser.add_argument("--out", default=ROOT / ".build" / "bench.json", metavar="FILE", type=pathlib.Path)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended and files removed
-    parts = options.only or [
-        "first_run", "loaded", "alone", "through_api", "intake", "memory_10000", "recovery", "history"]
+    parts = options.only or PARTS
     try:
         build()
         with tempfile.TemporaryDirectory(dir=BUILT, prefix="run-") as folder:
