@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(self, options, folder, url):
         self.options, self.folder, self.url = options, pathlib.Path(folder), url
-        self.rounds = 2 if options.quick else 3
+        self.rounds = 2 if options.quick else 5
         self.millrace = Millrace(options.millrace)
         self.report = Report()
         self.files = 0
