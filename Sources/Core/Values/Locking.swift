@@ -25,7 +25,9 @@ package final class Lock: @unchecked Sendable {
     package func unlock() { pthread_mutex_unlock(mutex) }
 
     @discardableResult
-    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+        -> Result
+    {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body()
@@ -59,7 +61,9 @@ package final class Condition: @unchecked Sendable {
     /// Gives the lock up, waits, and holds it again; may wake without cause.
     package func wait(_ lock: Lock) { pthread_cond_wait(condition, lock.pointer) }
 
-    /// As ``wait(_:)``, for at most `duration`. Returns whether it woke before that.
+    /// As ``wait(_:)``, for at most `duration`.
+    ///
+    /// Returns whether it woke before that.
     package func wait(_ lock: Lock, atMost duration: Duration) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)
