@@ -36,7 +36,8 @@ struct MemoryGroup {
             guard commit.isMetered, commit.chargeMilliseconds > 0 else { continue }
             receipts[index] = .success(
                 .stored(
-                    balance: tables.account(of: commit.tenant).balanceMilliseconds, depletion: depletions[index]))
+                    balance: tables.account(of: commit.tenant).balanceMilliseconds,
+                    depletion: depletions[index]))
         }
         return receipts
     }

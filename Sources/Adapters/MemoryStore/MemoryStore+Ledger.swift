@@ -35,7 +35,8 @@ extension MemoryStore {
             guard tables.purchases[purchase.purchase] == nil else {
                 throw .exists(what: "purchase \(purchase.purchase)")
             }
-            tables.purchases[purchase.purchase] = MemoryTables.PurchaseRow(purchase: purchase, isCredited: false)
+            tables.purchases[purchase.purchase] = MemoryTables.PurchaseRow(
+                purchase: purchase, isCredited: false)
         }
     }
 
@@ -50,7 +51,9 @@ extension MemoryStore {
 
 extension MemoryTables {
     fileprivate mutating func decide(_ credit: Credit, sha256: ([UInt8]) -> [UInt8]) -> CreditOutcome {
-        guard (1...Account.amountMillisecondsMax).contains(credit.milliseconds) else { return .amountOutOfRange }
+        guard (1...Account.amountMillisecondsMax).contains(credit.milliseconds) else {
+            return .amountOutOfRange
+        }
         guard tenants[credit.tenant] != nil else { return .tenantUnknown }
         let reference = Array(credit.reference.utf8)
         if let place = references[reference], let first = entry(at: place) {

@@ -47,7 +47,8 @@ struct Migration {
             guard let known = all.first(where: { $0.number == number }) else {
                 throw .failed(
                     code: SQLITE_MISMATCH,
-                    message: "the file was written by a newer version of Millrace (migration \(number), \(name)); "
+                    message:
+                        "the file was written by a newer version of Millrace (migration \(number), \(name)); "
                         + "this one knows up to \(all.last?.number ?? 0): use the newer version")
             }
             guard known.name == name else {

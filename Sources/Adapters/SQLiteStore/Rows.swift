@@ -135,7 +135,8 @@ enum Rows {
     /// Reads `tenant_id, name, number, digest, source, deployed_at_us`.
     static func workflow(_ row: Statement) throws(StoreError) -> DeployedWorkflow {
         DeployedWorkflow(
-            tenant: try tenantID(row.integer(0)), name: row.text(1), number: row.integer(2), digest: row.blob(3),
+            tenant: try tenantID(row.integer(0)), name: row.text(1), number: row.integer(2),
+            digest: row.blob(3),
             source: row.blob(4), deployedAt: instant(row.integer(5)))
     }
 

@@ -9,7 +9,8 @@ extension SQLiteStore {
                     """
                     INSERT INTO tenant (tenant_id, name, external_customer_id, created_at_us)
                     VALUES (?, ?, ?, ?)
-                    """, .integer(tenant.tenant.number), .text(tenant.name), .optional(tenant.externalCustomerID),
+                    """, .integer(tenant.tenant.number), .text(tenant.name),
+                    .optional(tenant.externalCustomerID),
                     .integer(tenant.createdAt.microseconds))
             } catch .exists { throw .exists(what: "tenant \(tenant.tenant)") } catch { throw error }
         }
@@ -118,7 +119,8 @@ extension SQLiteStore {
     package func deleteSecret(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
         try write { writer throws(StoreError) in
             try writer.connection.run(
-                "DELETE FROM secret WHERE tenant_id = ? AND name = ?", .integer(tenant.number), .text(name)) == 1
+                "DELETE FROM secret WHERE tenant_id = ? AND name = ?", .integer(tenant.number), .text(name))
+                == 1
         }
     }
 

@@ -12,12 +12,14 @@ extension SQLiteStore {
                 .integer(tenant.number), .text(name)
             ) { row throws(StoreError) in (number: row.integer(0), isDeleted: row.integer(1) != 0) }
             if let current, !current.isDeleted,
-                let version = try Self.version(name, current.number, tenant, connection), version.digest == digest
+                let version = try Self.version(name, current.number, tenant, connection),
+                version.digest == digest
             {
                 return version
             }
             let deployed = DeployedWorkflow(
-                tenant: tenant, name: name, number: (current?.number ?? 0) + 1, digest: digest, source: source,
+                tenant: tenant, name: name, number: (current?.number ?? 0) + 1, digest: digest,
+                source: source,
                 deployedAt: at)
             try Self.insert(deployed, connection)
             return deployed

@@ -39,6 +39,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
     ///   - path: The database file; `-wal`, `-shm` and `.lock` files are kept beside it.
     ///   - sha256: The digest for the ledger's chain.
     ///   - now: The time, for what is stamped when stored.
+    /// - Returns: The store, which owns the shard under a new epoch.
     /// - Throws: ``StoreError/failed(code:message:)`` where another process has it open, a newer version
     ///   wrote it, or it is no database; it is then as it was.
     package static func open(

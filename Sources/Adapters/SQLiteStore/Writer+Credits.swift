@@ -18,7 +18,9 @@ extension Writer {
     }
 
     private func decide(_ credit: Credit) throws(StoreError) -> CreditOutcome {
-        guard (1...Account.amountMillisecondsMax).contains(credit.milliseconds) else { return .amountOutOfRange }
+        guard (1...Account.amountMillisecondsMax).contains(credit.milliseconds) else {
+            return .amountOutOfRange
+        }
         guard try Rows.tenant(credit.tenant, connection) != nil else { return .tenantUnknown }
         if let first = try Rows.credit(reference: credit.reference, connection) {
             let isSame = first.tenant == credit.tenant && first.amountMilliseconds == credit.milliseconds
@@ -73,7 +75,8 @@ extension Writer {
             """, .integer(caller), .text(Self.creditScope), .text(key)
         ) { row throws(StoreError) in
             (
-                fingerprint: row.blob(0), answer: row.text(1), tenant: row.integer(2), sequence: row.integer(3),
+                fingerprint: row.blob(0), answer: row.text(1), tenant: row.integer(2),
+                sequence: row.integer(3),
                 purchase: row.integer(4)
             )
         }
@@ -112,7 +115,8 @@ extension Writer {
                 answer_sequence, answer_purchase_id, stored_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             """, .integer(TenantID.operatorTenant.number), .text(Self.creditScope), .text(key),
             .blob(credit.fingerprint), .text(answer.rawValue), .optional(entry?.tenant.number),
-            .optional(entry?.sequence), .optional(purchase?.purchase.number), .integer(credit.at.microseconds))
+            .optional(entry?.sequence), .optional(purchase?.purchase.number), .integer(credit.at.microseconds)
+        )
     }
 }
 

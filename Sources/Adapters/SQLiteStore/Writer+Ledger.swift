@@ -67,7 +67,8 @@ extension Writer {
         let statement = statements.insertLedgerEntry
         try statement.bind([
             .integer(entry.tenant.number), .integer(entry.sequence), .text(entry.kind.rawValue),
-            .integer(entry.amountMilliseconds), .integer(entry.balanceMilliseconds), .optional(entry.reference),
+            .integer(entry.amountMilliseconds), .integer(entry.balanceMilliseconds),
+            .optional(entry.reference),
             .optional(entry.run?.number), .integer(entry.at.microseconds), .blob(entry.previousHash),
             .blob(entry.hash),
         ])

@@ -62,7 +62,8 @@ extension Writer {
         let statement = statements.insertDedupe
         try statement.bind([
             .integer(commit.tenant.number), .text(start.workflow), .text(dedupe.key),
-            .integer(commit.run.number), .optional(dedupe.fingerprint), .integer(start.startedAt.microseconds),
+            .integer(commit.run.number), .optional(dedupe.fingerprint),
+            .integer(start.startedAt.microseconds),
         ])
         try statement.run()
     }
