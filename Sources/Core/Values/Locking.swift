@@ -149,3 +149,9 @@ package final class Promise<Result: Sendable>: @unchecked Sendable {
         }
     }
 }
+
+/// Tells threads apart.
+package enum CurrentThread {
+    /// Equal on the same thread, different on any other that is alive.
+    package static var identity: UInt { UInt(pthread_self()) }
+}
