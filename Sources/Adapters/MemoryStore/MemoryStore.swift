@@ -52,8 +52,9 @@ package final class MemoryStore: Store, @unchecked Sendable {
         MemoryStore(disk: disk, completesOnFlush: completesOnFlush, sha256: sha256)
     }
 
-    /// Makes the next transaction fail; several are used up in order. After ``StoreError/failed(code:message:)``
-    /// the store takes nothing more, as after a failed disk.
+    /// Makes the next transaction fail; several are used up in order.
+    ///
+    /// After ``StoreError/failed(code:message:)`` the store takes nothing more, as after a failed disk.
     package func failNext(_ error: StoreError) {
         disk.lock.withLock { nextFailures.append(error) }
     }

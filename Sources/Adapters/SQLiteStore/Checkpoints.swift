@@ -42,7 +42,9 @@ final class Checkpoints {
         return pages.pointee - checkpointedPages >= Self.pageLimit
     }
 
-    /// Moves what no reader still needs. What cannot be moved now is moved by a later one.
+    /// Moves what no reader still needs.
+    ///
+    /// What cannot be moved now is moved by a later one.
     func run() throws(StoreError) { try checkpoint(SQLITE_CHECKPOINT_PASSIVE) }
 
     /// Moves everything and empties the log, for closing.

@@ -61,7 +61,9 @@ final class Connection {
         try execute("PRAGMA temp_store = MEMORY")
     }
 
-    /// Ends every statement and closes. The connection must not be used again.
+    /// Ends every statement and closes.
+    ///
+    /// The connection must not be used again.
     func close() {
         for statement in statements.values { statement.finalize() }
         statements.removeAll()

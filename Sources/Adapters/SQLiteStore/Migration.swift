@@ -2,7 +2,9 @@ import CSQLite
 import Storage
 import Values
 
-/// A numbered change of the schema. Once released it is never edited: what follows is a new one.
+/// A numbered change of the schema.
+///
+/// Once released it is never edited: what follows is a new one.
 struct Migration {
     let number: Int64
     let name: String

@@ -3,7 +3,9 @@ import CSQLite
 import Storage
 import Values
 
-/// Reads rows into values. What a row cannot mean is damage, and is said so.
+/// Reads rows into values.
+///
+/// What a row cannot mean is damage, and is said so.
 enum Rows {
     static func damaged(_ table: String, _ reason: String) -> StoreError {
         .failed(code: SQLITE_CORRUPT, message: "table \(table) is damaged: \(reason)")

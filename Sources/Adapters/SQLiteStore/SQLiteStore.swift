@@ -74,8 +74,10 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         }
     }
 
-    /// Opens a file for looking at it, whether a process runs on it or not: takes no lock, raises no
-    /// epoch, changes nothing. Writing members refuse.
+    /// Opens a file for looking at it, whether a process runs on it or not: takes no lock, raises no epoch,
+    /// changes nothing.
+    ///
+    /// Writing members refuse.
     package static func openForReading(
         path: String, sha256: @escaping @Sendable ([UInt8]) -> [UInt8]
     ) throws(StoreError) -> SQLiteStore {

@@ -41,7 +41,9 @@ enum WriteOutcome: Sendable {
     }
 }
 
-/// A blocking member's work. It may run twice, where the first transaction was given up.
+/// A blocking member's work.
+///
+/// It may run twice, where the first transaction was given up.
 class WriteJob: @unchecked Sendable {
     // Unchecked: `run` is called by the holder of the write queue's turn, `finish` once after it.
 

@@ -151,7 +151,9 @@ final class WriteQueue: @unchecked Sendable {
         }
     }
 
-    /// Refuses new work, ends what waits, and gives the writer back to be closed. Nil the second time.
+    /// Refuses new work, ends what waits, and gives the writer back to be closed.
+    ///
+    /// Nil the second time.
     func close() -> Writer? {
         lock.lock()
         let isFirst = !isClosing

@@ -32,8 +32,9 @@ final class Writer {
         checkpoints = Checkpoints(connection)
     }
 
-    /// Does all of `items` in one transaction and says what became of each, in order. When it returns,
-    /// what is not a failure is synced to disk.
+    /// Does all of `items` in one transaction and says what became of each, in order.
+    ///
+    /// When it returns, what is not a failure is synced to disk.
     ///
     /// - Throws: What failed them all; the transaction has left nothing behind.
     func perform(_ items: [WriteItem]) throws(StoreError) -> [WriteOutcome] {
