@@ -48,6 +48,7 @@ enum Answer {
                 headers: [HTTPHeader("Retry-After", "10")])
         case .exists(let what): error(409, "exists", "it exists already: \(what)")
         case .missing(let what): error(404, "not_found", "it does not exist: \(what)")
+        case .outOfRange(let what): error(422, "out_of_range", "more than can be stored: \(what)")
         case .fenced, .failed, .closed:
             error(
                 503, "unavailable", "the server cannot store anything just now: nothing was stored, try again",
