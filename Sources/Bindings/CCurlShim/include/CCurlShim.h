@@ -1,1 +1,4 @@
 #pragma once
+#include "egress.h"
+#include "exchange.h"
+#include "loop.h"

@@ -1,0 +1,103 @@
+import Ports
+import Values
+
+/// Alarms by instant, then by the order in which they were made; a plain value without a clock.
+///
+/// A binary heap of (instant, number) beside a table of actions. Withdrawing an alarm takes it out of the
+/// table only, and the heap is rebuilt when most of it is withdrawn: both cost O(log n) on average.
+struct AlarmQueue {
+    private struct Entry {
+        let instant: Instant
+        let number: UInt64
+
+        static func < (left: Entry, right: Entry) -> Bool {
+            left.instant == right.instant ? left.number < right.number : left.instant < right.instant
+        }
+    }
+
+    private var heap: [Entry] = []
+    private var actions: [UInt64: @Sendable () -> Void] = [:]
+    private var lastNumber: UInt64 = 0
+
+    /// Adds an alarm. The second value tells whether it is now the earliest of all.
+    mutating func insert(
+        at instant: Instant, _ action: @escaping @Sendable () -> Void
+    ) -> (id: AlarmID, isEarliest: Bool) {
+        lastNumber += 1
+        actions[lastNumber] = action
+        heap.append(Entry(instant: instant, number: lastNumber))
+        siftUp(heap.count - 1)
+        return (AlarmID(number: lastNumber), heap.first?.number == lastNumber)
+    }
+
+    /// Withdraws an alarm; unknown ones are ignored.
+    mutating func remove(_ id: AlarmID) {
+        guard actions.removeValue(forKey: id.number) != nil else { return }
+        if heap.count > 64, heap.count > 2 * actions.count { compact() }
+    }
+
+    mutating func removeAll() {
+        heap = []
+        actions = [:]
+    }
+
+    /// When the earliest alarm is due; nil where there is none.
+    mutating func nextInstant() -> Instant? {
+        while let first = heap.first {
+            if actions[first.number] != nil { return first.instant }
+            removeFirst()
+        }
+        return nil
+    }
+
+    /// Takes the earliest alarm out if it is due at `now`.
+    mutating func popDue(at now: Instant) -> (instant: Instant, action: @Sendable () -> Void)? {
+        while let first = heap.first {
+            guard let action = actions[first.number] else {
+                removeFirst()
+                continue
+            }
+            guard first.instant <= now else { return nil }
+            removeFirst()
+            actions[first.number] = nil
+            return (first.instant, action)
+        }
+        return nil
+    }
+
+    // MARK: - Heap
+
+    private mutating func compact() {
+        heap = heap.filter { actions[$0.number] != nil }
+        for index in stride(from: heap.count / 2, through: 0, by: -1) { siftDown(index) }
+    }
+
+    private mutating func removeFirst() {
+        guard let last = heap.popLast(), !heap.isEmpty else { return }
+        heap[0] = last
+        siftDown(0)
+    }
+
+    private mutating func siftUp(_ start: Int) {
+        var index = start
+        while index > 0 {
+            let parent = (index - 1) / 2
+            guard heap[index] < heap[parent] else { return }
+            heap.swapAt(index, parent)
+            index = parent
+        }
+    }
+
+    private mutating func siftDown(_ start: Int) {
+        var index = start
+        while true {
+            var least = index
+            let left = 2 * index + 1
+            if left < heap.count, heap[left] < heap[least] { least = left }
+            if left + 1 < heap.count, heap[left + 1] < heap[least] { least = left + 1 }
+            if least == index { return }
+            heap.swapAt(index, least)
+            index = least
+        }
+    }
+}

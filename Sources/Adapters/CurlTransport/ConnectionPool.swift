@@ -1,0 +1,81 @@
+import CCurlShim
+import Ports
+
+/// What one tenant has of the transport: connections, handles, and transfers that wait.
+///
+/// Handles are kept by pool as well, because they hold TLS sessions. Belongs to the loop's thread.
+final class ConnectionPool {
+    let number: Int64
+    /// Transfers that wait, by authority.
+    var lanes: [String: Lane] = [:]
+    /// Lanes whose host has room.
+    var ready = Fifo<Lane>()
+    /// Whether it stands in the ring of pools, or among the parked ones.
+    var isListed = false
+    /// Transfers under way.
+    var transferCount = 0 {
+        didSet { if transferCount == 0 { idleSinceMS = millrace_monotonic_ms() } }
+    }
+    private(set) var idleSinceMS: Int64 = 0
+
+    private var connections: OpaquePointer?
+    private var connectionCountMax = 0
+    private var idleExchanges: [UnsafeMutablePointer<millrace_exchange>] = []
+    private var lastRules: (policy: EgressPolicy, rules: EgressRules)?
+
+    init(number: Int64) { self.number = number }
+
+    var isOpen: Bool { connections != nil }
+    var isUnused: Bool { transferCount == 0 && lanes.isEmpty }
+
+    /// Makes the multi handle; false where the system refuses.
+    func open(in loop: OpaquePointer) -> Bool {
+        connections = connections ?? millrace_pool_create(loop)
+        connectionCountMax = 0
+        return isOpen
+    }
+
+    /// Closes all connections. No transfer may be under way.
+    func close() {
+        for exchange in idleExchanges { millrace_exchange_destroy(exchange) }
+        idleExchanges = []
+        millrace_pool_destroy(connections)
+        connections = nil
+    }
+
+    func start(_ exchange: UnsafeMutablePointer<millrace_exchange>) -> Bool {
+        guard let connections else { return false }
+        // The cache counts connections in use: it must stay above their number, or none is reused.
+        if transferCount + 8 > connectionCountMax {
+            connectionCountMax = max(32, 2 * transferCount)
+            millrace_pool_set_connections_max(connections, connectionCountMax)
+        }
+        return millrace_pool_add(connections, exchange) == 0
+    }
+
+    func remove(_ exchange: UnsafeMutablePointer<millrace_exchange>) {
+        if let connections { millrace_pool_remove(connections, exchange) }
+    }
+
+    // MARK: - Handles and rules
+
+    func takeExchange(_ make: () -> UnsafeMutablePointer<millrace_exchange>?)
+        -> UnsafeMutablePointer<millrace_exchange>?
+    {
+        idleExchanges.popLast() ?? make()
+    }
+
+    func giveBack(_ exchange: UnsafeMutablePointer<millrace_exchange>) {
+        millrace_exchange_clear(exchange)
+        idleExchanges.append(exchange)
+    }
+
+    /// The rules of a policy, read again only where it differs from the last one; the comparison is of
+    /// two pointers as long as the caller keeps one policy per tenant.
+    func rules(_ policy: EgressPolicy) throws(EgressRules.Refusal) -> EgressRules {
+        if let lastRules, lastRules.policy == policy { return lastRules.rules }
+        let rules = try EgressRules(policy)
+        lastRules = (policy, rules)
+        return rules
+    }
+}

@@ -1,0 +1,116 @@
+import Ports
+
+/// What is known of a request that may be sent: nothing of it can end a line or change the framing.
+struct RequestCheck: Sendable {
+    struct Refusal: Error, Sendable {
+        let reason: String
+    }
+
+    /// Host and port as the URL writes them, in lower case.
+    let authority: String
+    let setsAccept: Bool
+    let setsContentType: Bool
+
+    static let urlByteCountMax = 32 << 10
+    static let methodByteCountMax = 32
+    static let headerCountMax = 128
+    static let headerByteCountMax = 64 << 10
+
+    init(_ request: OutboundRequest) throws(Refusal) {
+        try Self.checkMethod(request)
+        authority = try Self.authority(of: request.url)
+        var (accept, contentType, byteCount) = (false, false, 0)
+        if request.headers.count > Self.headerCountMax {
+            throw Refusal(reason: "more than \(Self.headerCountMax) headers")
+        }
+        for header in request.headers {
+            try Self.checkHeader(header)
+            byteCount += header.name.utf8.count + header.value.utf8.count
+            if Self.equals(header.name, "accept") { accept = true }
+            if Self.equals(header.name, "content-type") { contentType = true }
+        }
+        if byteCount > Self.headerByteCountMax { throw Refusal(reason: "headers are larger than 64 KiB") }
+        (setsAccept, setsContentType) = (accept, contentType)
+    }
+
+    // MARK: - Method
+
+    private static func checkMethod(_ request: OutboundRequest) throws(Refusal) {
+        let method = request.method
+        guard !method.isEmpty, method.utf8.count <= methodByteCountMax, method.utf8.allSatisfy(isTokenByte)
+        else {
+            throw Refusal(reason: "the method is not a token such as GET")
+        }
+        if method == "CONNECT" { throw Refusal(reason: "the method CONNECT is for proxies") }
+        if method == "HEAD", !request.body.isEmpty { throw Refusal(reason: "a HEAD request has no body") }
+    }
+
+    // MARK: - URL
+
+    /// The part between `//` and the path; everything else of the URL is left to curl's own parser.
+    private static func authority(of url: String) throws(Refusal) -> String {
+        let bytes = url.utf8
+        if bytes.count > urlByteCountMax { throw Refusal(reason: "the URL is longer than 32 KiB") }
+        guard bytes.allSatisfy(isURLByte) else {
+            throw Refusal(reason: "the URL contains a space, a backslash, a control or a non-ASCII character")
+        }
+        guard let start = ["http://", "https://"].first(where: { hasPrefix(bytes, $0) })?.utf8.count else {
+            throw Refusal(reason: "the URL does not begin with http:// or https://")
+        }
+        let isEnd: (UInt8) -> Bool = { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 }
+        let authority = bytes.dropFirst(start).prefix { !isEnd($0) }
+        if authority.isEmpty { throw Refusal(reason: "the URL names no host") }
+        if authority.contains(0x40) { throw Refusal(reason: "the URL contains a user name") }
+        // The scheme decides the port where none is written, so it is part of the name.
+        let lowered = authority.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        return String(decoding: lowered, as: UTF8.self) + (start == 8 ? "/s" : "")
+    }
+
+    private static func isURLByte(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F && byte != 0x5C }
+
+    // MARK: - Headers
+
+    private static let refusedNames = [
+        "host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer",
+        "keep-alive",
+    ]
+
+    private static func checkHeader(_ header: HTTPHeader) throws(Refusal) {
+        let name = header.name.utf8
+        guard !name.isEmpty, name.allSatisfy(isTokenByte) else {
+            throw Refusal(reason: "a header's name is not a token such as X-Name")
+        }
+        // A value may be a secret, so the reason names the header only.
+        guard header.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw Refusal(reason: "the header \(header.name) contains a control character")
+        }
+        if refusedNames.contains(where: { equals(header.name, $0) }) || hasPrefix(name, "proxy-") {
+            throw Refusal(reason: "the header \(header.name) is set by the transport alone")
+        }
+    }
+
+    /// Compares without regard to case; `lowercase` is lower-case ASCII.
+    private static func equals(_ name: String, _ lowercase: String) -> Bool {
+        name.utf8.count == lowercase.utf8.count && hasPrefix(name.utf8, lowercase)
+    }
+
+    private static func hasPrefix(_ bytes: String.UTF8View, _ lowercase: String) -> Bool {
+        var rest = bytes.makeIterator()
+        for wanted in lowercase.utf8 {
+            guard let byte = rest.next(),
+                (0x41...0x5A).contains(byte) ? byte | 0x20 == wanted : byte == wanted
+            else { return false }
+        }
+        return true
+    }
+
+    /// RFC 9110's token characters.
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60,
+            0x7C, 0x7E:
+            true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import CCurl
+import CCurlShim
+import Glibc
+import Ports
+import Values
+
+extension TransferLoop {
+    /// What a finished transfer brought.
+    static func outcome(
+        of result: millrace_result, exchange: millrace_exchange, timeout: Duration
+    ) -> Result<OutboundResponse, TransportFailure> {
+        if Int(exchange.stopped) != MILLRACE_STOPPED_NOT, result.code != 0,
+            let failure = failure(stopped: exchange.stopped, code: result.code)
+        {
+            return .failure(failure)
+        }
+        guard result.code == 0 else {
+            return .failure(failure(of: result, exchange: exchange, timeout: timeout))
+        }
+        // curl calls it a success when the peer leaves in the middle of the headers.
+        guard exchange.is_head_complete else {
+            return .failure(.interrupted(reason: "the headers broke off"))
+        }
+        let head = UnsafeBufferPointer(start: exchange.head.bytes, count: exchange.head.count)
+        let body = UnsafeBufferPointer(start: exchange.body.bytes, count: exchange.body.count)
+        return .success(
+            OutboundResponse(status: result.status, headers: ResponseHead.headers(head), body: Array(body)))
+    }
+
+    /// Ends that our own callbacks asked for.
+    private static func failure(stopped: Int32, code: Int32) -> TransportFailure? {
+        switch Int(stopped) {
+        case MILLRACE_STOPPED_TOO_LARGE: return .responseTooLarge
+        case MILLRACE_STOPPED_NO_MEMORY: return .interrupted(reason: "no memory for the response")
+        default: break
+        }
+        // One refused address of several is no failure while another of them is being tried.
+        let refusals = [CURLE_COULDNT_CONNECT.rawValue, CURLE_ABORTED_BY_CALLBACK.rawValue]
+        return refusals.contains(UInt32(code)) ? .destinationRefused : nil
+    }
+
+    /// Reasons never contain an address: it would tell a tenant what a name resolves to inside.
+    private static func failure(
+        of result: millrace_result, exchange: millrace_exchange, timeout: Duration
+    ) -> TransportFailure {
+        let code = CURLcode(rawValue: UInt32(result.code))
+        let reason = String(cString: curl_easy_strerror(code))
+        switch code {
+        case CURLE_OPERATION_TIMEDOUT:
+            let isConnecting = !exchange.is_connected && result.total_us + 10_000 < timeout.microseconds
+            return isConnecting ? .connection(reason: "nothing answered in time") : .timeout
+        case CURLE_COULDNT_RESOLVE_HOST: return .connection(reason: "the name does not resolve")
+        case CURLE_COULDNT_CONNECT: return .connection(reason: connectReason(result.os_error))
+        case CURLE_UNSUPPORTED_PROTOCOL where exchange.is_connected:
+            return .interrupted(reason: "the peer does not speak HTTP")
+        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_LOGIN_DENIED, CURLE_BAD_FUNCTION_ARGUMENT:
+            return .invalidRequest(reason: reason)
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS,
+            CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_SHUTDOWN_FAILED, CURLE_USE_SSL_FAILED:
+            return .tls(reason: reason)
+        // curl says this of a header line above its own limit of 100 KB.
+        case CURLE_OUT_OF_MEMORY where exchange.is_connected: return .responseTooLarge
+        default: return .interrupted(reason: reason)
+        }
+    }
+
+    private static func connectReason(_ error: Int) -> String {
+        switch Int32(truncatingIfNeeded: error) {
+        case ECONNREFUSED: "nothing listens there"
+        case ENETUNREACH, EHOSTUNREACH: "the network does not reach it"
+        case EMFILE, ENFILE: "no file descriptor is left on this machine"
+        default: "nothing answered"
+        }
+    }
+}

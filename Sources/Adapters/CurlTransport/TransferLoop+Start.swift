@@ -1,0 +1,56 @@
+import CCurlShim
+import Ports
+import Values
+
+extension TransferLoop {
+    typealias Exchange = UnsafeMutablePointer<millrace_exchange>
+
+    /// Fills an exchange with the request; false where memory is short or curl refuses an option.
+    static func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck, silenceMaxS: Int)
+        -> Bool
+    {
+        let request = transfer.request
+        for header in request.headers {
+            guard add(header.name, value: header.value, to: exchange) else { return false }
+        }
+        let sendsBody = !request.body.isEmpty || ["POST", "PUT", "PATCH"].contains(request.method)
+        // curl would wait for a "100 Continue", and add an Accept and a form's Content-Type of its own.
+        guard remove("Expect", from: exchange),
+            check.setsAccept || remove("Accept", from: exchange),
+            check.setsContentType || !sendsBody || remove("Content-Type", from: exchange),
+            request.body.withUnsafeBytes({
+                millrace_exchange_set_body(exchange, $0.baseAddress, $0.count)
+            }),
+            let rules = transfer.rules?.pointer
+        else { return false }
+
+        let timeoutMS = max(1, min(request.timeout.milliseconds, Int64(Int32.max)))
+        return request.url.withCString { url in
+            request.method.withCString { method in
+                var line = millrace_request_line(
+                    url: url, method: method, timeout_ms: Int(timeoutMS),
+                    silence_max_s: timeoutMS > Int64(silenceMaxS) * 1000 ? silenceMaxS : 0,
+                    sends_body: sendsBody, is_head: request.method == "HEAD")
+                return millrace_exchange_prepare(exchange, &line, rules, max(0, request.bodyByteCountMax))
+                    == 0
+            }
+        }
+    }
+
+    private static func add(_ name: String, value: String, to exchange: Exchange) -> Bool {
+        var (name, value) = (name, value)
+        // To curl a value of blanks alone means that the header is to be removed.
+        if value.utf8.allSatisfy({ $0 == 0x20 }) { value = "" }
+        return name.withUTF8 { name in
+            guard let start = name.baseAddress else { return false }
+            return value.withUTF8 { value in
+                millrace_exchange_add_header(
+                    exchange, start, name.count, value.baseAddress, value.count, false)
+            }
+        }
+    }
+
+    private static func remove(_ name: StaticString, from exchange: Exchange) -> Bool {
+        millrace_exchange_add_header(exchange, name.utf8Start, name.utf8CodeUnitCount, nil, 0, true)
+    }
+}
