@@ -73,7 +73,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     private static func problem(_ message: String, _ dialect: Dialect) -> ExpressionProblem {
         var (line, text) = ErrorText.split(message)
         var hint: String?
-        let expectsEnd = "'<eof>' expected near "
+        let expectsEnd = "<eof> expected near "
         if text.hasPrefix(expectsEnd) { text = "unexpected \(text.dropFirst(expectsEnd.count))" }
         if text == "unexpected '='" { hint = "write == to compare" }
         if text.hasSuffix("near <eof>") { text = "\(text.dropLast("near <eof>".utf8.count))at the end" }

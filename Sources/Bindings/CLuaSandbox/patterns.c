@@ -53,6 +53,8 @@ static void set_invert(uint8_t *set) {
     for (int index = 0; index < 32; index++) set[index] = (uint8_t)~set[index];
 }
 
+static int is_zero(int byte) { return byte == 0; }
+
 // Adds what `%letter` stands for: a class, its complement for a capital, or the byte itself.
 static void set_add_class(uint8_t *set, unsigned char letter) {
     int (*belongs)(int) = NULL;
@@ -67,6 +69,7 @@ static void set_add_class(uint8_t *set, unsigned char letter) {
     case 'u': belongs = isupper; break;
     case 'w': belongs = isalnum; break;
     case 'x': belongs = isxdigit; break;
+    case 'z': belongs = is_zero; break;
     default: set_add(set, letter); return;
     }
     int wanted = islower(letter) != 0;
