@@ -4,7 +4,9 @@ import Values
 
 /// Expressions in Lua 5.4, evaluated in sealed sandboxes with a bound on work, memory and time.
 ///
-/// May be used from any thread; so may what it compiles.
+/// May be used from any thread; so may what it compiles. Where a Lua table leaves an expression, keys 1 to
+/// n make a list and text keys a map, sorted by their bytes; an empty table is a map unless `list{}` made
+/// it, and `json.null` stands for a null inside. `pairs` walks in a fixed order: numbers, then texts.
 package final class LuaExpressionCompiler: ExpressionCompiler {
     private let limits: LuaLimits
     private let pool: SandboxPool

@@ -298,7 +298,7 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     default: {
         // The longest: 99 decimals of a number with 309 digits.
         double number = luaL_checknumber(L, argument);
-        charge(L, 100);
+        charge(L, how->has_modifiers ? 400 : 50);
         out->used += (size_t)snprintf(buffer_reserve(out, 512), 512, how->text, number);
         return;
     }
