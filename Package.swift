@@ -64,13 +64,13 @@ let package = Package(
         swift("Core", "Ports", ["Values"]),
         swift("Core", "Workflow", ["Values", "Ports"]),
         swift("Core", "Billing", ["Values"]),
-        swift("Core", "Engine", ["Values", "Ports", "Workflow", "Billing"]),
-        swift("Core", "Storage", ["Values", "Ports", "Billing", "Engine"]),
+        swift("Core", "Engine", ["Values", "Ports", "Workflow", "Billing", "Storage"]),
+        swift("Core", "Storage", ["Values", "Billing"]),
 
         swift("Adapters", "WorkflowYAML", ["Values", "Workflow", "CYAML"]),
         swift("Adapters", "LuaExpressions", ["Values", "Ports", "CLuaSandbox"]),
-        swift("Adapters", "SQLiteStore", ["Values", "Ports", "Billing", "Engine", "Storage", "CSQLite", "CSQLiteShim"]),
-        swift("Adapters", "MemoryStore", ["Values", "Ports", "Billing", "Engine", "Storage"]),
+        swift("Adapters", "SQLiteStore", ["Values", "Billing", "Storage", "CSQLite", "CSQLiteShim"]),
+        swift("Adapters", "MemoryStore", ["Values", "Billing", "Storage"]),
         swift("Adapters", "CurlTransport", ["Values", "Ports", "CCurl", "CCurlShim", "CSystem"]),
         swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
         swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
@@ -81,9 +81,11 @@ let package = Package(
         swift("Service", "Server", core + ["Runtime", "Ingress"]),
 
         swift("App", "StandIns", ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
-        swift("App", "Commands", core + adapters + service + ["StandIns"]),
+        swift("App", "Assembly", core + adapters + service),
+        swift("App", "Bench", core + adapters + service + ["Assembly"]),
+        swift("App", "Commands", core + adapters + service + ["StandIns", "Assembly"]),
         .executableTarget(
-            name: "millrace", dependencies: ["Commands"], path: "Sources/App/millrace", swiftSettings: strict),
+            name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace", swiftSettings: strict),
 
         tests("ValuesTests", ["Values"]),
         tests("WorkflowTests", ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),

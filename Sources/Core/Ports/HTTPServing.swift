@@ -36,11 +36,15 @@ package struct InboundResponse: Sendable {
     package var status: Int
     package var headers: [HTTPHeader]
     package var body: [UInt8]
+    /// Closes the connection without a byte of answer, as a provider that breaks off does; what
+    /// else the response says is then not sent. For stand-ins and tests.
+    package var dropsConnection: Bool
 
-    package init(status: Int, headers: [HTTPHeader] = [], body: [UInt8] = []) {
+    package init(status: Int, headers: [HTTPHeader] = [], body: [UInt8] = [], dropsConnection: Bool = false) {
         self.status = status
         self.headers = headers
         self.body = body
+        self.dropsConnection = dropsConnection
     }
 }
 

@@ -8,9 +8,9 @@ package struct Instant: Sendable, Hashable, Comparable {
     package init(milliseconds: Int64) { self.microseconds = milliseconds * 1000 }
 
     /// Milliseconds since 1970, rounded down.
-    package var milliseconds: Int64 { microseconds / 1000 }
+    package var milliseconds: Int64 { microseconds.flooredQuotientAndRemainder(by: 1000).0 }
     /// Whole seconds since 1970, rounded down.
-    package var seconds: Int64 { microseconds / 1_000_000 }
+    package var seconds: Int64 { microseconds.flooredQuotientAndRemainder(by: 1_000_000).0 }
 
     package static func < (left: Instant, right: Instant) -> Bool { left.microseconds < right.microseconds }
 

@@ -1,0 +1,190 @@
+import CMicroHTTPShim
+import Ports
+import Values
+
+/// One request and its answer, driven by the server's thread and by whoever calls ``respond(_:)``.
+final class Exchange: @unchecked Sendable {
+    // Unchecked: `stage`, `response`, `handle` and `wasHandled` are shared under the connection's
+    // lock; everything else belongs to the server's thread.
+    private unowned let server: MicroHTTPServer
+    private let connection: Connection
+    private let target: String
+    private var stage = Stage.head
+    private var head: RequestHead?
+    private var body: [UInt8] = []
+    private var response: InboundResponse?
+    private var handle: OpaquePointer?
+
+    private enum Stage {
+        case head
+        case body
+        /// The body was too large; its answer went past the library.
+        case discarding
+        /// The handler is being called.
+        case handling
+        case suspended
+        /// Woken with a response, or without one because the caller left.
+        case resumed
+        case answered
+        case ended
+    }
+
+    /// The library's texts, valid during one callback.
+    struct RawHead {
+        let url: UnsafePointer<CChar>
+        let method: UnsafePointer<CChar>
+        let version: UnsafePointer<CChar>
+    }
+
+    init(server: MicroHTTPServer, connection: Connection, target: String) {
+        self.server = server
+        self.connection = connection
+        self.target = target
+    }
+
+    /// Takes the next thing the library has; false closes the connection.
+    func advance(_ handle: OpaquePointer, head raw: RawHead, body bytes: UnsafeRawBufferPointer) -> Bool {
+        let (stage, response) = connection.lock.withLock { (self.stage, self.response) }
+        switch stage {
+        case .head: return takeHead(raw, handle)
+        case .body where !bytes.isEmpty: return takeBody(bytes)
+        case .body: return handOver(handle)
+        case .discarding: return discard(bytes.count)
+        case .resumed:
+            guard let response else { return false }
+            return send(response, on: handle)
+        case .handling, .suspended, .answered, .ended: return false
+        }
+    }
+
+    // MARK: - Reading
+
+    private func takeHead(_ raw: RawHead, _ handle: OpaquePointer) -> Bool {
+        switch RequestHead.read(raw, target: target, from: handle, limits: server.limits) {
+        case .failure(let refusal): return send(refusal.response, on: handle)
+        case .success(let head):
+            self.head = head
+            connection.lock.withLock { stage = .body }
+            // A declared length is a claim: memory is set aside for a small part of it only.
+            body.reserveCapacity(min(head.contentLength, 64 << 10))
+            return true
+        }
+    }
+
+    private func takeBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard body.count + bytes.count <= server.limits.bodyByteCountMax else {
+            // The library takes no answer inside a body, and the caller may never end it.
+            RequestRefusal.bodyTooLarge.sendPastLibrary(to: connection.socket)
+            body = []
+            connection.lock.withLock { stage = .discarding }
+            return true
+        }
+        body.append(contentsOf: bytes)
+        return true
+    }
+
+    private var discardedByteCount = 0
+
+    /// Reads on for a while, so that the caller sees its answer rather than a reset.
+    private func discard(_ byteCount: Int) -> Bool {
+        discardedByteCount += byteCount
+        return byteCount > 0 && discardedByteCount <= server.limits.bodyByteCountMax
+    }
+
+    // MARK: - Answering
+
+    private func handOver(_ handle: OpaquePointer) -> Bool {
+        guard let head else { return false }
+        connection.lock.withLock {
+            self.handle = handle
+            stage = .handling
+            connection.holdDeadline()
+        }
+        // Counted before the phase is read, as shutting down sets the phase before it reads the count.
+        server.noteRequestBegun()
+        if server.currentPhase == .refusing {
+            connection.lock.withLock { stage = .resumed }
+            return send(.serverStopping, on: handle)
+        }
+        let request = InboundRequest(
+            method: head.method, path: head.path, segments: head.segments, query: head.query,
+            headers: head.headers, body: body, peer: connection.peer, receivedAt: server.clock())
+        self.head = nil
+        body = []
+        server.handler.handle(request, respond: respond)
+        let inline: InboundResponse? = connection.lock.withLock {
+            if let response {
+                stage = .resumed
+                return response
+            }
+            // Under the lock: else a response from another thread could resume what still runs.
+            millrace_http_suspend(handle)
+            stage = .suspended
+            return nil
+        }
+        if let inline { return send(inline, on: handle) }
+        // A shutdown may have gone through the waiting requests just before this one waited.
+        if server.currentPhase == .refusing { respond(.serverStopping) }
+        return true
+    }
+
+    /// Answers once, from any thread; a second answer and one to a caller that has left are ignored.
+    @Sendable
+    func respond(_ response: InboundResponse) {
+        let waiting: OpaquePointer? = connection.lock.withLock {
+            guard self.response == nil, stage == .handling || stage == .suspended else { return nil }
+            self.response = response
+            guard stage == .suspended else { return nil }
+            stage = .resumed
+            return handle
+        }
+        // Only one caller gets here, and a suspended connection is not closed before it is resumed.
+        if let waiting { millrace_http_resume(waiting) }
+    }
+
+    /// Whether it waits for its response.
+    ///
+    /// Call under the connection's lock.
+    var isSuspended: Bool { stage == .suspended }
+
+    /// Wakes a waiting request without a response: its caller has left.
+    func abandon() {
+        let waiting: OpaquePointer? = connection.lock.withLock {
+            guard stage == .suspended else { return nil }
+            stage = .resumed
+            return handle
+        }
+        if let waiting { millrace_http_resume(waiting) }
+    }
+
+    private func send(_ response: InboundResponse, on handle: OpaquePointer) -> Bool {
+        let isBegun: Bool = connection.lock.withLock {
+            let isBegun = stage == .resumed
+            stage = .answered
+            wasHandled = isBegun
+            self.response = nil
+            connection.startWriteDeadline()
+            return isBegun
+        }
+        // Refusing to answer makes the library close the connection without a byte.
+        if response.dropsConnection { return false }
+        let closes = !isBegun || server.currentPhase != .serving
+        if ResponseWriter.queue(response, on: handle, closes: closes) { return true }
+        server.noteRefusedResponse()
+        return ResponseWriter.queue(.refusedResponse, on: handle, closes: closes)
+    }
+
+    private var wasHandled = false
+
+    func noteEnded() {
+        let wasBegun: Bool = connection.lock.withLock {
+            let wasBegun = wasHandled || stage == .resumed || stage == .suspended || stage == .handling
+            stage = .ended
+            response = nil
+            handle = nil
+            connection.noteIdle()
+            return wasBegun
+        }
+        if wasBegun { server.noteRequestEnded() }
+    }
+}

@@ -1,0 +1,101 @@
+import CMicroHTTPShim
+import Ports
+import Values
+
+/// A request line and headers that passed every check.
+struct RequestHead {
+    var method: String
+    var path: String
+    var segments: [String]
+    var query: [(name: String, value: String)]
+    var headers: [HTTPHeader]
+    /// 0 where the request declares none.
+    var contentLength: Int
+
+    /// Reads the head of the request that `handle` has just received.
+    static func read(
+        _ raw: Exchange.RawHead, target: String, from handle: OpaquePointer, limits: ListenerLimits
+    ) -> Result<RequestHead, RequestRefusal> {
+        let targetByteCountMax = limits.headerByteCountMax / 2
+        guard target.utf8.count <= targetByteCountMax else { return .failure(.targetTooLong) }
+        var fields = millrace_http_head()
+        millrace_http_read_head(
+            handle, raw.method, raw.url, raw.version, target.utf8.count, max(0, limits.headerCountMax),
+            &fields)
+        if fields.byte_count > limits.headerByteCountMax { return .failure(.headersTooLarge) }
+        // Few of too many fields were looked at, so nothing else that they lack counts.
+        if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_TOO_MANY) != 0 { return .failure(.headersTooLarge) }
+        if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_FRAMING) != 0 { return .failure(.badFraming) }
+        if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_HOST) != 0 { return .failure(.badHost) }
+        guard fields.content_length <= limits.bodyByteCountMax else { return .failure(.bodyTooLarge) }
+        guard let parsed = RequestTarget(target) else { return .failure(.badTarget) }
+        var headers: [HTTPHeader] = []
+        headers.reserveCapacity(fields.field_count)
+        for field in UnsafeBufferPointer(start: fields.fields, count: fields.field_count) {
+            headers.append(HTTPHeader(text(field.name, field.name_size), text(field.value, field.value_size)))
+        }
+        return .success(
+            RequestHead(
+                method: String(cString: raw.method), path: parsed.path, segments: parsed.segments,
+                query: parsed.query, headers: headers,
+                contentLength: Int(clamping: max(0, fields.content_length))))
+    }
+
+    private static func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String {
+        String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+}
+
+/// A request target in origin form, taken apart.
+struct RequestTarget {
+    var path: String
+    /// None for `/`; `/a/` has an empty last one.
+    var segments: [String]
+    var query: [(name: String, value: String)]
+
+    /// Nil unless it starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
+    init?(_ target: String) {
+        let bytes = target.utf8
+        guard bytes.first == UInt8(ascii: "/") else { return nil }
+        var isPlain = true
+        var queryStart: String.Index?
+        for index in bytes.indices {
+            switch bytes[index] {
+            case UInt8(ascii: "?"): if queryStart == nil { queryStart = index }
+            case UInt8(ascii: "#"): return nil
+            case UInt8(ascii: "%"): isPlain = false
+            case 0x21...0x7E: break
+            default: return nil
+            }
+        }
+        let path = queryStart.map { target[..<$0] } ?? target[...]
+        self.path = String(path)
+        guard let segments = Self.segments(of: path, isPlain: isPlain) else { return nil }
+        self.segments = segments
+        query = []
+        if let queryStart {
+            guard let query = FormEncoding.pairs(Array(bytes[bytes.index(after: queryStart)...])) else {
+                return nil
+            }
+            self.query = query
+        }
+    }
+
+    private static func segments(of path: Substring, isPlain: Bool) -> [String]? {
+        guard path.utf8.count > 1 else { return [] }
+        var segments: [String] = []
+        for part in path.utf8.dropFirst().split(
+            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        {
+            if isPlain {
+                segments.append(String(Substring(part)))
+            } else {
+                guard let decoded = Percent.decode(part, plusIsSpace: false), !decoded.contains(0),
+                    let text = String(validating: decoded, as: UTF8.self)
+                else { return nil }
+                segments.append(text)
+            }
+        }
+        return segments
+    }
+}

@@ -1,0 +1,90 @@
+import CCrypto
+import Ports
+
+/// Cryptography over libcrypto's EVP interface.
+///
+/// Stateless: every method may be called from any thread.
+package struct OpenSSLCryptography: Cryptography {
+    /// Fetched once, because each implicit fetch takes a lock and walks the providers.
+    private let digests: FetchedDigests
+
+    package init() { digests = FetchedDigests.shared }
+
+    package func sha256(_ bytes: [UInt8]) -> [UInt8] {
+        Self.filling(32) { out in
+            bytes.withUnsafeBufferPointer { input in
+                EVP_Digest(input.baseAddress, input.count, out, nil, digests.sha256, nil) == 1
+            }
+        }
+    }
+
+    package func hmac(_ algorithm: String, key: [UInt8], data: [UInt8]) -> [UInt8]? {
+        guard let (digest, count) = digests.named(algorithm), let keyCount = Int32(exactly: key.count) else {
+            return nil
+        }
+        // A missing key pointer would mean "the key of the call before": an empty key needs an address.
+        let addressable = key.isEmpty ? [0] : key
+        return Self.filling(count) { out in
+            var written: UInt32 = 0
+            let made = HMAC(digest, addressable, keyCount, data, data.count, out, &written)
+            return made != nil && Int(written) == count
+        }
+    }
+
+    package func equals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        left.count == right.count && CRYPTO_memcmp(left, right, left.count) == 0
+    }
+
+    package func randomBytes(count: Int) -> [UInt8] {
+        guard count > 0 else { return [] }
+        return Self.filling(count) { out in
+            guard let size = Int32(exactly: count) else { return false }
+            return RAND_bytes(out, size) == 1
+        }
+    }
+
+    /// Bytes that `body` wrote, all of them.
+    ///
+    /// A digest or a generator that fails leaves nothing that may be used, and no caller can go on
+    /// without it: the process stops rather than work with zeros.
+    private static func filling(_ count: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Bool) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, initialised in
+            guard let start = buffer.baseAddress, body(start) else {
+                preconditionFailure("libcrypto refused a digest or random bytes")
+            }
+            initialised = count
+        }
+    }
+}
+
+/// The digests, fetched once for the life of the process.
+private final class FetchedDigests: @unchecked Sendable {
+    // Unchecked: written once at start; libcrypto allows a fetched digest on any thread.
+    static let shared = FetchedDigests()
+
+    let sha256: OpaquePointer?
+    private let sha1: OpaquePointer?
+    private let sha384: OpaquePointer?
+    private let sha512: OpaquePointer?
+
+    private init() {
+        sha1 = EVP_MD_fetch(nil, "SHA1", nil)
+        sha256 = EVP_MD_fetch(nil, "SHA2-256", nil)
+        sha384 = EVP_MD_fetch(nil, "SHA2-384", nil)
+        sha512 = EVP_MD_fetch(nil, "SHA2-512", nil)
+        precondition(sha256 != nil, "libcrypto has no SHA-256: its providers are not installed")
+    }
+
+    /// The digest of that name and the bytes it yields.
+    func named(_ algorithm: String) -> (OpaquePointer, Int)? {
+        let found: (OpaquePointer?, Int) =
+            switch algorithm {
+            case "sha1": (sha1, 20)
+            case "sha256": (sha256, 32)
+            case "sha384": (sha384, 48)
+            case "sha512": (sha512, 64)
+            default: (nil, 0)
+            }
+        return found.0.map { ($0, found.1) }
+    }
+}

@@ -1,0 +1,104 @@
+package import Storage
+import Billing
+import Ports
+import Values
+
+// The stored form of a record. A reader of any later version must read what this one wrote: kinds,
+// keys and names of facts are never reused with another meaning.
+//
+//   kind                 key                       facts                                   body
+//   run.started          start                     trigger, headers, query, tenant, …      as it came
+//   step.succeeded       outcome/<path>            path, attempts, start, end, status, …   of the answer
+//   step.failed          outcome/<path>            the same and error                      of the answer
+//   step.skipped         outcome/<path>            path, reason                            -
+//   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
+//   run.paused           pause/<sequence>          -                                       -
+//   run.resumed          resume/<sequence>         -                                       -
+//   run.cancel_requested cancel                    reason                                  -
+//   run.finished         finish                    status, output, error, step             -
+//
+// Instants are microseconds since 1970, as integers.
+
+extension JournalRecord {
+    /// The record as a store keeps it.
+    package var stored: StoredEntry {
+        var facts = FactsWriter()
+        var body: [UInt8]?
+        let key: String
+        let kind: String
+        switch entry {
+        case .runStarted(let start):
+            (key, kind, body) = ("start", "run.started", start.body)
+            facts.write(start)
+        case .stepSettled(let path, let result):
+            (key, kind) = ("outcome/" + path, result.error == nil ? "step.succeeded" : "step.failed")
+            facts.text("path", path)
+            body = facts.write(result)
+        case .stepSkipped(let path, let reason):
+            (key, kind) = ("outcome/" + path, "step.skipped")
+            facts.text("path", path)
+            facts.text("reason", reason.rawValue)
+        case .attemptFailed(let path, let attempt, let error, let interval, let retryAt):
+            (key, kind) = ("attempt/\(path)#\(attempt)", "step.attempt_failed")
+            facts.text("path", path)
+            facts.int("attempt", Int64(attempt))
+            facts.write(error)
+            facts.write(interval)
+            facts.int("retry_at", retryAt.microseconds)
+        case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
+        case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
+        case .cancelRequested(let reason):
+            (key, kind) = ("cancel", "run.cancel_requested")
+            facts.text("reason", reason)
+        case .runFinished(let outcome):
+            (key, kind) = ("finish", "run.finished")
+            facts.write(outcome)
+        }
+        return StoredEntry(
+            key: key, sequence: sequence, kind: kind, at: at, facts: facts.finished, body: body,
+            chargeMilliseconds: chargeMilliseconds)
+    }
+
+    /// Reads what ``stored`` wrote, in this or an earlier version.
+    ///
+    /// - Throws: ``JournalProblem`` where the entry is of no known kind or lacks a fact.
+    package init(stored: StoredEntry) throws(JournalProblem) {
+        let facts: FactsReader
+        do throws(JSONProblem) {
+            facts = FactsReader(key: stored.key, values: try JSON.parse(stored.facts))
+        } catch {
+            throw JournalProblem(key: stored.key, reason: "its facts are not JSON: \(error.reason)")
+        }
+        let entry: JournalEntry
+        switch stored.kind {
+        case "run.started": entry = .runStarted(try facts.runStart(body: stored.body ?? [], at: stored.at))
+        case "step.succeeded", "step.failed":
+            entry = .stepSettled(path: try facts.text("path"), try facts.stepResult(body: stored.body))
+        case "step.skipped":
+            entry = .stepSkipped(
+                path: try facts.text("path"), reason: SkipReason(rawValue: try facts.text("reason")) ?? .guardFalse)
+        case "step.attempt_failed":
+            entry = .attemptFailed(
+                path: try facts.text("path"), attempt: Int(try facts.int("attempt")), error: try facts.error(),
+                interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
+        case "run.paused": entry = .runPaused
+        case "run.resumed": entry = .runResumed
+        case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
+        case "run.finished": entry = .runFinished(try facts.runOutcome())
+        default: throw JournalProblem(key: stored.key, reason: "its kind \(stored.kind) is unknown to this version")
+        }
+        self.init(
+            sequence: stored.sequence, at: stored.at, chargeMilliseconds: stored.chargeMilliseconds, entry: entry)
+    }
+}
+
+/// A stored entry that cannot be read; the run is left as it is for a person to look at.
+package struct JournalProblem: Error, Sendable, Hashable {
+    package var key: String
+    package var reason: String
+
+    package init(key: String, reason: String) {
+        self.key = key
+        self.reason = reason
+    }
+}

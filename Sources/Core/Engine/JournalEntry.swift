@@ -1,0 +1,133 @@
+package import Billing
+package import Ports
+package import Values
+
+/// One immutable fact of a run. The state is the fold of its entries (I4).
+package enum JournalEntry: Sendable {
+    /// The run exists, with all that started it.
+    case runStarted(RunStart)
+    /// A step's outcome: recorded once (I2).
+    case stepSettled(path: String, StepResult)
+    /// A guard was false, or all that the step waits for was skipped.
+    case stepSkipped(path: String, reason: SkipReason)
+    /// An attempt failed and another will follow at `retryAt`.
+    case attemptFailed(path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
+    /// Nothing more is sent until the balance is above zero.
+    case runPaused
+    case runResumed
+    case cancelRequested(reason: String)
+    case runFinished(RunOutcome)
+}
+
+/// What a run started with; secrets and signatures are not in it.
+package struct RunStart: Sendable {
+    /// `http`, `webhook`, `hook` or `manual`.
+    package var triggerKind: String
+    /// Names in lower case.
+    package var headers: [HTTPHeader]
+    package var query: [(name: String, value: String)]
+    /// The exact bytes that came.
+    package var body: [UInt8]
+    package var at: Instant
+    /// As they were at the start: later changes do not reach a run under way.
+    package var tenantName: String
+    package var externalCustomerID: String?
+    /// The body read by its content type, where the caller has done so already; not stored.
+    package var parsedBody: Value?
+
+    package init(
+        triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
+        at: Instant, tenantName: String, externalCustomerID: String?
+    ) {
+        self.triggerKind = triggerKind
+        self.headers = headers
+        self.query = query
+        self.body = body
+        self.at = at
+        self.tenantName = tenantName
+        self.externalCustomerID = externalCustomerID
+    }
+}
+
+/// How a step ended.
+package struct StepResult: Sendable {
+    package enum Content: Sendable {
+        /// An HTTP answer, accepted or not.
+        case response(OutboundResponse)
+        /// What a computation returned.
+        case output(Value)
+        /// No answer at all.
+        case none
+    }
+
+    /// Nil for a success.
+    package var error: StepError?
+    package var content: Content
+    /// Tries made, from 1; 0 for a step that sends nothing.
+    package var attemptCount: Int
+    /// When the last attempt was in flight; nil for a step that sends nothing.
+    package var interval: Meter.Interval?
+
+    package init(error: StepError?, content: Content, attemptCount: Int, interval: Meter.Interval?) {
+        self.error = error
+        self.content = content
+        self.attemptCount = attemptCount
+        self.interval = interval
+    }
+}
+
+/// Why a step or an attempt failed: facts for people and for expressions.
+package struct StepError: Sendable, Hashable {
+    /// A stable label: `status`, `timeout`, `connection`, `fail_when`, `schema`, `raised`, ….
+    package var code: String
+    /// One sentence, without secrets, at most 1 KiB.
+    package var message: String
+
+    package init(code: String, message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+package enum SkipReason: String, Sendable {
+    /// Its guard was false or null.
+    case guardFalse = "guard_false"
+    /// Every step that it waits for was skipped.
+    case allSkipped = "all_skipped"
+}
+
+/// How a run ended.
+package struct RunOutcome: Sendable, Hashable {
+    package enum Status: String, Sendable { case succeeded, failed, cancelled }
+
+    package var status: Status
+    package var output: Value
+    /// What failed the run; nil for a success.
+    package var error: StepError?
+    /// The step that failed it, where one did.
+    package var failedStep: String?
+
+    package init(status: Status, output: Value = .null, error: StepError? = nil, failedStep: String? = nil) {
+        self.status = status
+        self.output = output
+        self.error = error
+        self.failedStep = failedStep
+    }
+}
+
+/// An entry with its place in the journal and what it charges.
+package struct JournalRecord: Sendable {
+    /// From 1.
+    package var sequence: Int64
+    package var at: Instant
+    /// Run time charged with it, at least 0 (I7).
+    package var chargeMilliseconds: Int64
+    package var entry: JournalEntry
+
+    package init(sequence: Int64, at: Instant, chargeMilliseconds: Int64, entry: JournalEntry) {
+        self.sequence = sequence
+        self.at = at
+        self.chargeMilliseconds = chargeMilliseconds
+        self.entry = entry
+    }
+}

@@ -1,0 +1,160 @@
+import Billing
+import Ports
+import Values
+
+/// Writes the facts of an entry as a JSON object, straight into bytes.
+struct FactsWriter {
+    private var bytes: [UInt8] = [UInt8(ascii: "{")]
+
+    var finished: [UInt8] { bytes + [UInt8(ascii: "}")] }
+
+    private mutating func name(_ name: String) {
+        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(contentsOf: name.utf8)
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    mutating func text(_ name: String, _ text: String) {
+        self.name(name)
+        JSON.writeString(text, into: &bytes)
+    }
+
+    mutating func int(_ name: String, _ number: Int64) {
+        self.name(name)
+        JSON.writeInt(number, into: &bytes)
+    }
+
+    mutating func value(_ name: String, _ value: Value) {
+        self.name(name)
+        JSON.write(value, into: &bytes)
+    }
+
+    mutating func headers(_ headers: [HTTPHeader]) {
+        name("headers")
+        bytes.append(UInt8(ascii: "["))
+        for (index, header) in headers.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            bytes.append(UInt8(ascii: "["))
+            JSON.writeString(header.name, into: &bytes)
+            bytes.append(UInt8(ascii: ","))
+            JSON.writeString(header.value, into: &bytes)
+            bytes.append(UInt8(ascii: "]"))
+        }
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    mutating func write(_ error: StepError) {
+        text("error", error.code)
+        text("message", error.message)
+    }
+
+    mutating func write(_ interval: Meter.Interval) {
+        int("start", interval.start.microseconds)
+        int("end", interval.end.microseconds)
+    }
+
+    mutating func write(_ start: RunStart) {
+        text("trigger", start.triggerKind)
+        headers(start.headers)
+        value("query", .array(start.query.map { .array([.string($0.name), .string($0.value)]) }))
+        text("tenant_name", start.tenantName)
+        if let customer = start.externalCustomerID { text("external_customer_id", customer) }
+    }
+
+    /// Returns the body to be kept beside the facts.
+    mutating func write(_ result: StepResult) -> [UInt8]? {
+        if result.attemptCount > 0 { int("attempts", Int64(result.attemptCount)) }
+        if let interval = result.interval { write(interval) }
+        if let error = result.error { write(error) }
+        switch result.content {
+        case .none: return nil
+        case .output(let output):
+            value("output", output)
+            return nil
+        case .response(let response):
+            int("status", Int64(response.status))
+            headers(response.headers)
+            return response.body
+        }
+    }
+
+    mutating func write(_ outcome: RunOutcome) {
+        text("status", outcome.status.rawValue)
+        if !outcome.output.isNull { value("output", outcome.output) }
+        if let error = outcome.error { write(error) }
+        if let step = outcome.failedStep { text("step", step) }
+    }
+}
+
+/// Reads what ``FactsWriter`` wrote; a fact that is missing or of another kind is a problem.
+struct FactsReader {
+    let key: String
+    let values: Value
+
+    private func problem(_ name: String) -> JournalProblem {
+        JournalProblem(key: key, reason: "the fact \(name) is missing or of another kind")
+    }
+
+    func text(_ name: String) throws(JournalProblem) -> String {
+        guard let text = values[name]?.string else { throw problem(name) }
+        return text
+    }
+
+    func int(_ name: String) throws(JournalProblem) -> Int64 {
+        guard let number = values[name]?.int else { throw problem(name) }
+        return number
+    }
+
+    func error() throws(JournalProblem) -> StepError {
+        StepError(code: try text("error"), message: try text("message"))
+    }
+
+    func interval() throws(JournalProblem) -> Meter.Interval {
+        Meter.Interval(
+            start: Instant(microseconds: try int("start")), end: Instant(microseconds: try int("end")))
+    }
+
+    private func pairs(_ name: String) throws(JournalProblem) -> [(name: String, value: String)] {
+        guard let items = values[name]?.array else { throw problem(name) }
+        var pairs: [(name: String, value: String)] = []
+        for item in items {
+            guard let first = item[0]?.string, let second = item[1]?.string else { throw problem(name) }
+            pairs.append((first, second))
+        }
+        return pairs
+    }
+
+    private func headers() throws(JournalProblem) -> [HTTPHeader] {
+        try pairs("headers").map { HTTPHeader($0.name, $0.value) }
+    }
+
+    func runStart(body: [UInt8], at: Instant) throws(JournalProblem) -> RunStart {
+        RunStart(
+            triggerKind: try text("trigger"), headers: try headers(), query: try pairs("query"), body: body,
+            at: at, tenantName: try text("tenant_name"),
+            externalCustomerID: values["external_customer_id"]?.string)
+    }
+
+    func stepResult(body: [UInt8]?) throws(JournalProblem) -> StepResult {
+        var content = StepResult.Content.none
+        if let status = values["status"]?.int {
+            content = .response(
+                OutboundResponse(status: Int(truncatingIfNeeded: status), headers: try headers(), body: body ?? []))
+        } else if let output = values["output"] {
+            content = .output(output)
+        }
+        return StepResult(
+            error: values["error"] == nil ? nil : try error(), content: content,
+            attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
+            interval: values["start"] == nil ? nil : try interval())
+    }
+
+    func runOutcome() throws(JournalProblem) -> RunOutcome {
+        guard let status = RunOutcome.Status(rawValue: try text("status")) else { throw problem("status") }
+        return RunOutcome(
+            status: status, output: values["output"] ?? .null,
+            error: values["error"] == nil ? nil : try error(), failedStep: values["step"]?.string)
+    }
+}

@@ -1,0 +1,269 @@
+import Ports
+import Values
+import Workflow
+
+/// Why a request could not be made from its template; nothing has been sent.
+enum RequestFailure: Error {
+    case expression(ExpressionFailure, place: String)
+    case invalid(reason: String)
+    case secretNotForHost(secret: String)
+
+    var code: String {
+        switch self {
+        case .expression(let failure, _): failure.label
+        case .invalid: "invalid_request"
+        case .secretNotForHost: "secret_not_for_host"
+        }
+    }
+
+    var message: String {
+        switch self {
+        case .expression(let failure, let place): "\(place): \(failure.message)"
+        case .invalid(let reason): reason
+        case .secretNotForHost(let secret):
+            "the secret \(secret) may not be sent to this host: see its list of hosts"
+        }
+    }
+}
+
+/// Makes one attempt's request from its template. Values are data: each is encoded for the place
+/// where it stands, and a control character anywhere refuses the request.
+struct RequestBuilder {
+    let template: RequestTemplate
+    let stepPath: String
+    let run: RunID
+    let attempt: Int
+    let scope: RunScope
+    let surroundings: Surroundings
+    let at: Instant
+
+    func request() throws(RequestFailure) -> OutboundRequest {
+        let url = try self.url()
+        try checkSecrets(host: url.host)
+        let method = try text(template.method, "method").uppercased()
+        guard !method.isEmpty, method.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) else {
+            throw .invalid(reason: "method: letters only, such as GET or POST")
+        }
+        var headers = try self.headers()
+        let body = try self.body(contentType: headers["content-type"])
+        if let type = body.contentType { headers.append(HTTPHeader("Content-Type", type)) }
+        try authorize(&headers)
+        try identify(&headers)
+        sign(&headers, method: method, url: url.text, body: body.bytes)
+        return OutboundRequest(
+            method: method, url: url.text, headers: headers, body: body.bytes, timeout: template.response.timeout)
+    }
+
+    private func value(_ template: Template, _ place: String) throws(RequestFailure) -> Value {
+        do throws(ExpressionFailure) { return try template.value(in: scope) } catch {
+            throw .expression(error, place: place)
+        }
+    }
+
+    private func text(_ template: Template, _ place: String) throws(RequestFailure) -> String {
+        if case .constant(.string(let text)) = template { return text }
+        let value = try value(template, place)
+        switch value {
+        case .array, .object: throw .invalid(reason: "\(place): a \(value.kindName) cannot stand here, only text")
+        default: return value.text
+        }
+    }
+
+    private func headers() throws(RequestFailure) -> [HTTPHeader] {
+        var headers: [HTTPHeader] = []
+        headers.reserveCapacity(template.headers.count + 7)
+        for field in template.headers {
+            let place = "header \(field.name)"
+            let value = try text(field.value, place)
+            try Self.refuseControls(in: value, place)
+            headers.append(HTTPHeader(field.name, value))
+        }
+        return headers
+    }
+
+    static func refuseControls(in text: String, _ place: String) throws(RequestFailure) {
+        for byte in text.utf8 where byte < 0x20 || byte == 0x7F {
+            throw .invalid(reason: "\(place): contains a control character, such as a line break")
+        }
+    }
+
+    private func body(contentType: String?) throws(RequestFailure) -> (bytes: [UInt8], contentType: String?) {
+        guard let template = template.body else { return ([], nil) }
+        let value = try value(template, "body")
+        if case .string(let text) = value {
+            return (Array(text.utf8), contentType == nil ? "text/plain; charset=utf-8" : nil)
+        }
+        if let contentType, contentType.lowercased().hasPrefix("application/x-www-form-urlencoded") {
+            guard value.object != nil else { throw .invalid(reason: "body: a form needs a map") }
+            return (Array(FormEncoding.encode(value).utf8), nil)
+        }
+        return (JSON.bytes(value), contentType == nil ? "application/json" : nil)
+    }
+
+    private func authorize(_ headers: inout [HTTPHeader]) throws(RequestFailure) {
+        let value: String
+        switch template.authorization {
+        case nil: return
+        case .bearer(let token): value = "Bearer " + (try text(token, "auth.bearer"))
+        case .basic(let username, let password):
+            let pair = (try text(username, "auth.basic.username")) + ":" + (try text(password, "auth.basic.password"))
+            value = "Basic " + Base64.encode(Array(pair.utf8))
+        }
+        try Self.refuseControls(in: value, "auth")
+        headers.append(HTTPHeader("Authorization", value))
+    }
+
+    /// The same key on every attempt and after every crash (I3).
+    private func identify(_ headers: inout [HTTPHeader]) throws(RequestFailure) {
+        let runText = run.description
+        if let own = template.idempotencyKey {
+            let key = try text(own, "idempotency_key")
+            try Self.refuseControls(in: key, "idempotency_key")
+            headers.append(HTTPHeader("Idempotency-Key", key))
+        } else if headers["idempotency-key"] == nil {
+            headers.append(HTTPHeader("Idempotency-Key", "\(runText)/\(stepPath)"))
+        }
+        headers.append(HTTPHeader("Millrace-Run", runText))
+        headers.append(HTTPHeader("Millrace-Step", stepPath))
+        headers.append(HTTPHeader("Millrace-Attempt", String(attempt)))
+        headers.append(HTTPHeader("traceparent", traceParent))
+    }
+
+    /// W3C trace context: one trace a run, one span an attempt.
+    private var traceParent: String {
+        func hex(_ number: UInt64) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        let span = RetryDelay.hash(run, stepPath, attempt) | 1
+        return "00-\(hex(RetryDelay.hash(run, "trace", 0) | 1))\(hex(UInt64(run.number)))-\(hex(span))-01"
+    }
+
+    private func checkSecrets(host: String) throws(RequestFailure) {
+        for name in template.secretNames {
+            guard let secret = surroundings.secrets.byName[name], !secret.hosts.isEmpty else { continue }
+            guard secret.hosts.contains(where: { $0.lowercased() == host }) else {
+                throw .secretNotForHost(secret: name)
+            }
+        }
+    }
+}
+
+// MARK: - URL
+
+extension RequestBuilder {
+    private func url() throws(RequestFailure) -> (text: String, host: String) {
+        var text = try templateURL()
+        for field in template.query {
+            let value = try self.text(field.value, "query \(field.name)")
+            text += text.utf8.contains(UInt8(ascii: "?")) ? "&" : "?"
+            text += "\(Percent.encode(field.name))=\(Percent.encode(value))"
+        }
+        try Self.refuseControls(in: text, "url")
+        guard !text.utf8.contains(where: { $0 == 0x20 || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "#") }) else {
+            throw .invalid(reason: "url: contains a space, a backslash or a #")
+        }
+        return (text, try Self.host(of: text))
+    }
+
+    /// An expression at the very start is a base address and stands as it is; one after it is a value,
+    /// percent-encoded, so that it can never reach another path, query or host.
+    private func templateURL() throws(RequestFailure) -> String {
+        guard case .text(let parts) = template.url else { return try text(template.url, "url") }
+        var url = ""
+        for (position, part) in parts.enumerated() {
+            switch part {
+            case .literal(let literal): url += literal
+            case .expression(let expression):
+                let value: Value
+                do throws(ExpressionFailure) { value = try expression.evaluate(in: scope) } catch {
+                    throw .expression(error, place: "url")
+                }
+                switch value {
+                case .array, .object, .null:
+                    throw .invalid(reason: "url: an expression in it gave a \(value.kindName), not text or a number")
+                default: break
+                }
+                if position == 0 {
+                    url += value.text
+                } else if !Self.hasAuthority(url) {
+                    url += try Self.authorityPart(value.text)
+                } else {
+                    guard value.text != ".", value.text != "..", !value.text.isEmpty else {
+                        throw .invalid(reason: "url: an expression in it gave nothing, or dots that would leave the path")
+                    }
+                    url += Percent.encode(value.text)
+                }
+            }
+        }
+        return url
+    }
+
+    /// Whether the host part is complete, so that what follows is path or query.
+    private static func hasAuthority(_ url: String) -> Bool {
+        guard let start = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return false }
+        let rest = url.utf8[start...].dropFirst(3)
+        return rest.contains(UInt8(ascii: "/")) || rest.contains(UInt8(ascii: "?"))
+    }
+
+    private static func authorityPart(_ text: String) throws(RequestFailure) -> String {
+        guard text.utf8.allSatisfy(isHostByte) else {
+            throw .invalid(reason: "url: an expression in the host gave what is no host name")
+        }
+        return text
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"),
+            UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"):
+            true
+        default: false
+        }
+    }
+
+    /// The host in lower case, without its port. User names are refused: they hide the real host.
+    private static func host(of url: String) throws(RequestFailure) -> String {
+        let lowered = url.prefix(8).lowercased()
+        let scheme = lowered.hasPrefix("https://") ? 8 : lowered.hasPrefix("http://") ? 7 : 0
+        guard scheme > 0 else { throw .invalid(reason: "url: must begin with http:// or https://") }
+        let authority = url.utf8.dropFirst(scheme).prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        guard !authority.isEmpty, authority.allSatisfy(isHostByte) else {
+            throw .invalid(reason: "url: the host is missing or contains what no host name has")
+        }
+        let text = String(decoding: authority, as: UTF8.self).lowercased()
+        if text.hasPrefix("["), let end = text.firstIndex(of: "]") { return String(text[...end]) }
+        return String(text.prefix { $0 != ":" })
+    }
+}
+
+// MARK: - Signature
+
+extension RequestBuilder {
+    /// The secret whose presence makes every request of a tenant carry a signature.
+    static let signingSecretName = "MILLRACE_SIGNING_SECRET"
+
+    /// RFC 9421 with hmac-sha256 over method, URL, body and key.
+    private func sign(_ headers: inout [HTTPHeader], method: String, url: String, body: [UInt8]) {
+        guard let secret = surroundings.secrets.byName[Self.signingSecretName] else { return }
+        let digest = "sha-256=:\(Base64.encode(surroundings.cryptography.sha256(body))):"
+        let parameters =
+            "(\"@method\" \"@target-uri\" \"content-digest\" \"idempotency-key\")"
+            + ";created=\(at.seconds);keyid=\"\(surroundings.tenant)\""
+        let base = """
+            "@method": \(method)
+            "@target-uri": \(url)
+            "content-digest": \(digest)
+            "idempotency-key": \(headers["idempotency-key"] ?? "")
+            "@signature-params": \(parameters)
+            """
+        guard
+            let signature = surroundings.cryptography.hmac(
+                "sha256", key: Array(secret.value.utf8), data: Array(base.utf8))
+        else { return }
+        headers.append(HTTPHeader("Content-Digest", digest))
+        headers.append(HTTPHeader("Signature-Input", "sig1=\(parameters)"))
+        headers.append(HTTPHeader("Signature", "sig1=:\(Base64.encode(signature)):"))
+    }
+}

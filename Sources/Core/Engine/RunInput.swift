@@ -1,0 +1,62 @@
+package import Ports
+package import Values
+
+/// Everything that can happen to a run. Each carries the instant at which it did.
+package enum RunInput: Sendable {
+    /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
+    case started(RunStart, isFunded: Bool)
+    /// The process has read the run back from its journal.
+    case recovered(at: Instant)
+    /// An attempt has ended.
+    case answered(step: Int, attempt: Int, TransferOutcome)
+    /// The time of a retry has come.
+    case retryDue(step: Int, at: Instant)
+    /// The balance is used up; `unsent` are requests that had been decided and were held back.
+    case fundsEnded(unsent: [Int], at: Instant)
+    case fundsReturned(at: Instant)
+    case cancelRequested(reason: String, at: Instant)
+
+    var at: Instant {
+        switch self {
+        case .started(let start, _): start.at
+        case .answered(_, _, let outcome): outcome.finishedAt
+        case .recovered(let at), .retryDue(_, let at), .fundsEnded(_, let at), .fundsReturned(let at),
+            .cancelRequested(_, let at):
+            at
+        }
+    }
+}
+
+/// What the world is asked to do. Nothing of it may happen before the entries decided with it are durable (I1).
+package enum RunEffect: Sendable {
+    /// Send this and answer with ``RunInput/answered(step:attempt:_:)``.
+    case send(step: Int, attempt: Int, OutboundRequest)
+    /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
+    case wake(step: Int, at: Instant)
+    /// Tell whoever waits for the run, and forget it.
+    case finish(RunOutcome)
+}
+
+/// What one input led to.
+package struct Decision: Sendable {
+    /// To be stored together, or not at all; empty where nothing durable changed.
+    package var records: [JournalRecord] = []
+    /// In order.
+    package var effects: [RunEffect] = []
+}
+
+/// What a run's decisions rest on beside its journal.
+package struct Surroundings: Sendable {
+    package var tenant: TenantID
+    package var secrets: OpenSecrets
+    /// Takes out the values of the secrets that the workflow names.
+    package var redactor: Redactor
+    package var cryptography: any Cryptography
+
+    package init(tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography) {
+        self.tenant = tenant
+        self.secrets = secrets
+        self.redactor = redactor
+        self.cryptography = cryptography
+    }
+}

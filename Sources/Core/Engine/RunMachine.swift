@@ -1,0 +1,230 @@
+import Billing
+package import Ports
+package import Values
+import Workflow
+
+/// The run machine: takes one input, returns journal entries and effects.
+///
+/// A value without clock, randomness, I/O or `await`: the same inputs always lead to the same
+/// decisions. Whoever owns it stores the entries and carries out the effects afterwards.
+package struct RunMachine: Sendable {
+    package let plan: RunPlan
+    package internal(set) var state: RunState
+
+    /// A run that has not begun.
+    package init(run: RunID, plan: RunPlan) {
+        self.plan = plan
+        state = RunState(run: run, plan: plan)
+    }
+
+    /// A run as its journal tells it; ``RunInput/recovered(at:)`` sets it going again.
+    package init(run: RunID, plan: RunPlan, records: some Sequence<JournalRecord>) {
+        self.init(run: run, plan: plan)
+        for record in records { state.apply(record, plan: plan) }
+        state.settleMeter()
+    }
+
+    /// Decides what an input means. An input that no longer fits (an answer to an older attempt, a
+    /// signal to a run that is over) decides nothing.
+    package mutating func handle(_ input: RunInput, in surroundings: Surroundings) -> Decision {
+        guard !state.isOver else { return Decision() }
+        var turn = Turn(machine: self, surroundings: surroundings, at: input.at)
+        // The turn must be the only owner of the state, or its first change would copy all steps.
+        state = .vacant
+        turn.take(input)
+        self = turn.machine
+        return turn.decision
+    }
+}
+
+/// One input being decided.
+struct Turn {
+    var machine: RunMachine
+    let surroundings: Surroundings
+    let at: Instant
+    var decision = Decision()
+
+    init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
+        self.machine = machine
+        self.surroundings = surroundings
+        self.at = at
+    }
+
+    var plan: RunPlan { machine.plan }
+
+    var scope: RunScope {
+        RunScope(state: machine.state, plan: plan, tenant: surroundings.tenant, secrets: surroundings.secrets)
+    }
+
+    mutating func take(_ input: RunInput) {
+        switch input {
+        case .started(let start, let isFunded):
+            record(.runStarted(start))
+            if !isFunded { record(.runPaused) }
+        case .recovered: rearm()
+        case .answered(let step, let attempt, let outcome):
+            guard isAwaited(step, attempt: attempt) else { return }
+            settleAttempt(step, attempt: attempt, outcome)
+        case .retryDue(let step, _):
+            guard machine.plan.steps.indices.contains(step) else { return }
+            machine.state.endRetryWait(step)
+        case .fundsEnded(let unsent, _):
+            for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
+            if !machine.state.isPaused { record(.runPaused) }
+        case .fundsReturned:
+            guard machine.state.isPaused else { return }
+            record(.runResumed)
+        case .cancelRequested(let reason, _):
+            guard machine.state.ending == nil else { return }
+            record(.cancelRequested(reason: reason))
+        }
+        advance()
+    }
+
+    /// Appends an entry and folds it in.
+    mutating func record(_ entry: JournalEntry, charge: Int64 = 0) {
+        let record = JournalRecord(
+            sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge, entry: entry)
+        machine.state.apply(record, plan: plan)
+        decision.records.append(record)
+    }
+
+    private func isAwaited(_ step: Int, attempt: Int) -> Bool {
+        plan.steps.indices.contains(step) && machine.state.phase(step) == .inFlight(attempt: attempt)
+    }
+
+    /// Asks again for the timers that the process forgot.
+    private mutating func rearm() {
+        for index in plan.steps.indices {
+            if case .waitingRetry(_, let instant) = machine.state.phase(index) {
+                decision.effects.append(.wake(step: index, at: instant))
+            }
+        }
+    }
+}
+
+// MARK: - Going on
+
+extension Turn {
+    /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
+    mutating func advance() {
+        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first {
+            startStep(index)
+        }
+        machine.state.settleMeter()
+        if !machine.state.hasInFlight, let outcome = finalOutcome() { finish(outcome) }
+    }
+
+    private func finalOutcome() -> RunOutcome? {
+        if let ending = machine.state.ending { return ending }
+        guard machine.state.settledCount == plan.steps.count else { return nil }
+        return RunOutcome(status: .succeeded)
+    }
+
+    private mutating func finish(_ outcome: RunOutcome) {
+        var outcome = outcome
+        if outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output {
+            do throws(ExpressionFailure) {
+                outcome.output = surroundings.redactor.redact(try template.value(in: scope))
+            } catch {
+                outcome = RunOutcome(status: .failed, error: stepError(error, in: "output"))
+            }
+        }
+        record(.runFinished(outcome), charge: machine.state.remainingCharge)
+        decision.effects.append(.finish(outcome))
+    }
+
+    private mutating func startStep(_ index: Int) {
+        let step = plan.steps[index]
+        if !step.after.isEmpty, step.after.allSatisfy({ machine.state.phase($0) == .skipped }) {
+            return record(.stepSkipped(path: step.id, reason: .allSkipped))
+        }
+        do throws(ExpressionFailure) {
+            guard try isGuardTrue(step) else {
+                return record(.stepSkipped(path: step.id, reason: .guardFalse))
+            }
+        } catch {
+            return fail(step, stepError(error, in: "when"))
+        }
+        switch step.action {
+        case .request(let template): send(index, step, template)
+        case .compute(let expression): compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
+        case .finish(let template): compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
+        case .fail(let template):
+            do throws(ExpressionFailure) {
+                fail(step, StepError(code: "fail", message: bounded(try template.value(in: scope).text)))
+            } catch {
+                fail(step, stepError(error, in: "fail"))
+            }
+        }
+    }
+
+    /// A guard yields true, false or null; anything else is an error and never a skip.
+    private func isGuardTrue(_ step: Step) throws(ExpressionFailure) -> Bool {
+        guard let expression = step.guardExpression else { return true }
+        return try GuardReading.isTrue(try expression.evaluate(in: scope))
+    }
+
+    private mutating func send(_ index: Int, _ step: Step, _ template: RequestTemplate) {
+        let attempt = machine.state.attempt(index)
+        let builder = RequestBuilder(
+            template: template, stepPath: step.id, run: machine.state.run, attempt: attempt, scope: scope,
+            surroundings: surroundings, at: at)
+        do throws(RequestFailure) {
+            let request = try builder.request()
+            machine.state.markInFlight(index)
+            decision.effects.append(.send(step: index, attempt: attempt, request))
+        } catch {
+            fail(step, stepError(error))
+        }
+    }
+
+    private mutating func compute(
+        _ step: Step, _ value: (RunScope) throws(ExpressionFailure) -> Value
+    ) {
+        do throws(ExpressionFailure) {
+            let output = surroundings.redactor.redact(try value(scope))
+            settle(step, StepResult(error: nil, content: .output(output), attemptCount: 0, interval: nil))
+        } catch {
+            fail(step, stepError(error, in: "lua"))
+        }
+    }
+
+    private mutating func fail(_ step: Step, _ error: StepError) {
+        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+    }
+
+    mutating func settle(_ step: Step, _ result: StepResult) {
+        record(.stepSettled(path: step.id, result), charge: machine.state.charge(for: result.interval))
+    }
+}
+
+// MARK: - Errors as facts
+
+extension Turn {
+    func stepError(_ failure: ExpressionFailure, in place: String) -> StepError {
+        StepError(code: failure.label, message: bounded("\(place): \(failure.message)"))
+    }
+
+    func stepError(_ failure: RequestFailure) -> StepError {
+        StepError(code: failure.code, message: bounded(failure.message))
+    }
+
+    /// At most 1 KiB, without secrets.
+    func bounded(_ text: String) -> String {
+        let redacted = surroundings.redactor.redact(text)
+        return redacted.utf8.count <= 1024 ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
+    }
+}
+
+/// What a guard's value means.
+package enum GuardReading {
+    package static func isTrue(_ value: Value) throws(ExpressionFailure) -> Bool {
+        switch value {
+        case .bool(let flag): return flag
+        case .null: return false
+        default:
+            throw .notAValue(reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
+        }
+    }
+}

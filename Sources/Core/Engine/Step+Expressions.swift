@@ -1,0 +1,38 @@
+import Ports
+import Workflow
+
+extension Step {
+    /// Every expression that the step evaluates.
+    var expressions: [any CompiledExpression] {
+        var all: [any CompiledExpression] = []
+        if let guardExpression { all.append(guardExpression) }
+        for condition in retry.on {
+            if case .expression(let expression) = condition { all.append(expression) }
+        }
+        switch action {
+        case .request(let request): all += request.expressions
+        case .compute(let expression): all.append(expression)
+        case .fail(let template), .finish(let template): all += template.expressions
+        }
+        return all
+    }
+}
+
+extension RequestTemplate {
+    fileprivate var expressions: [any CompiledExpression] {
+        var templates = [method, url] + headers.map(\.value) + query.map(\.value)
+        if let body { templates.append(body) }
+        if let idempotencyKey { templates.append(idempotencyKey) }
+        switch authorization {
+        case .bearer(let token): templates.append(token)
+        case .basic(let username, let password): templates += [username, password]
+        case nil: break
+        }
+        return templates.flatMap(\.expressions) + (response.failWhen.map { [$0] } ?? [])
+    }
+}
+
+extension SchemaViolation {
+    /// Path and message in one line.
+    package var text: String { path.isEmpty ? message : "\(path): \(message)" }
+}

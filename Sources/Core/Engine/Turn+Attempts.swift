@@ -1,0 +1,175 @@
+import Billing
+import Ports
+import Values
+import Workflow
+
+// What an attempt's end means: a success, a failure for good, or another try.
+
+extension Turn {
+    mutating func settleAttempt(_ index: Int, attempt: Int, _ outcome: TransferOutcome) {
+        let step = plan.steps[index]
+        guard case .request(let template) = step.action else { return }
+        let interval = Meter.Interval(start: outcome.startedAt, end: outcome.finishedAt)
+        switch outcome.result {
+        case .failure(.cancelled):
+            // The process is stopping: no outcome. The step is sent again, under the same key (I3).
+            machine.state.withdraw(index)
+        case .failure(let failure):
+            let error = StepError(code: failure.label, message: bounded(failure.message))
+            let isRetryable = step.retry.on.contains { $0.covers(failure) }
+            settle(index, attempt, .init(error: error, response: nil, interval: interval), isRetryable: isRetryable)
+        case .success(let response):
+            let response = Self.stored(response, redactor: surroundings.redactor)
+            let verdict = verdict(on: response, template.response, retry: step.retry)
+            settle(
+                index, attempt, .init(error: verdict.error, response: response, interval: interval),
+                isRetryable: verdict.isRetryable)
+        }
+    }
+
+    struct Attempt {
+        var error: StepError?
+        var response: OutboundResponse?
+        var interval: Meter.Interval
+    }
+
+    private mutating func settle(_ index: Int, _ number: Int, _ attempt: Attempt, isRetryable: Bool) {
+        let step = plan.steps[index]
+        if let error = attempt.error, isRetryable, number <= step.retry.max, machine.state.ending == nil {
+            let delay = RetryDelay.delay(
+                step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
+                retryAfter: attempt.response?.headers["retry-after"])
+            let retryAt = at + delay
+            record(
+                .attemptFailed(
+                    path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt),
+                charge: machine.state.charge(for: attempt.interval))
+            decision.effects.append(.wake(step: index, at: retryAt))
+        } else {
+            settle(
+                step,
+                StepResult(
+                    error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
+                    attemptCount: number, interval: attempt.interval))
+        }
+    }
+
+    private struct Verdict {
+        var error: StepError?
+        var isRetryable = false
+    }
+
+    /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
+    private func verdict(on response: OutboundResponse, _ rule: ResponseRule, retry: RetryPolicy) -> Verdict {
+        let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
+        var scope = self.scope
+        scope.response = ResponseBranch(status: response.status, headers: response.headers, body: body)
+        guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
+            let error = StepError(code: "status", message: bounded(Self.describe(response, body)))
+            return Verdict(error: error, isRetryable: isRetryable(response, retry, scope: scope))
+        }
+        do throws(ExpressionFailure) {
+            if let failWhen = rule.failWhen, try GuardReading.isTrue(try failWhen.evaluate(in: scope)) {
+                let error = StepError(code: "fail_when", message: bounded("fail_when is true for \(Self.describe(response, body))"))
+                return Verdict(error: error, isRetryable: isExpressionTrue(retry, scope: scope))
+            }
+        } catch {
+            return Verdict(error: stepError(error, in: "fail_when"))
+        }
+        if let schema = rule.schema, let violation = schema.validate(body).first {
+            return Verdict(
+                error: StepError(code: "schema", message: bounded("the response does not fit the schema: \(violation.text)")))
+        }
+        return Verdict()
+    }
+
+    /// A server that says whether to repeat is believed; otherwise the step's policy decides.
+    private func isRetryable(_ response: OutboundResponse, _ retry: RetryPolicy, scope: RunScope) -> Bool {
+        switch response.headers["stripe-should-retry"] {
+        case "true": return true
+        case "false": return false
+        default: break
+        }
+        if retry.on.contains(where: { $0.covers(status: response.status) }) { return true }
+        return isExpressionTrue(retry, scope: scope)
+    }
+
+    private func isExpressionTrue(_ retry: RetryPolicy, scope: RunScope) -> Bool {
+        retry.on.contains { condition in
+            guard case .expression(let expression) = condition else { return false }
+            // A condition that raises an error does not repeat: the step then fails visibly.
+            return (try? expression.evaluate(in: scope)) == .bool(true)
+        }
+    }
+
+    private static func describe(_ response: OutboundResponse, _ body: Value) -> String {
+        let text = String(decoding: response.body.prefix(300), as: UTF8.self)
+        return text.isEmpty ? "status \(response.status)" : "status \(response.status): \(text)"
+    }
+
+    /// The answer as it is kept: names in lower case, without cookies, without secrets.
+    private static func stored(_ response: OutboundResponse, redactor: Redactor) -> OutboundResponse {
+        let dropped: Set<String> = ["set-cookie", "connection", "keep-alive", "transfer-encoding", "date", "server"]
+        var headers: [HTTPHeader] = []
+        headers.reserveCapacity(response.headers.count)
+        for header in response.headers {
+            let name = header.name.lowercased()
+            if !dropped.contains(name) { headers.append(HTTPHeader(name, redactor.redact(header.value))) }
+        }
+        return OutboundResponse(
+            status: response.status, headers: headers,
+            body: redactor.isEmpty ? response.body : redactor.redact(response.body))
+    }
+}
+
+extension RetryPolicy.Condition {
+    func covers(_ failure: TransportFailure) -> Bool {
+        switch (self, failure) {
+        case (.connection, .connection), (.connection, .interrupted), (.timeout, .timeout): true
+        default: false
+        }
+    }
+
+    func covers(status: Int) -> Bool {
+        switch self {
+        case .status(let number): status == number
+        case .statusClass(let hundreds): status / 100 == hundreds
+        default: false
+        }
+    }
+}
+
+/// How long a step waits before its next try.
+enum RetryDelay {
+    /// A `Retry-After` is obeyed up to this, so that a hostile one cannot park a run for ever.
+    static let retryAfterMax = Duration.seconds(86_400)
+
+    static func delay(
+        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?
+    ) -> Duration {
+        if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
+            return min(.seconds(seconds), retryAfterMax)
+        }
+        let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
+        guard policy.jitter == .full else { return base }
+        // Spread by a hash and not by chance, so that a replay decides the same.
+        let fraction = Int64(hash(run, path, failedAttempts) % 1_000_001)
+        return .microseconds(base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
+    }
+
+    private static func unjittered(_ policy: RetryPolicy, failedAttempts: Int) -> Duration {
+        switch policy.backoff {
+        case .fixed: policy.delay
+        case .linear: policy.delay * failedAttempts
+        case .exponential: failedAttempts > 30 ? policy.maxDelay : policy.delay * (1 << (failedAttempts - 1))
+        }
+    }
+
+    /// FNV-1a over run, path and attempt.
+    static func hash(_ run: RunID, _ path: String, _ attempt: Int) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in "\(run.number)/\(path)#\(attempt)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        // FNV's low bits follow the last byte closely; fold the high ones in.
+        return hash ^ hash >> 32
+    }
+}

@@ -1,0 +1,132 @@
+package import Ports
+package import Values
+
+/// What expressions see of the trigger.
+package struct TriggerView: ScopeBranch {
+    let start: RunStart
+    /// Parsed once, by the content type.
+    package let body: Value
+
+    package init(_ start: RunStart) {
+        self.start = start
+        body = start.parsedBody ?? BodyReading.value(of: start.body, contentType: start.headers["content-type"])
+    }
+
+    package func member(_ name: String) -> ScopeNode? {
+        switch name {
+        case "body": .value(body)
+        case "raw_body": .value(.string(String(decoding: start.body, as: UTF8.self)))
+        case "headers": .branch(HeadersView(headers: start.headers))
+        case "query": .value(.object(Object(start.query.map { Object.Member(name: $0.name, value: .string($0.value)) })))
+        case "type": .value(.string(start.triggerKind))
+        default: nil
+        }
+    }
+
+    package var memberNames: [String] { ["type", "headers", "query", "body", "raw_body"] }
+}
+
+/// Headers by their names in lower case; of several with one name, the values joined by commas.
+struct HeadersView: ScopeBranch {
+    let headers: [HTTPHeader]
+
+    func member(_ name: String) -> ScopeNode? {
+        let values = headers.filter { $0.name == name }.map(\.value)
+        return values.isEmpty ? nil : .value(.string(values.joined(separator: ", ")))
+    }
+
+    var memberNames: [String] {
+        var names: [String] = []
+        for header in headers where !names.contains(header.name) { names.append(header.name) }
+        return names
+    }
+}
+
+/// What is kept of a step's result: for expressions, and for whoever looks at the run.
+package struct StepView: Sendable {
+    package let error: StepError?
+    package let attemptCount: Int
+    let status: Int?
+    let headers: [HTTPHeader]
+    /// The parsed body or the computed output; null where no expression reads it.
+    let output: Value
+
+    init(_ result: StepResult, parsesBody: Bool) {
+        error = result.error
+        attemptCount = result.attemptCount
+        switch result.content {
+        case .none: (status, headers, output) = (nil, [], .null)
+        case .output(let value): (status, headers, output) = (nil, [], value)
+        case .response(let response):
+            status = response.status
+            headers = parsesBody ? response.headers : []
+            output =
+                parsesBody
+                ? BodyReading.value(of: response.body, contentType: response.headers["content-type"]) : .null
+        }
+    }
+}
+
+/// `steps.<id>` in an expression.
+struct StepBranch: ScopeBranch {
+    let phase: RunState.Phase
+    let view: StepView?
+
+    func member(_ name: String) -> ScopeNode? {
+        switch name {
+        case "outcome": return .value(outcome)
+        case "output": return view.map { .value($0.output) }
+        case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
+        case "error":
+            return view?.error.map {
+                .value(["code": .string($0.code), "message": .string($0.message)])
+            }
+        case "response":
+            guard let view, let status = view.status else { return nil }
+            return .branch(ResponseBranch(status: status, headers: view.headers, body: view.output))
+        default: return nil
+        }
+    }
+
+    var memberNames: [String] { ["outcome", "output", "response", "error", "attempts"] }
+
+    private var outcome: Value {
+        switch phase {
+        case .succeeded: "succeeded"
+        case .failed: "failed"
+        case .skipped: "skipped"
+        default: .null
+        }
+    }
+}
+
+/// `response` in an expression.
+struct ResponseBranch: ScopeBranch {
+    let status: Int
+    let headers: [HTTPHeader]
+    let body: Value
+
+    func member(_ name: String) -> ScopeNode? {
+        switch name {
+        case "status": .value(.int(Int64(status)))
+        case "headers": .branch(HeadersView(headers: headers))
+        case "body": .value(body)
+        default: nil
+        }
+    }
+
+    var memberNames: [String] { ["status", "headers", "body"] }
+}
+
+/// Turns a body into a value by its content type.
+package enum BodyReading {
+    /// JSON where the type says so or nothing is said, a form as a map of text, else text. What does
+    /// not parse is text; an empty body is null.
+    package static func value(of bytes: [UInt8], contentType: String?) -> Value {
+        guard !bytes.isEmpty else { return .null }
+        let type = contentType?.lowercased() ?? "json"
+        if type.contains("json"), let value = try? JSON.parse(bytes) { return value }
+        if type.hasPrefix("application/x-www-form-urlencoded"), let value = FormEncoding.decode(bytes) { return value }
+        return .string(String(decoding: bytes, as: UTF8.self))
+    }
+}

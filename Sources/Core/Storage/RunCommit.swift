@@ -1,0 +1,109 @@
+package import Values
+
+/// What one input did to one run: stored as a whole or not at all.
+package struct RunCommit: Sendable {
+    /// A key under which a second start is answered with the first run.
+    package struct Dedupe: Sendable, Hashable {
+        /// What the workflow's `dedupe` or the caller's Idempotency-Key gave; not empty.
+        package var key: String
+        /// SHA-256 of what was sent, where the same key with another content must be told apart; else nil.
+        package var fingerprint: [UInt8]?
+
+        package init(key: String, fingerprint: [UInt8]? = nil) {
+            self.key = key
+            self.fingerprint = fingerprint
+        }
+    }
+
+    package var run: RunID
+    package var tenant: TenantID
+    /// For a run's first commit: its row. The row's status is `status` below where that is set.
+    package var start: RunRecord?
+    package var dedupe: Dedupe?
+    package var entries: [StoredEntry]
+    /// A new status; with a final one the run leaves the set of open runs.
+    package var status: RunStatus?
+    /// When it became final.
+    package var finishedAt: Instant?
+    /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
+    package var isMetered: Bool
+    /// A depletion that this start answers: removed from the outbox in the same transaction.
+    package var settles: Depletion?
+
+    package init(
+        run: RunID, tenant: TenantID, start: RunRecord? = nil, dedupe: Dedupe? = nil,
+        entries: [StoredEntry], status: RunStatus? = nil, finishedAt: Instant? = nil, isMetered: Bool,
+        settles: Depletion? = nil
+    ) {
+        self.run = run
+        self.tenant = tenant
+        self.start = start
+        self.dedupe = dedupe
+        self.entries = entries
+        self.status = status
+        self.finishedAt = finishedAt
+        self.isMetered = isMetered
+        self.settles = settles
+    }
+
+    /// What all its entries charge.
+    package var chargeMilliseconds: Int64 { entries.reduce(0) { $0 + $1.chargeMilliseconds } }
+}
+
+/// A balance that fell from above zero to zero or below: announced once (an outbox row).
+package struct Depletion: Sendable, Hashable {
+    package var tenant: TenantID
+    /// Of the ledger entry that crossed zero.
+    package var sequence: Int64
+    package var balanceMilliseconds: Int64
+
+    package init(tenant: TenantID, sequence: Int64, balanceMilliseconds: Int64) {
+        self.tenant = tenant
+        self.sequence = sequence
+        self.balanceMilliseconds = balanceMilliseconds
+    }
+}
+
+/// What became of a commit. It is durable: synced to the disk before this is handed out (I5).
+package enum CommitReceipt: Sendable, Hashable {
+    /// Stored. `balance` is the tenant's after the whole transaction, nil where nothing was charged;
+    /// `depletion` is set on one receipt of the transaction whose charges crossed zero.
+    case stored(balance: Int64?, depletion: Depletion?)
+    /// A start whose dedupe key is taken: nothing was stored. `isSameContent` is false where both
+    /// fingerprints are known and differ.
+    case duplicate(of: RunID, isSameContent: Bool)
+}
+
+/// Why a store did nothing. After any of these the transaction has left nothing behind.
+package enum StoreError: Error, Sendable, Hashable {
+    /// A newer process has taken the shard over; this one must stop working on it (I2).
+    case fenced(heldEpoch: Int64, currentEpoch: Int64)
+    /// An entry's key, or another unique key, exists already: `what` names the key.
+    case exists(what: String)
+    /// The row that was named does not exist.
+    case missing(what: String)
+    /// A charge is negative, or a balance would leave its range: `what` names it. Nothing is clamped.
+    case outOfRange(what: String)
+    /// No room left on the disk; repeating may succeed once there is.
+    case full
+    /// The disk or the file failed: the store takes nothing more until it is opened again.
+    case failed(code: Int32, message: String)
+    /// The store has been closed.
+    case closed
+
+    /// Whether the same call may succeed later in this process.
+    package var isRetryable: Bool { self == .full }
+
+    /// A short label without moving parts, for metrics.
+    package var label: String {
+        switch self {
+        case .fenced: "fenced"
+        case .exists: "exists"
+        case .missing: "missing"
+        case .outOfRange: "out_of_range"
+        case .full: "full"
+        case .failed: "failed"
+        case .closed: "closed"
+        }
+    }
+}

@@ -1,0 +1,104 @@
+package import Values
+
+/// A journal entry as a store keeps it; what is in it is the engine's business.
+package struct StoredEntry: Sendable, Hashable {
+    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`. A second entry
+    /// under the same key is refused, which is what records an outcome once (I2).
+    package var key: String
+    /// From 1, rising within the run.
+    package var sequence: Int64
+    /// A stable token: `run.started`, `step.succeeded`.
+    package var kind: String
+    package var at: Instant
+    /// Facts as a JSON object, without any secret (I9).
+    package var facts: [UInt8]
+    /// A request's or response's body, apart, as it came; nil where there is none.
+    package var body: [UInt8]?
+    /// Run time charged with this entry, at least 0.
+    package var chargeMilliseconds: Int64
+
+    package init(
+        key: String, sequence: Int64, kind: String, at: Instant, facts: [UInt8], body: [UInt8]? = nil,
+        chargeMilliseconds: Int64 = 0
+    ) {
+        self.key = key
+        self.sequence = sequence
+        self.kind = kind
+        self.at = at
+        self.facts = facts
+        self.body = body
+        self.chargeMilliseconds = chargeMilliseconds
+    }
+}
+
+/// Where a run stands, as lists show it.
+package enum RunStatus: String, Sendable, CaseIterable {
+    /// It has started and is not over.
+    case running
+    /// It waits until the tenant's balance is above zero.
+    case paused
+    case succeeded
+    case failed
+    case cancelled
+
+    /// Whether nothing more happens to it.
+    package var isFinal: Bool { self != .running && self != .paused }
+}
+
+/// A run without its journal.
+package struct RunRecord: Sendable, Hashable {
+    package var run: RunID
+    package var tenant: TenantID
+    package var workflow: String
+    /// SHA-256 of the source it runs, 32 bytes.
+    package var digest: [UInt8]
+    /// `http`, `webhook`, `hook` or `manual`.
+    package var trigger: String
+    package var status: RunStatus
+    package var startedAt: Instant
+    /// Set when the status became final.
+    package var finishedAt: Instant?
+    /// Run time charged so far.
+    package var chargedMilliseconds: Int64
+
+    package init(
+        run: RunID, tenant: TenantID, workflow: String, digest: [UInt8], trigger: String, status: RunStatus,
+        startedAt: Instant, finishedAt: Instant? = nil, chargedMilliseconds: Int64 = 0
+    ) {
+        self.run = run
+        self.tenant = tenant
+        self.workflow = workflow
+        self.digest = digest
+        self.trigger = trigger
+        self.status = status
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.chargedMilliseconds = chargedMilliseconds
+    }
+}
+
+/// Which runs a list shows, newest first.
+package struct RunQuery: Sendable, Hashable {
+    package var workflow: String?
+    package var status: RunStatus?
+    /// Started at or after.
+    package var from: Instant?
+    /// Started before.
+    package var to: Instant?
+    /// Only runs older than this one.
+    package var before: RunID?
+    /// 1 to 200.
+    package var limit: Int
+
+    package init(
+        workflow: String? = nil, status: RunStatus? = nil, from: Instant? = nil, to: Instant? = nil,
+        before: RunID? = nil, limit: Int = 50
+    ) {
+        self.workflow = workflow
+        self.status = status
+        self.from = from
+        self.to = to
+        self.before = before
+        self.limit = limit
+    }
+}

@@ -1,0 +1,96 @@
+package import Values
+
+/// Tenants, their keys and their secrets. Every member but the operator's lists names one tenant (I10).
+package protocol TenantStore: Sendable {
+    /// - Throws: ``StoreError/exists(what:)`` for a taken id.
+    func addTenant(_ tenant: Tenant) throws(StoreError)
+    func tenant(_ id: TenantID) throws(StoreError) -> Tenant?
+    /// By rising id, with id above `after`.
+    func tenants(after: TenantID?, limit: Int) throws(StoreError) -> [Tenant]
+    /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
+    func setExternalCustomer(_ externalCustomerID: String, of tenant: TenantID) throws(StoreError)
+
+    func addKey(_ key: APIKey) throws(StoreError)
+    func key(_ id: KeyID) throws(StoreError) -> APIKey?
+    func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]
+    /// Ends a key for good; a revoked or unknown one of that tenant gives false.
+    func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool
+
+    /// Replaces or adds; the version rises by 1 with each.
+    func setSecret(_ secret: SealedSecret) throws(StoreError)
+    func secret(_ name: String, of tenant: TenantID) throws(StoreError) -> SealedSecret?
+    /// Sorted by name.
+    func secrets(of tenant: TenantID) throws(StoreError) -> [SealedSecret]
+    /// Whether there was one.
+    func deleteSecret(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
+    /// A named value of the installation itself (the sealing check, settings); nil where never set.
+    func setting(_ name: String) throws(StoreError) -> [UInt8]?
+    func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError)
+}
+
+package struct Tenant: Sendable, Hashable {
+    package var tenant: TenantID
+    /// For people; at most 200 bytes.
+    package var name: String
+    /// The payment provider's id of this tenant; the only payment data kept.
+    package var externalCustomerID: String?
+    package var createdAt: Instant
+
+    package init(tenant: TenantID, name: String, externalCustomerID: String? = nil, createdAt: Instant) {
+        self.tenant = tenant
+        self.name = name
+        self.externalCustomerID = externalCustomerID
+        self.createdAt = createdAt
+    }
+
+    /// Whether its runs are charged.
+    package var isMetered: Bool { tenant != .operatorTenant }
+}
+
+package struct APIKey: Sendable, Hashable {
+    package enum Scope: String, Sendable {
+        /// All of its own tenant; for the operator tenant also the operator's calls.
+        case full
+        /// The internal API and nothing else.
+        case `internal`
+    }
+
+    package var key: KeyID
+    package var tenant: TenantID
+    package var scope: Scope
+    /// SHA-256 of the secret part, 32 bytes; the secret itself is shown once and never kept.
+    package var secretHash: [UInt8]
+    package var createdAt: Instant
+    package var revokedAt: Instant?
+
+    package init(
+        key: KeyID, tenant: TenantID, scope: Scope, secretHash: [UInt8], createdAt: Instant,
+        revokedAt: Instant? = nil
+    ) {
+        self.key = key
+        self.tenant = tenant
+        self.scope = scope
+        self.secretHash = secretHash
+        self.createdAt = createdAt
+        self.revokedAt = revokedAt
+    }
+}
+
+package struct SealedSecret: Sendable, Hashable {
+    package var tenant: TenantID
+    /// `[A-Z][A-Z0-9_]*`, at most 64 characters.
+    package var name: String
+    /// AES-256-GCM under the master key; bound to tenant and name.
+    package var sealed: [UInt8]
+    /// Hosts that it may be sent to; empty for any.
+    package var hosts: [String]
+    package var updatedAt: Instant
+
+    package init(tenant: TenantID, name: String, sealed: [UInt8], hosts: [String], updatedAt: Instant) {
+        self.tenant = tenant
+        self.name = name
+        self.sealed = sealed
+        self.hosts = hosts
+        self.updatedAt = updatedAt
+    }
+}

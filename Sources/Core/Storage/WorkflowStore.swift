@@ -1,0 +1,82 @@
+package import Values
+
+/// Deployed workflows, every version kept while a run needs it, and what their triggers refused.
+package protocol WorkflowStore: Sendable {
+    /// Makes `source` the current version of a tenant's workflow. The same source as the current one
+    /// changes nothing and returns that version; else the number rises by 1 from 1. Deploying a
+    /// deleted workflow brings it back with the next number.
+    func deployWorkflow(
+        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant
+    ) throws(StoreError) -> DeployedWorkflow
+    /// The current version; nil where there is none or it was deleted.
+    func workflow(_ name: String, of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
+    /// A version by its digest, current or not, deleted or not: what a run is pinned to.
+    func workflow(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
+    /// Current versions by name, with name above `after`.
+    func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow]
+    /// All versions of one, newest first.
+    func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow]
+    /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
+    func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
+    /// Every current workflow of every tenant, for loading triggers at start.
+    func currentWorkflows() throws(StoreError) -> [DeployedWorkflow]
+
+    /// Adds to the counts of what a workflow's triggers turned away.
+    func countRefusals(_ refusals: [TriggerRefusal]) throws(StoreError)
+    func refusals(of workflow: String, of tenant: TenantID) throws(StoreError) -> [TriggerRefusal]
+}
+
+package struct DeployedWorkflow: Sendable, Hashable {
+    package var tenant: TenantID
+    package var name: String
+    /// Counts deployments of this name, from 1.
+    package var number: Int64
+    /// SHA-256 of the source, 32 bytes.
+    package var digest: [UInt8]
+    package var source: [UInt8]
+    package var deployedAt: Instant
+
+    package init(
+        tenant: TenantID, name: String, number: Int64, digest: [UInt8], source: [UInt8], deployedAt: Instant
+    ) {
+        self.tenant = tenant
+        self.name = name
+        self.number = number
+        self.digest = digest
+        self.source = source
+        self.deployedAt = deployedAt
+    }
+}
+
+/// How often, and why last, a trigger turned a request away.
+package struct TriggerRefusal: Sendable, Hashable {
+    package enum Reason: String, Sendable, CaseIterable {
+        /// The guard said no: 401.
+        case guardFalse = "guard_false"
+        /// The guard raised an error: 500, so that the sender delivers again.
+        case guardError = "guard_error"
+        /// The body did not fit the schema: 422.
+        case schema
+        /// The tenant's balance was used up: 402.
+        case balance
+    }
+
+    package var tenant: TenantID
+    package var workflow: String
+    package var reason: Reason
+    package var count: Int64
+    package var lastAt: Instant
+    /// The last one's text: the error, the violation; without secrets, at most 1 KiB.
+    package var lastDetail: String
+
+    package init(
+        tenant: TenantID, workflow: String, reason: Reason, count: Int64, lastAt: Instant, lastDetail: String
+    ) {
+        self.tenant = tenant
+        self.workflow = workflow
+        self.reason = reason
+        self.count = count
+        self.lastAt = lastAt
+        self.lastDetail = lastDetail
+    }
+}

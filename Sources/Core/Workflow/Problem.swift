@@ -1,0 +1,40 @@
+/// Something wrong in a workflow file, with its place and what to do about it.
+package struct Problem: Error, Sendable, Hashable {
+    package enum Severity: String, Sendable { case error, warning }
+
+    package var severity: Severity
+    /// `MR` and four digits; stable for ever, listed in `docs/problems.md`.
+    package var code: String
+    package var mark: Mark
+    /// What is wrong, as a sentence without a full stop.
+    package var message: String
+    /// What to do, where that is known.
+    package var hint: String?
+
+    package init(severity: Severity = .error, code: String, mark: Mark, message: String, hint: String? = nil)
+    {
+        self.severity = severity
+        self.code = code
+        self.mark = mark
+        self.message = message
+        self.hint = hint
+    }
+
+    /// A problem of a listed kind, with that kind's severity.
+    package init(_ code: ProblemCode, at mark: Mark, _ message: String, hint: String? = nil) {
+        self.init(severity: code.severity, code: code.rawValue, mark: mark, message: message, hint: hint)
+    }
+}
+
+extension [Problem] {
+    /// In the order of the file; equal problems once.
+    package var inFileOrder: [Problem] {
+        var seen: Set<Problem> = []
+        return filter { seen.insert($0).inserted }.enumerated()
+            .sorted { ($0.element.mark, $0.offset) < ($1.element.mark, $1.offset) }
+            .map(\.element)
+    }
+
+    /// Whether any of them keeps the file from being used.
+    package var hasErrors: Bool { contains { $0.severity == .error } }
+}

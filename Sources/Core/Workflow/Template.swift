@@ -1,0 +1,70 @@
+package import Ports
+package import Values
+
+/// A value of the file with `<< >>` in it, compiled once and evaluated in one pass: what comes out
+/// of an expression is data and never read as a template again.
+package indirect enum Template: Sendable {
+    case constant(Value)
+    /// A value that is exactly one `<< >>`: it keeps its type.
+    case expression(any CompiledExpression)
+    /// Text with expressions in it: each becomes text.
+    case text([Part])
+    case list([Template])
+    case map([Member])
+
+    package enum Part: Sendable {
+        case literal(String)
+        case expression(any CompiledExpression)
+    }
+
+    package struct Member: Sendable {
+        package var name: String
+        package var value: Template
+
+        package init(name: String, value: Template) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// The value in `scope`.
+    package func value(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
+        switch self {
+        case .constant(let value): return value
+        case .expression(let expression): return try expression.evaluate(in: scope)
+        case .text(let parts):
+            var text = ""
+            for part in parts {
+                switch part {
+                case .literal(let literal): text += literal
+                case .expression(let expression): text += try expression.evaluate(in: scope).text
+                }
+            }
+            return .string(text)
+        case .list(let items):
+            var values: [Value] = []
+            values.reserveCapacity(items.count)
+            for item in items { values.append(try item.value(in: scope)) }
+            return .array(values)
+        case .map(let members):
+            var object = Object()
+            for member in members { object.append(member.name, try member.value.value(in: scope)) }
+            return .object(object)
+        }
+    }
+
+    /// Every expression in it, in the order of the file.
+    package var expressions: [any CompiledExpression] {
+        switch self {
+        case .constant: []
+        case .expression(let expression): [expression]
+        case .text(let parts):
+            parts.compactMap { part in
+                if case .expression(let expression) = part { return expression }
+                return nil
+            }
+        case .list(let items): items.flatMap(\.expressions)
+        case .map(let members): members.flatMap(\.value.expressions)
+        }
+    }
+}

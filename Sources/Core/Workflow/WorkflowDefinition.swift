@@ -1,0 +1,247 @@
+package import Ports
+package import Values
+
+/// A workflow as a tenant wrote it, checked, with every expression compiled.
+///
+/// The format is that of `docs/workflow-format.md`. A definition never changes; a run is pinned to
+/// the digest of the source that it started with.
+package struct WorkflowDefinition: Sendable {
+    /// Lowercase kebab-case, at most 64 characters.
+    package var name: String
+    /// The author's own number, at least 1; the server counts deployments apart from it.
+    package var version: Int
+    package var description: String?
+    package var triggers: [Trigger]
+    /// What expressions read as `vars`; an object.
+    package var vars: Value
+    package var schemas: [String: JSONSchema]
+    package var root: StepScope
+    /// The run's result; null where the file gives none.
+    package var output: Template?
+    /// Secrets that any expression of the file names, sorted.
+    package var secretNames: [String]
+
+    package init(
+        name: String, version: Int, description: String?, triggers: [Trigger], vars: Value,
+        schemas: [String: JSONSchema], root: StepScope, output: Template?, secretNames: [String]
+    ) {
+        self.name = name
+        self.version = version
+        self.description = description
+        self.triggers = triggers
+        self.vars = vars
+        self.schemas = schemas
+        self.root = root
+        self.output = output
+        self.secretNames = secretNames
+    }
+}
+
+/// What starts a run.
+package struct Trigger: Sendable {
+    package enum Kind: Sendable, Hashable {
+        /// A request with an API key of the tenant.
+        case http
+        /// Anyone who posts to the workflow's public address.
+        case webhook
+        /// The engine raises `event`; operator tenant only.
+        case hook(event: String)
+        /// A person presses the button or types the command.
+        case manual
+
+        /// The `type` of the format.
+        package var name: String {
+            switch self {
+            case .http: "http"
+            case .webhook: "webhook"
+            case .hook: "hook"
+            case .manual: "manual"
+            }
+        }
+    }
+
+    package var kind: Kind
+    /// What `trigger.body` must be; a body that does not fit is refused with 422 and starts nothing.
+    package var schema: JSONSchema?
+    package var guardExpression: (any CompiledExpression)?
+    /// Gives the key under which a second delivery starts nothing; null for no key.
+    package var dedupe: Template?
+    /// Whether the request is held until the run ends.
+    package var repliesWithResult: Bool
+
+    package init(
+        kind: Kind, schema: JSONSchema? = nil, guardExpression: (any CompiledExpression)? = nil,
+        dedupe: Template? = nil, repliesWithResult: Bool = false
+    ) {
+        self.kind = kind
+        self.schema = schema
+        self.guardExpression = guardExpression
+        self.dedupe = dedupe
+        self.repliesWithResult = repliesWithResult
+    }
+}
+
+/// Steps that see each other: the file's own, later those of a group.
+package struct StepScope: Sendable {
+    /// In the order of the file.
+    package var steps: [Step]
+
+    package init(steps: [Step]) { self.steps = steps }
+
+    package func index(of id: String) -> Int? { steps.firstIndex { $0.id.hasSameBytes(as: id) } }
+}
+
+package struct Step: Sendable {
+    package enum ErrorRule: String, Sendable { case fail, `continue` }
+
+    /// What a step does; exactly one.
+    package enum Action: Sendable {
+        case request(RequestTemplate)
+        /// A pure computation; its value is the step's output.
+        case compute(any CompiledExpression)
+        /// Ends the run as failed, with this text.
+        case fail(Template)
+        /// Ends the run as succeeded, with this value as its output.
+        case finish(Template)
+    }
+
+    /// `[a-z][a-z0-9_]*`, unique in its scope.
+    package var id: String
+    package var description: String?
+    /// Positions, in the same scope, of the steps that must settle first.
+    package var after: [Int]
+    package var guardExpression: (any CompiledExpression)?
+    package var retry: RetryPolicy
+    package var onError: ErrorRule
+    package var action: Action
+
+    package init(
+        id: String, description: String? = nil, after: [Int] = [],
+        guardExpression: (any CompiledExpression)? = nil, retry: RetryPolicy = .none,
+        onError: ErrorRule = .fail, action: Action
+    ) {
+        self.id = id
+        self.description = description
+        self.after = after
+        self.guardExpression = guardExpression
+        self.retry = retry
+        self.onError = onError
+        self.action = action
+    }
+}
+
+/// One HTTP call, with expressions where the file has them.
+package struct RequestTemplate: Sendable {
+    package enum Authorization: Sendable {
+        case bearer(Template)
+        case basic(username: Template, password: Template)
+    }
+
+    package struct Field: Sendable {
+        package var name: String
+        package var value: Template
+
+        package init(name: String, value: Template) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Upper case; constant or an expression.
+    package var method: Template
+    package var url: Template
+    package var headers: [Field]
+    package var query: [Field]
+    package var body: Template?
+    package var authorization: Authorization?
+    /// In place of the engine's own `run/step` key.
+    package var idempotencyKey: Template?
+    /// Secrets that the request itself names; each may be bound to hosts.
+    package var secretNames: [String]
+    package var response: ResponseRule
+
+    package init(
+        method: Template, url: Template, headers: [Field] = [], query: [Field] = [], body: Template? = nil,
+        authorization: Authorization? = nil, idempotencyKey: Template? = nil, secretNames: [String] = [],
+        response: ResponseRule = ResponseRule()
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.query = query
+        self.body = body
+        self.authorization = authorization
+        self.idempotencyKey = idempotencyKey
+        self.secretNames = secretNames
+        self.response = response
+    }
+}
+
+/// When an answer counts as a success.
+package struct ResponseRule: Sendable {
+    /// For one attempt, from the first byte sent to the last received.
+    package var timeout: Duration
+    /// What the body must be; another body fails the step for good.
+    package var schema: JSONSchema?
+    /// Statuses that succeed beside 2xx.
+    package var accept: [Int]
+    /// Sees the answer as `response`; true fails the attempt.
+    package var failWhen: (any CompiledExpression)?
+
+    package init(
+        timeout: Duration = .seconds(30), schema: JSONSchema? = nil, accept: [Int] = [],
+        failWhen: (any CompiledExpression)? = nil
+    ) {
+        self.timeout = timeout
+        self.schema = schema
+        self.accept = accept
+        self.failWhen = failWhen
+    }
+}
+
+/// Which failed attempts are repeated, and when.
+package struct RetryPolicy: Sendable {
+    package enum Condition: Sendable {
+        /// No connection, or one that broke off.
+        case connection
+        case timeout
+        case status(Int)
+        /// `5` for 500 to 599.
+        case statusClass(Int)
+        /// Sees the answer as `response`; true repeats.
+        case expression(any CompiledExpression)
+    }
+
+    package enum Backoff: String, Sendable { case exponential, linear, fixed }
+    package enum Jitter: String, Sendable { case none, full }
+
+    /// Tries after the first, 0 to 100.
+    package var max: Int
+    package var on: [Condition]
+    package var delay: Duration
+    package var backoff: Backoff
+    package var maxDelay: Duration
+    package var jitter: Jitter
+
+    package init(
+        max: Int, on: [Condition], delay: Duration, backoff: Backoff, maxDelay: Duration, jitter: Jitter
+    ) {
+        self.max = max
+        self.on = on
+        self.delay = delay
+        self.backoff = backoff
+        self.maxDelay = maxDelay
+        self.jitter = jitter
+    }
+
+    package static let none = RetryPolicy(
+        max: 0, on: [], delay: .zero, backoff: .fixed, maxDelay: .zero, jitter: .none)
+
+    /// What a request does whose step says nothing: 4 more tries, from 1 s, doubling up to 5 min.
+    package static let requestDefault = RetryPolicy(
+        max: 4,
+        on: [
+            .connection, .timeout, .status(408), .status(425), .status(429), .statusClass(5),
+        ],
+        delay: .seconds(1), backoff: .exponential, maxDelay: .seconds(300), jitter: .full)
+}

@@ -1,0 +1,107 @@
+package import Engine
+package import Ports
+package import Storage
+package import Values
+package import Workflow
+
+/// The workflows that are in service, as plans ready to run; read from the store on first use.
+package final class Catalog: @unchecked Sendable {
+    // Unchecked: the dictionaries are read and written under `lock`.
+    private struct Name: Hashable {
+        var tenant: TenantID
+        var name: String
+    }
+
+    private struct Digest: Hashable {
+        var tenant: TenantID
+        var digest: [UInt8]
+    }
+
+    /// Plans kept in memory; beyond it they are read again.
+    private static let planCountMax = 2_000
+
+    private let store: any WorkflowStore
+    private let loader: any DefinitionLoader
+    private let cryptography: any Cryptography
+    private let lock = Lock()
+    /// Held over a change in the store and in memory, so that a slow reader cannot bring back what
+    /// was replaced meanwhile.
+    private let changing = Lock()
+    private var current: [Name: RunPlan] = [:]
+    private var byDigest: [Digest: RunPlan] = [:]
+
+    package init(store: any WorkflowStore, loader: any DefinitionLoader, cryptography: any Cryptography) {
+        self.store = store
+        self.loader = loader
+        self.cryptography = cryptography
+    }
+
+    /// Reads a source without deploying it.
+    package func check(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
+        loader.load(source)
+    }
+
+    /// Puts a source into service. The caller has checked it.
+    package func deploy(
+        _ definition: WorkflowDefinition, source: [UInt8], of tenant: TenantID, at: Instant
+    ) throws(StoreError) -> DeployedWorkflow {
+        let digest = cryptography.sha256(source)
+        changing.lock()
+        defer { changing.unlock() }
+        let deployed = try store.deployWorkflow(definition.name, of: tenant, digest: digest, source: source, at: at)
+        keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
+        return deployed
+    }
+
+    package func delete(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
+        changing.lock()
+        defer { changing.unlock() }
+        let existed = try store.deleteWorkflow(name, of: tenant)
+        lock.withLock { _ = current.removeValue(forKey: Name(tenant: tenant, name: name)) }
+        return existed
+    }
+
+    /// The plan in service under that name; nil where there is none or it no longer loads.
+    package func plan(named name: String, of tenant: TenantID) throws(StoreError) -> RunPlan? {
+        if let known = lock.withLock({ current[Name(tenant: tenant, name: name)] }) { return known }
+        changing.lock()
+        defer { changing.unlock() }
+        guard let deployed = try store.workflow(name, of: tenant) else { return nil }
+        return load(deployed, isCurrent: true)
+    }
+
+    /// The plan that a run is pinned to.
+    package func plan(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> RunPlan? {
+        if let known = lock.withLock({ byDigest[Digest(tenant: tenant, digest: digest)] }) { return known }
+        guard let deployed = try store.workflow(digest: digest, of: tenant) else { return nil }
+        return load(deployed, isCurrent: false)
+    }
+
+    /// Plans of the operator that listen to a hook, by name.
+    package func listeners(to event: String) throws(StoreError) -> [RunPlan] {
+        var plans: [RunPlan] = []
+        for deployed in try store.workflows(of: .operatorTenant, after: nil, limit: 200) {
+            guard let plan = try plan(named: deployed.name, of: .operatorTenant) else { continue }
+            if plan.definition.triggers.contains(where: { $0.kind == .hook(event: event) }) { plans.append(plan) }
+        }
+        return plans
+    }
+
+    private func load(_ deployed: DeployedWorkflow, isCurrent: Bool) -> RunPlan? {
+        guard let definition = loader.load(deployed.source).definition else { return nil }
+        let plan = RunPlan(definition: definition, digest: deployed.digest)
+        keep(plan, of: deployed.tenant, isCurrent: isCurrent)
+        return plan
+    }
+
+    private func keep(_ plan: RunPlan, of tenant: TenantID, isCurrent: Bool) {
+        lock.withLock {
+            if byDigest.count >= Self.planCountMax {
+                byDigest.removeAll()
+                current.removeAll()
+            }
+            byDigest[Digest(tenant: tenant, digest: plan.digest)] = plan
+            if isCurrent { current[Name(tenant: tenant, name: plan.definition.name)] = plan }
+        }
+    }
+}

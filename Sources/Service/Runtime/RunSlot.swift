@@ -1,0 +1,67 @@
+package import Engine
+package import Storage
+package import Values
+import Workflow
+
+/// A run that is not over, in memory. All of it is read and written under the runtime's lock.
+final class RunSlot {
+    let tenant: TenantID
+    let isMetered: Bool
+    var machine: RunMachine
+    var surroundings: Surroundings
+    /// Of the secrets in `surroundings`.
+    var secretGeneration: Int
+    /// Called once when the run is over.
+    var waiters: [@Sendable (RunOutcome) -> Void] = []
+
+    init(tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings, secretGeneration: Int) {
+        self.tenant = tenant
+        self.isMetered = isMetered
+        self.machine = machine
+        self.surroundings = surroundings
+        self.secretGeneration = secretGeneration
+    }
+
+    var run: RunID { machine.state.run }
+}
+
+/// A request to start a run.
+package struct StartRequest: Sendable {
+    package var tenant: Tenant
+    package var plan: RunPlan
+    package var start: RunStart
+    package var dedupe: RunCommit.Dedupe?
+    /// The depletion that this run answers.
+    package var settles: Depletion?
+    /// Whether a tenant without balance keeps the run, paused, in place of a refusal.
+    package var keepsWithoutFunds: Bool
+    /// Called once when the run is over; not for a duplicate.
+    package var waiter: (@Sendable (RunOutcome) -> Void)?
+
+    package init(
+        tenant: Tenant, plan: RunPlan, start: RunStart, dedupe: RunCommit.Dedupe? = nil,
+        settles: Depletion? = nil, keepsWithoutFunds: Bool, waiter: (@Sendable (RunOutcome) -> Void)? = nil
+    ) {
+        self.tenant = tenant
+        self.plan = plan
+        self.start = start
+        self.dedupe = dedupe
+        self.settles = settles
+        self.keepsWithoutFunds = keepsWithoutFunds
+        self.waiter = waiter
+    }
+}
+
+/// What became of it.
+package enum StartResult: Sendable {
+    /// Durable (I5).
+    case started(RunID)
+    /// The dedupe key is taken; `isSameContent` is false where another content came under it.
+    case duplicate(of: RunID, isSameContent: Bool)
+    /// The tenant has no balance; nothing was stored.
+    case unfunded
+    /// Too many runs are open, or the process is stopping; nothing was stored.
+    case overloaded
+    /// The store refused; nothing was stored.
+    case unavailable(StoreError)
+}

@@ -1,0 +1,200 @@
+package import Engine
+import Billing
+import Ports
+package import Storage
+package import Values
+import Workflow
+
+// What is done once the entries that justify it are durable (I1).
+
+extension Runtime {
+    /// Turns effects into actions for after the lock. Called under the lock.
+    func carryOut(_ effects: [RunEffect], of slot: RunSlot) -> [Action] {
+        guard fatal == nil else { return [] }
+        var actions: [Action] = []
+        var unsent: [Int] = []
+        let maySend = effects.contains(where: \.isSend) && !isStopping && hasFunds(slot)
+        for effect in effects {
+            switch effect {
+            case .send(let step, let attempt, let request):
+                if maySend { actions.append(send(slot, step, attempt, request)) } else { unsent.append(step) }
+            case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
+            case .finish(let outcome): actions += finish(slot, outcome)
+            }
+        }
+        // While stopping, what was not sent is sent by the next process: the journal has it.
+        if !unsent.isEmpty, !isStopping {
+            actions += decide(slot, .fundsEnded(unsent: unsent, at: clock.now()))
+        }
+        return actions
+    }
+
+    private func send(_ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest) -> Action {
+        var request = request
+        request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
+        request.egress.pool = slot.tenant.number
+        sentCount += 1
+        let run = slot.run
+        return { [self, request] in
+            transport.send(request) { outcome in
+                self.handle(run, .answered(step: step, attempt: attempt, outcome))
+            }
+        }
+    }
+
+    private func wake(_ run: RunID, _ step: Int, at instant: Instant) -> Action {
+        { [self] in
+            clock.schedule(at: instant) { self.handle(run, .retryDue(step: step, at: self.clock.now())) }
+        }
+    }
+
+    private func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
+        slots[slot.run] = nil
+        metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
+        return slot.waiters.map { waiter in { waiter(outcome) } }
+    }
+
+    /// The commit was refused: what is in memory is ahead of the journal, so it is thrown away and read
+    /// again. Steps in flight are then sent once more, under the same keys (I3). Called under the lock.
+    func loseTrack(of slot: RunSlot, because error: StoreError) -> [Action] {
+        slots[slot.run] = nil
+        let (run, tenant) = (slot.run, slot.tenant)
+        guard error.isRetryable || error.isAboutOneCommit else { return [] }
+        stuck[run] = "the store refused to record an outcome (\(error.label)); it is tried again"
+        let waiters = slot.waiters
+        return [
+            { [self] in
+                log.write(.warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
+                clock.schedule(at: clock.now() + .seconds(1)) { self.reload(run, of: tenant, waiters: waiters) }
+            }
+        ]
+    }
+}
+
+extension RunEffect {
+    var isSend: Bool {
+        if case .send = self { return true }
+        return false
+    }
+}
+
+// MARK: - Funds
+
+extension Runtime {
+    /// Whether a run may send. A balance that seems used up is read again from the store, because a
+    /// credit may have come between; that and the pausing happen under one lock, so a credit either is
+    /// seen here or finds the run paused. Called under the lock.
+    func hasFunds(_ slot: RunSlot) -> Bool {
+        guard slot.isMetered else { return true }
+        if let known = balances[slot.tenant], known > 0 { return true }
+        guard let account = try? store.account(of: slot.tenant) else { return false }
+        balances[slot.tenant] = account.balanceMilliseconds
+        return account.isFunded
+    }
+
+    /// The balance in milliseconds, from memory where it is positive, else from the store.
+    package func balance(of tenant: TenantID) throws(StoreError) -> Int64 {
+        if let known = lock.withLock({ balances[tenant] }), known > 0 { return known }
+        return try store.account(of: tenant).balanceMilliseconds
+    }
+
+    /// A credit has been stored: paused runs of the tenant go on.
+    package func balanceChanged(of tenant: TenantID) {
+        lock.lock()
+        var actions: [Action] = []
+        if let account = try? store.account(of: tenant) {
+            balances[tenant] = account.balanceMilliseconds
+            if account.isFunded {
+                let now = clock.now()
+                for slot in slots.values where slot.tenant == tenant && slot.machine.state.isPaused {
+                    actions += decide(slot, .fundsReturned(at: now))
+                }
+            }
+        }
+        lock.unlock()
+        perform(actions)
+    }
+}
+
+// MARK: - Hooks
+
+extension Runtime {
+    /// Starts a run of every operator workflow that listens to `event`.
+    ///
+    /// - Parameters:
+    ///   - event: `on_purchase_requested` or `on_balance_depleted`.
+    ///   - body: The payload: ids and numbers only.
+    ///   - key: The same event raised again starts nothing.
+    ///   - settles: The depletion that it answers.
+    ///   - waiter: Called when the first run is over.
+    ///   - completion: Called once: the first run's result, or nil where no workflow listens.
+    package func raise(
+        _ event: String, body: Value, key: String, settles: Depletion? = nil,
+        waiter: (@Sendable (RunOutcome) -> Void)? = nil, completion: @escaping @Sendable (StartResult?) -> Void
+    ) {
+        do throws(StoreError) {
+            let listeners = try listeners(to: event, body: body)
+            guard let tenant = try store.tenant(.operatorTenant), let first = listeners.first else {
+                return completion(nil)
+            }
+            for plan in listeners {
+                let isFirst = plan === first
+                let start = RunStart(
+                    triggerKind: "hook", headers: [HTTPHeader("content-type", "application/json")], query: [],
+                    body: JSON.bytes(body), at: clock.now(), tenantName: tenant.name, externalCustomerID: nil)
+                self.start(
+                    StartRequest(
+                        tenant: tenant, plan: plan, start: start,
+                        dedupe: RunCommit.Dedupe(key: "\(event):\(key)"), settles: settles,
+                        keepsWithoutFunds: true, waiter: isFirst ? waiter : nil)
+                ) { result in if isFirst { completion(result) } }
+            }
+        } catch {
+            completion(.unavailable(error))
+        }
+    }
+
+    /// Listeners whose guard lets this payload pass. A guard that raises an error lets it pass, so
+    /// that the run fails where everyone sees it.
+    private func listeners(to event: String, body: Value) throws(StoreError) -> [RunPlan] {
+        let secrets = try vault.secrets(of: .operatorTenant)
+        let now = clock.now()
+        return try catalog.listeners(to: event).filter { plan in
+            plan.definition.triggers.contains { trigger in
+                guard trigger.kind == .hook(event: event) else { return false }
+                guard let expression = trigger.guardExpression else { return true }
+                let start = RunStart(
+                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now, tenantName: "",
+                    externalCustomerID: nil)
+                let scope = TriggerScope(
+                    trigger: TriggerView(start), vars: plan.definition.vars,
+                    tenant: TenantFacts(tenant: .operatorTenant, name: "operator", externalCustomerID: nil),
+                    secrets: secrets, now: now)
+                do throws(ExpressionFailure) {
+                    return try GuardReading.isTrue(try expression.evaluate(in: scope))
+                } catch {
+                    return true
+                }
+            }
+        }
+    }
+
+    /// Raises `on_balance_depleted` for a depletion; the run's start removes it from the outbox.
+    func announce(_ depletion: Depletion) {
+        log.write(.info, "balance.depleted", [("tenant", .string("\(depletion.tenant)"))])
+        metrics.add("balance_depletions_total")
+        let customer = (try? store.tenant(depletion.tenant))?.externalCustomerID
+        let body: Value = [
+            "tenant_id": .string("\(depletion.tenant)"), "balance_ms": .int(depletion.balanceMilliseconds),
+            "external_customer_id": customer.map { .string($0) } ?? .null,
+        ]
+        raise(
+            "on_balance_depleted", body: body, key: "\(depletion.tenant):\(depletion.sequence)",
+            settles: depletion
+        ) { [self] result in
+            // Without a listener there is nobody to tell; a failed start stays in the outbox and is
+            // announced again at the next start of the process.
+            if result == nil { try? store.dropDepletion(depletion) }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+package import Engine
+import Ports
+package import Storage
+package import Values
+
+// Reading runs back from their journals.
+
+extension Runtime {
+    /// Reads every run that is not over, sets each going again, and raises what was not yet announced.
+    /// Called once, before anything else arrives. Returns how many runs there were.
+    ///
+    /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
+    @discardableResult
+    package func recover() throws(StoreError) -> Int {
+        var last: RunID?
+        var count = 0
+        while true {
+            let page = try store.openRuns(after: last, limit: 500)
+            for record in page { try recover(record, waiters: []) }
+            count += page.count
+            guard let newest = page.last else { break }
+            last = newest.run
+        }
+        for depletion in try store.pendingDepletions() { announce(depletion) }
+        scheduleHousekeeping()
+        return count
+    }
+
+    private func recover(
+        _ record: RunRecord, waiters: [@Sendable (RunOutcome) -> Void]
+    ) throws(StoreError) {
+        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
+            return strand(record.run, "its workflow's source no longer loads in this version")
+        }
+        var records: [JournalRecord] = []
+        for entry in try store.entries(of: record.run) {
+            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
+                return strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
+            }
+        }
+        let secrets = try vault.secrets(of: record.tenant)
+        let slot = RunSlot(
+            tenant: record.tenant, isMetered: record.tenant != .operatorTenant,
+            machine: RunMachine(run: record.run, plan: plan, records: records),
+            surroundings: surroundings(of: record.tenant, plan: plan, secrets: secrets),
+            secretGeneration: vault.generation)
+        slot.waiters = waiters
+        lock.lock()
+        stuck[record.run] = nil
+        slots[record.run] = slot
+        let now = clock.now()
+        var actions = decide(slot, .recovered(at: now))
+        if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// Reads one run again after the store refused one of its commits.
+    func reload(_ run: RunID, of tenant: TenantID, waiters: [@Sendable (RunOutcome) -> Void]) {
+        do throws(StoreError) {
+            guard let record = try store.run(run, of: tenant), !record.status.isFinal else {
+                return lock.withLock { stuck[run] = nil }
+            }
+            try recover(record, waiters: waiters)
+        } catch {
+            clock.schedule(at: clock.now() + .seconds(1)) { [self] in reload(run, of: tenant, waiters: waiters) }
+        }
+    }
+
+    private func strand(_ run: RunID, _ reason: String) {
+        lock.withLock { stuck[run] = reason }
+        log.write(.error, "run.stuck", [("run", .string("\(run)")), ("reason", .string(reason))])
+    }
+}
+
+// MARK: - Housekeeping
+
+extension Runtime {
+    private func scheduleHousekeeping() {
+        clock.schedule(at: clock.now() + options.housekeepingInterval) { [self] in
+            keepHouse()
+            if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping() }
+        }
+    }
+
+    /// Deletes what is past its retention, in small portions, so that nothing else waits for long.
+    package func keepHouse() {
+        let now = clock.now()
+        do throws(StoreError) {
+            let deleted = try store.deleteRuns(
+                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds), limit: 200)
+            let forgotten = try store.forgetDedupeKeys(
+                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds), limit: 500)
+            metrics.add("runs_deleted_total", "", Int64(deleted))
+            metrics.add("dedupe_keys_forgotten_total", "", Int64(forgotten))
+        } catch {
+            log.write(.warning, "housekeeping.failed", [("error", .string(error.label))])
+        }
+    }
+}
+
+// MARK: - Looking, cancelling, stopping
+
+extension Runtime {
+    /// Whether runs can start, and if not, why.
+    package var readiness: (isReady: Bool, reason: String) {
+        lock.withLock {
+            if let fatal { return (false, "the store has failed: \(fatal.label)") }
+            if isStopping { return (false, "stopping") }
+            return (true, "ready")
+        }
+    }
+
+    /// Runs in memory, attempts in flight, and runs that cannot go on.
+    package var load: (openRuns: Int, sent: Int, stuck: [RunID: String]) {
+        lock.withLock { (slots.count + startingCount, sentCount, stuck) }
+    }
+
+    /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
+    ///
+    /// - Returns: False where the run is not open or not of that tenant.
+    package func cancel(_ run: RunID, of tenant: TenantID, reason: String) -> Bool {
+        lock.lock()
+        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
+            lock.unlock()
+            return false
+        }
+        let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now()))
+        lock.unlock()
+        perform(actions)
+        return true
+    }
+
+    /// Calls `waiter` when the run is over; false where it is not open (any more).
+    package func whenOver(_ run: RunID, _ waiter: @escaping @Sendable (RunOutcome) -> Void) -> Bool {
+        lock.withLock {
+            guard let slot = slots[run] else { return false }
+            slot.waiters.append(waiter)
+            return true
+        }
+    }
+
+    /// Sends nothing more, waits up to `limit` for the answers under way, and returns whether all
+    /// came. What is left is sent again by the next process under the same keys (I3).
+    @discardableResult
+    package func drain(atMost limit: Duration) -> Bool {
+        let end = ContinuousClock.now + limit
+        lock.lock()
+        defer { lock.unlock() }
+        isStopping = true
+        while sentCount > 0 {
+            let left = end - ContinuousClock.now
+            if left <= .zero || !allAnswered.wait(lock, atMost: left) { return sentCount == 0 }
+        }
+        return true
+    }
+}
+
+extension Runtime {
+    /// SHA-256, to tell two contents under one key apart.
+    package func fingerprint(_ bytes: [UInt8]) -> [UInt8] { cryptography.sha256(bytes) }
+}

@@ -1,0 +1,290 @@
+import Engine
+package import Ports
+package import Storage
+import Values
+import Workflow
+import Billing
+
+/// Owns the runs that are not over: feeds their machines, stores what they decide, and only then
+/// carries it out.
+///
+/// There is no thread here. Inputs are handled on the thread that brings them (the transport's, the
+/// server's, the clock's) under one lock; effects are carried out on the store's thread once the commit is
+/// durable. A run's commits are queued under the lock, so they are stored in the order of its decisions.
+package final class Runtime: @unchecked Sendable {
+    // Unchecked: everything below `lock` is read and written under it.
+    package let store: any Store
+    package let clock: any RunClock
+    package let catalog: Catalog
+    package let vault: SecretVault
+    package let metrics: Metrics
+    package let log: EventLog
+    let transport: any Transport
+    let cryptography: any Cryptography
+    let options: RuntimeOptions
+    let ids: RunIDSource
+
+    let lock = Lock()
+    var slots: [RunID: RunSlot] = [:]
+    /// Starts whose commit has not returned; with `slots` the work in memory.
+    var startingCount = 0
+    /// Balances of metered tenants as last heard, in milliseconds.
+    var balances: [TenantID: Int64] = [:]
+    /// Tenants that were asked for before.
+    var tenants: [TenantID: Tenant] = [:]
+    var isStopping = false
+    /// Attempts sent and not answered.
+    var sentCount = 0
+    let allAnswered = Condition()
+    /// Runs that cannot go on and why; shown by `/readyz` and the metrics (I11).
+    var stuck: [RunID: String] = [:]
+    var fatal: StoreError?
+    private let onFatal: @Sendable (StoreError) -> Void
+
+    /// - Parameters:
+    ///   - store: Where runs are kept.
+    ///   - transport: Sends their requests.
+    ///   - clock: Tells the time and wakes.
+    ///   - catalog: The workflows in service.
+    ///   - vault: The tenants' secrets.
+    ///   - cryptography: For signatures.
+    ///   - options: Settings.
+    ///   - metrics: Counters.
+    ///   - log: Where events are written.
+    ///   - onFatal: Called once when the store takes nothing more: the process should end and be started again.
+    /// - Throws: ``StoreError`` where the store cannot be read.
+    package init(
+        store: any Store, transport: any Transport, clock: any RunClock, catalog: Catalog, vault: SecretVault,
+        cryptography: any Cryptography, options: RuntimeOptions, metrics: Metrics, log: EventLog,
+        onFatal: @escaping @Sendable (StoreError) -> Void
+    ) throws(StoreError) {
+        self.store = store
+        self.transport = transport
+        self.clock = clock
+        self.catalog = catalog
+        self.vault = vault
+        self.cryptography = cryptography
+        self.options = options
+        self.metrics = metrics
+        self.log = log
+        self.onFatal = onFatal
+        ids = RunIDSource(after: try store.newestRun())
+    }
+
+    /// What to do once the lock is given up, in order.
+    typealias Action = @Sendable () -> Void
+
+    func perform(_ actions: [Action]) {
+        for action in actions { action() }
+    }
+}
+
+// MARK: - Starting
+
+extension Runtime {
+    /// Stores a new run and, once it is durable, calls `completion` and sets it going.
+    package func start(_ request: StartRequest, completion: @escaping @Sendable (StartResult) -> Void) {
+        let secrets: OpenSecrets
+        let isFunded: Bool
+        do throws(StoreError) {
+            secrets = try vault.secrets(of: request.tenant.tenant)
+            isFunded = request.tenant.isMetered ? try balance(of: request.tenant.tenant) > 0 : true
+        } catch {
+            return completion(.unavailable(error))
+        }
+        guard isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
+        let run = ids.next(at: request.start.at)
+        let slot = RunSlot(
+            tenant: request.tenant.tenant, isMetered: request.tenant.isMetered,
+            machine: RunMachine(run: run, plan: request.plan),
+            surroundings: surroundings(of: request.tenant.tenant, plan: request.plan, secrets: secrets),
+            secretGeneration: vault.generation)
+        if let waiter = request.waiter { slot.waiters.append(waiter) }
+
+        lock.lock()
+        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax else {
+            lock.unlock()
+            return completion(.overloaded)
+        }
+        startingCount += 1
+        let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        var commit = commit(of: decision, slot: slot)
+        commit.dedupe = request.dedupe
+        commit.settles = request.settles
+        commit.start = RunRecord(
+            run: run, tenant: slot.tenant, workflow: request.plan.definition.name, digest: request.plan.digest,
+            trigger: request.start.triggerKind, status: commit.status ?? .running, startedAt: request.start.at,
+            finishedAt: commit.finishedAt)
+        let actions = submit(commit) { [self] result in
+            startingCount -= 1
+            return settleStart(slot, decision, result, completion)
+        }
+        lock.unlock()
+        perform(actions)
+    }
+
+    private func settleStart(
+        _ slot: RunSlot, _ decision: Decision, _ result: Result<CommitReceipt, StoreError>,
+        _ completion: @escaping @Sendable (StartResult) -> Void
+    ) -> [Action] {
+        let run = slot.run
+        switch result {
+        case .success(.stored):
+            metrics.add("runs_started_total")
+            slots[run] = slot
+            return [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+        case .success(.duplicate(let first, let isSameContent)):
+            return [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
+        case .failure(let error):
+            return [{ completion(.unavailable(error)) }]
+        }
+    }
+
+    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets) -> Surroundings {
+        let named = plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        return Surroundings(
+            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+    }
+}
+
+// MARK: - Inputs
+
+extension Runtime {
+    /// Gives an input to a run. One for a run that is over or unknown is dropped.
+    func handle(_ run: RunID, _ input: RunInput) {
+        lock.lock()
+        if case .answered = input {
+            sentCount -= 1
+            if sentCount == 0 { allAnswered.broadcast() }
+        }
+        guard let slot = slots[run], fatal == nil else { return lock.unlock() }
+        refreshSecrets(slot)
+        let actions = decide(slot, input)
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// Decides and stores; returns what to do at once. Called under the lock.
+    func decide(_ slot: RunSlot, _ input: RunInput) -> [Action] {
+        let decision = slot.machine.handle(input, in: slot.surroundings)
+        guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
+        return submit(commit(of: decision, slot: slot)) { [self] result in
+            switch result {
+            case .success: return carryOut(decision.effects, of: slot)
+            case .failure(let error): return loseTrack(of: slot, because: error)
+            }
+        }
+    }
+
+    /// Hands a commit to the store. `settle` runs under the lock once it is durable or refused; what it
+    /// returns is done after the lock is given up: here at once where the store did the work in
+    /// place, else on the store's thread. Called under the lock.
+    private func submit(
+        _ commit: RunCommit, settle: @escaping (Result<CommitReceipt, StoreError>) -> [Action]
+    ) -> [Action] {
+        let settling = Settling(settle)
+        let tenant = commit.tenant
+        store.commit(commit, inPlace: slots.count + startingCount <= 1) { [self] result in
+            guard !settling.keepsInPlace(result) else { return }
+            lock.lock()
+            let actions = note(result, tenant) + settling.settle(result)
+            lock.unlock()
+            perform(actions)
+        }
+        guard let result = settling.takeInPlaceResult() else { return [] }
+        return note(result, tenant) + settling.settle(result)
+    }
+
+    /// Learns the balance and raises the alarm at its end. Called under the lock.
+    private func note(_ result: Result<CommitReceipt, StoreError>, _ tenant: TenantID) -> [Action] {
+        switch result {
+        case .success(.stored(let balance, let depletion)):
+            if let balance { balances[tenant] = balance }
+            guard let depletion else { return [] }
+            return [{ [self] in announce(depletion) }]
+        case .success(.duplicate): return []
+        case .failure(let error):
+            metrics.add("store_errors_total", "error=\"\(error.label)\"")
+            return error.isRetryable || error.isAboutOneCommit ? [] : die(error)
+        }
+    }
+
+    /// The store takes nothing more: nothing further is decided or sent. Called under the lock.
+    private func die(_ error: StoreError) -> [Action] {
+        guard fatal == nil else { return [] }
+        fatal = error
+        log.write(.error, "store.failed", [("error", .string(error.label)), ("detail", .string("\(error)"))])
+        return [{ [onFatal] in onFatal(error) }]
+    }
+
+    private func commit(of decision: Decision, slot: RunSlot) -> RunCommit {
+        var commit = RunCommit(
+            run: slot.run, tenant: slot.tenant, entries: decision.records.map(\.stored),
+            isMetered: slot.isMetered)
+        for record in decision.records {
+            switch record.entry {
+            case .runPaused: commit.status = .paused
+            case .runResumed: commit.status = .running
+            case .runFinished(let outcome):
+                commit.status = RunStatus(outcome.status)
+                commit.finishedAt = record.at
+            default: break
+            }
+        }
+        return commit
+    }
+
+    private func refreshSecrets(_ slot: RunSlot) {
+        let generation = vault.generation
+        guard slot.secretGeneration != generation else { return }
+        // Where they cannot be read just now, the run goes on with those it had.
+        guard let secrets = try? vault.secrets(of: slot.tenant) else { return }
+        slot.surroundings = surroundings(of: slot.tenant, plan: slot.machine.plan, secrets: secrets)
+        slot.secretGeneration = generation
+    }
+}
+
+/// A commit's completion, which may be called on the caller's own thread while it still holds the
+/// lock (in place) or later on the store's.
+private final class Settling: @unchecked Sendable {
+    // Unchecked: `isInCall` and `inPlaceResult` are touched by the calling thread only; `settle` runs
+    // under the runtime's lock.
+    let settle: (Result<CommitReceipt, StoreError>) -> [Runtime.Action]
+    private let caller = CurrentThread.identity
+    private var isInCall = true
+    private var inPlaceResult: Result<CommitReceipt, StoreError>?
+
+    init(_ settle: @escaping (Result<CommitReceipt, StoreError>) -> [Runtime.Action]) { self.settle = settle }
+
+    /// Whether this is the caller's thread, still in its call: then the result waits for it.
+    func keepsInPlace(_ result: Result<CommitReceipt, StoreError>) -> Bool {
+        guard CurrentThread.identity == caller, isInCall else { return false }
+        inPlaceResult = result
+        return true
+    }
+
+    func takeInPlaceResult() -> Result<CommitReceipt, StoreError>? {
+        isInCall = false
+        return inPlaceResult
+    }
+}
+
+extension RunStatus {
+    init(_ status: RunOutcome.Status) {
+        switch status {
+        case .succeeded: self = .succeeded
+        case .failed: self = .failed
+        case .cancelled: self = .cancelled
+        }
+    }
+}
+
+extension StoreError {
+    /// Whether the store itself is well and only this one thing was refused.
+    var isAboutOneCommit: Bool {
+        switch self {
+        case .exists, .missing: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,19 @@
+package import Ports
+
+/// Settings of the runtime; see `docs/configuration.md` for their sources.
+package struct RuntimeOptions: Sendable {
+    /// Where steps of ordinary tenants may connect.
+    package var tenantEgress = EgressPolicy.publicOnly
+    /// Where steps of the operator may connect: also its own internal API.
+    package var operatorEgress = EgressPolicy.publicOnly
+    /// Runs that are not over, of all tenants, before triggers are answered 503.
+    package var openRunCountMax = 100_000
+    /// Runs that are over are deleted after this; at least a day.
+    package var runRetention: Duration = .seconds(30 * 86_400)
+    /// Dedupe keys of tenants are forgotten after this; the operator's never are.
+    package var dedupeRetention: Duration = .seconds(30 * 86_400)
+    /// Between two rounds of deleting.
+    package var housekeepingInterval: Duration = .seconds(60)
+
+    package init() {}
+}

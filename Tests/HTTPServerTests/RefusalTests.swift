@@ -1,0 +1,148 @@
+import MicroHTTPServer
+import Ports
+import Testing
+
+@Suite("HTTP listener: what it refuses")
+struct RefusalTests {
+    @Test(
+        "A request that can be read in two ways is answered 400 and closed",
+        arguments: [
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n",
+            "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nX-A : b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n",
+            "GET / HTTP/1.1\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nX-A: b\u{0}c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nX-A: b\u{1}c\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a\u{0}b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a%0 HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /%c0%af HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /?a=%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n",
+        ])
+    func badRequests(text: String) throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            client.send(text)
+            try #expect(client.response().status == 400)
+            #expect(client.readToEnd() != nil)
+        }
+    }
+
+    @Test("A refusal is JSON with a code")
+    func refusalBody() throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("GET / HTTP/1.1\r\n\r\n")
+            let response = try client.response()
+            #expect(response.headers["content-type"] == "application/json")
+            #expect(response.headers["connection"]?.lowercased() == "close")
+            let expected =
+                #"{"error":{"code":"bad_host","message":"Send exactly one Host header.","details":null}}"#
+            #expect(response.text == expected)
+        }
+    }
+
+    @Test("A body of the limit passes and one byte more is 413", arguments: [true, false], [-1, 0, 1])
+    func bodyLimit(isChunked: Bool, excess: Int) throws {
+        var limits = ListenerLimits()
+        limits.bodyByteCountMax = 100_000
+        let count = limits.bodyByteCountMax + excess
+        try withListener(limits: limits) { listener in
+            let client = try RawClient(port: listener.port)
+            let body = [UInt8](repeating: 0x61, count: count)
+            if isChunked {
+                client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                client.send("\(String(count, radix: 16))\r\n")
+                client.send(body)
+                client.send("\r\n0\r\n\r\n")
+            } else {
+                client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(count)\r\n\r\n")
+                if excess <= 0 { client.send(body) }
+            }
+            let response = try client.response()
+            #expect(response.status == (excess > 0 ? 413 : 200))
+            if excess > 0 {
+                #expect(response.text.contains(#""code":"body_too_large""#))
+                #expect(client.readToEnd() != nil)
+            } else {
+                #expect(response.body == body)
+            }
+        }
+    }
+
+    @Test("A body without end is cut off soon after the limit")
+    func endlessBody() throws {
+        var limits = ListenerLimits()
+        limits.bodyByteCountMax = 10_000
+        try withListener(limits: limits) { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            let chunk = "1000\r\n" + String(repeating: "a", count: 4096) + "\r\n"
+            var sentChunkCount = 0
+            while sentChunkCount < 10_000, client.send(chunk) { sentChunkCount += 1 }
+            #expect(sentChunkCount < 10_000)
+        }
+    }
+
+    @Test("Headers of the limit pass, more bytes or fields are 431")
+    func headerLimits() throws {
+        var limits = ListenerLimits()
+        limits.headerByteCountMax = 4096
+        limits.headerCountMax = 10
+        try withListener(limits: limits) { listener in
+            try #expect(status(of: padded(to: 4096), listener) == 200)
+            try #expect(status(of: padded(to: 4097), listener) == 431)
+            try #expect(status(of: padded(to: 100_000), listener) == 431)
+            try #expect(status(of: fields(10), listener) == 200)
+            try #expect(status(of: fields(11), listener) == 431)
+        }
+    }
+
+    @Test("A target of half the header limit passes and one byte more is 414")
+    func targetLimit() throws {
+        var limits = ListenerLimits()
+        limits.headerByteCountMax = 4096
+        try withListener(limits: limits) { listener in
+            func request(_ count: Int) -> String {
+                "GET /\(String(repeating: "a", count: count - 1)) HTTP/1.1\r\nHost: x\r\n\r\n"
+            }
+            try #expect(status(of: request(2048), listener) == 200)
+            try #expect(status(of: request(2049), listener) == 414)
+        }
+    }
+
+    private func padded(to count: Int) -> String {
+        let start = "GET / HTTP/1.1\r\nHost: x\r\nX-A: "
+        return start + String(repeating: "a", count: count - start.utf8.count - 4) + "\r\n\r\n"
+    }
+
+    private func fields(_ count: Int) -> String {
+        "GET / HTTP/1.1\r\nHost: x\r\n" + (1..<count).map { "X-\($0): a\r\n" }.joined() + "\r\n"
+    }
+
+    private func status(of text: String, _ listener: MicroHTTPServer) throws -> Int {
+        let client = try RawClient(port: listener.port)
+        client.send(text)
+        return try client.response().status
+    }
+}
