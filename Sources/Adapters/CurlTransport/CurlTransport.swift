@@ -58,6 +58,10 @@ package final class CurlTransport: Transport, @unchecked Sendable {
         return TransferID(number: id)
     }
 
+    package func perform(_ action: @escaping @Sendable () -> Void) {
+        if !post(.perform(action)) { action() }
+    }
+
     package func cancel(_ id: TransferID) { _ = post(.cancel(id.number)) }
 
     /// Cancels everything and ends the thread, as the port says.
