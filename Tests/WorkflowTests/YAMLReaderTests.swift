@@ -117,6 +117,15 @@ struct YAMLReaderTests {
         #expect(failure.problems[0].mark == Mark(line: 2, column: 5))
     }
 
+    @Test("a control character is refused with its place")
+    func controlCharacterPlace() {
+        guard case .failure(let failure) = YAMLReader.read(Array("a: 1\nb: x\u{0}y\n".utf8)) else {
+            Issue.record("it was read")
+            return
+        }
+        #expect(failure.problems.map(\.mark) == [Mark(line: 2, column: 5)])
+    }
+
     @Test("names that differ in their bytes only are two names")
     func canonicalEquivalence() throws {
         #expect(try Reading.node("\u{e9}: 1\ne\u{301}: 2\n").members?.count == 2)
