@@ -24,7 +24,8 @@ struct Choices {
 struct FastPathTests {
     private static let names = ["a", "b", "c", "n"]
     private static let scalars: [Value] = [
-        nil, true, false, 0, 1, -1, 7, .int(.max), .int(.min), .number("1.0"), .number("1.5"), .number("-0"),
+        nil, true, false, 0, 1, -1, 7, .number("7.0"), .int(9_007_199_254_740_993), .int(.max), .int(.min),
+        .number("1.0"), .number("1.5"), .number("-0"),
         .number("12.50"), .number("9007199254740993.0"), .number("9223372036854775808"),
         .number("-9223372036854775809"), .number("1e400"), .number("1e-400"), "", "a", "1", "é", "e\u{301}",
     ]
@@ -102,6 +103,19 @@ struct FastPathTests {
             }
         }
         #expect(shortCount > 500, "the generator must reach the short way")
+    }
+
+    @Test("compares every pair of scalars as Lua does", arguments: ["==", "!=", "<", "<=", ">", ">="])
+    func comparesAsLua(operation: String) throws {
+        let compiled = try Bench.compiler.compileForLua("a.x \(operation) b.x", isFast: true)
+        for left in Self.scalars {
+            for right in Self.scalars {
+                let scope = MapScope(["a": ["x": left], "b": ["x": right]])
+                let short = outcome { () throws(ExpressionFailure) in try compiled.evaluate(in: scope) }
+                let long = outcome { () throws(ExpressionFailure) in try compiled.evaluateInLua(in: scope) }
+                #expect(short == long, "\(left) \(operation) \(right)")
+            }
+        }
     }
 
     static let covered = [

@@ -41,6 +41,14 @@ struct DocumentationTests {
         return found
     }
 
+    @Test("every workflow of the repository is read without errors")
+    func workflowsAreRead() throws {
+        for text in try Self.workflows() {
+            let problems = Reading.workflow(text).problems.filter { $0.severity == .error }
+            #expect(problems == [], "\(text.prefix(40))")
+        }
+    }
+
     @Test("the editors' schema accepts every workflow of the repository")
     func schemaAccepts() throws {
         let schema = try Self.editorSchema()

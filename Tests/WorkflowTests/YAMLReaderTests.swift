@@ -117,6 +117,24 @@ struct YAMLReaderTests {
         #expect(failure.problems[0].mark == Mark(line: 2, column: 5))
     }
 
+    @Test("a control character is refused with its place")
+    func controlCharacterPlace() {
+        guard case .failure(let failure) = YAMLReader.read(Array("a: 1\nb: x\u{0}y\n".utf8)) else {
+            Issue.record("it was read")
+            return
+        }
+        #expect(failure.problems.map(\.mark) == [Mark(line: 2, column: 5)])
+    }
+
+    @Test("a cut expression is one problem, and a quote never closed is shown where it opens")
+    func oneProblemForOneFault() {
+        #expect(
+            Reading.marks(Reading.step("finish: {a: << f(x, y) >>, b: [<< g(1, 2, 3) >>, 4]}")) == [
+                "MR1013 6:17", "MR1013 6:36",
+            ])
+        #expect(Reading.marks("a: 1\nb: 'x\nc: 2\n").first == "MR1003 2:4")
+    }
+
     @Test("names that differ in their bytes only are two names")
     func canonicalEquivalence() throws {
         #expect(try Reading.node("\u{e9}: 1\ne\u{301}: 2\n").members?.count == 2)

@@ -140,7 +140,7 @@ extension WorkflowDecoder {
 
     private mutating func expression(ofBlock node: Node) -> (any CompiledExpression)? {
         guard let text = node.text else {
-            note(.wrongType, at: node.mark, "expr is a text, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "expr is a text, not \(node.kindPhrase)")
             return nil
         }
         return compile(text, of: node, offset: 0)
