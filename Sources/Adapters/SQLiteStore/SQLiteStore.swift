@@ -14,7 +14,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
     let sha256: @Sendable ([UInt8]) -> [UInt8]
     private let path: String
     /// Nil where the file is only inspected.
-    private let queue: WriteQueue?
+    let queue: WriteQueue?
     private let closing = Lock()
     private var fileLock: FileLock?
 
