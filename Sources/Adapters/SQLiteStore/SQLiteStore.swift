@@ -92,8 +92,10 @@ package final class SQLiteStore: Store, @unchecked Sendable {
 
     package func close() {
         closing.withLock {
+            // What was queued may read when it completes, so the readers go after it.
+            let writer = queue?.close()
             readers.close()
-            guard let writer = queue?.close() else { return }
+            guard let writer else { return }
             // Without the last checkpoint the log stays and is read at the next opening: nothing is lost.
             do throws(StoreError) { try writer.checkpoints.finish() } catch {}
             writer.connection.close()
