@@ -1,4 +1,7 @@
+import Commands
+import Glibc
+
 @main
 struct Main {
-    static func main() {}
+    static func main() { exit(Program.main()) }
 }
