@@ -82,9 +82,11 @@ let package = Package(
         swift("Service", "Server", core + ["Runtime", "Ingress"]),
 
         swift("App", "StandIns", ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
-        swift("App", "Commands", core + adapters + service + ["StandIns"]),
+        swift("App", "Assembly", core + adapters + service),
+        swift("App", "Bench", core + adapters + service + ["Assembly"]),
+        swift("App", "Commands", core + adapters + service + ["StandIns", "Assembly"]),
         .executableTarget(
-            name: "millrace", dependencies: ["Commands"], path: "Sources/App/millrace", swiftSettings: strict),
+            name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace", swiftSettings: strict),
 
         tests("ValuesTests", ["Values"]),
         tests("WorkflowTests", ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),

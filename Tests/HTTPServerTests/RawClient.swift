@@ -74,7 +74,9 @@ final class RawClient {
         return errno == EAGAIN ? nil : pending
     }
 
-    /// One response; interim ones are returned as such. `isHead` means that no body follows.
+    /// One response; interim ones are returned as such.
+    ///
+    /// `isHead` means that no body follows.
     func response(isHead: Bool = false) throws -> RawResponse {
         var end = headEnd()
         while end == nil {

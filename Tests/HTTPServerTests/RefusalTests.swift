@@ -27,6 +27,7 @@ struct RefusalTests {
             "GET / HTTP/1.1\r\nHost: x\r\nX-A: b\u{1}c\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /a\u{0}b HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /a%0 HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -61,6 +61,7 @@ struct StripeStandInTests {
             ("[currency]=eur", "[currency]=euro", "line_items[0][price_data][currency]"),
             ("[quantity]=2", "[quantity]=0", "line_items[0][quantity]"),
             ("metadata[minutes]=60", "customer=cus_nobody", "customer"),
+            ("metadata[minutes]=60", "customer=", "customer"),
         ])
     func wrongParameterIsNamed(part: String, replacement: String, parameter: String) throws {
         let body = Self.checkout.replacing(part, with: replacement)

@@ -30,11 +30,17 @@ struct ExchangeTests {
 
     @Test(
         "each method is framed as it should be, also after another on the same handle",
-        arguments: [["GET", "POST", "HEAD", "DELETE", "PUT", "PATCH", "GET", "HEAD", "POST", "REPORT", "GET"]])
+        arguments: [
+            ["GET", "POST", "HEAD", "DELETE", "PUT", "PATCH", "GET", "HEAD", "POST", "REPORT", "GET"]
+        ])
     func methods(names: [String]) {
         let server = LoopbackServer { peer in
             while let request = peer.request() {
-                if request.hasPrefix("HEAD") { peer.send("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n") } else { peer.answer("x") }
+                if request.hasPrefix("HEAD") {
+                    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+                } else {
+                    peer.answer("x")
+                }
             }
         }
         withServer(server) { server in
@@ -93,7 +99,9 @@ struct ExchangeTests {
     func responseParts() {
         let server = LoopbackServer { peer in
             while peer.request() != nil {
-                peer.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 402 Pay\r\nA: 1\r\nb:  two \r\nA:\r\n")
+                peer.send(
+                    "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 402 Pay\r\nA: 1\r\nb:  two \r\nA:\r\n"
+                )
                 peer.send("Transfer-Encoding: chunked\r\nTrailer: T\r\n\r\n3\r\nabc\r\n0\r\nT: late\r\n\r\n")
             }
         }
@@ -116,7 +124,9 @@ struct ExchangeTests {
     @Test("a redirect is handed back and not followed", arguments: [301, 302, 303, 307, 308])
     func redirects(status: Int) {
         let server = LoopbackServer { peer in
-            while peer.request() != nil { peer.answer("", status: "\(status) Go", headers: "Location: /next\r\n") }
+            while peer.request() != nil {
+                peer.answer("", status: "\(status) Go", headers: "Location: /next\r\n")
+            }
         }
         withServer(server) { server in
             withTransport { transport in

@@ -37,7 +37,8 @@ struct RequestCheck: Sendable {
 
     private static func checkMethod(_ request: OutboundRequest) throws(Refusal) {
         let method = request.method
-        guard !method.isEmpty, method.utf8.count <= methodByteCountMax, method.utf8.allSatisfy(isTokenByte) else {
+        guard !method.isEmpty, method.utf8.count <= methodByteCountMax, method.utf8.allSatisfy(isTokenByte)
+        else {
             throw Refusal(reason: "the method is not a token such as GET")
         }
         if method == "CONNECT" { throw Refusal(reason: "the method CONNECT is for proxies") }
@@ -96,7 +97,8 @@ struct RequestCheck: Sendable {
     private static func hasPrefix(_ bytes: String.UTF8View, _ lowercase: String) -> Bool {
         var rest = bytes.makeIterator()
         for wanted in lowercase.utf8 {
-            guard let byte = rest.next(), (0x41...0x5A).contains(byte) ? byte | 0x20 == wanted : byte == wanted
+            guard let byte = rest.next(),
+                (0x41...0x5A).contains(byte) ? byte | 0x20 == wanted : byte == wanted
             else { return false }
         }
         return true
@@ -105,7 +107,8 @@ struct RequestCheck: Sendable {
     /// RFC 9110's token characters.
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E:
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60,
+            0x7C, 0x7E:
             true
         default: false
         }

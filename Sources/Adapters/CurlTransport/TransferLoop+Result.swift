@@ -14,7 +14,13 @@ extension TransferLoop {
         {
             return .failure(failure)
         }
-        guard result.code == 0 else { return .failure(failure(of: result, exchange: exchange, timeout: timeout)) }
+        guard result.code == 0 else {
+            return .failure(failure(of: result, exchange: exchange, timeout: timeout))
+        }
+        // curl calls it a success when the peer leaves in the middle of the headers.
+        guard exchange.is_head_complete else {
+            return .failure(.interrupted(reason: "the headers broke off"))
+        }
         let head = UnsafeBufferPointer(start: exchange.head.bytes, count: exchange.head.count)
         let body = UnsafeBufferPointer(start: exchange.body.bytes, count: exchange.body.count)
         return .success(
@@ -45,6 +51,8 @@ extension TransferLoop {
             return isConnecting ? .connection(reason: "nothing answered in time") : .timeout
         case CURLE_COULDNT_RESOLVE_HOST: return .connection(reason: "the name does not resolve")
         case CURLE_COULDNT_CONNECT: return .connection(reason: connectReason(result.os_error))
+        case CURLE_UNSUPPORTED_PROTOCOL where exchange.is_connected:
+            return .interrupted(reason: "the peer does not speak HTTP")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_LOGIN_DENIED, CURLE_BAD_FUNCTION_ARGUMENT:
             return .invalidRequest(reason: reason)
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,

@@ -6,7 +6,9 @@ extension TransferLoop {
     typealias Exchange = UnsafeMutablePointer<millrace_exchange>
 
     /// Fills an exchange with the request; false where memory is short or curl refuses an option.
-    static func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck, silenceMaxS: Int) -> Bool {
+    static func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck, silenceMaxS: Int)
+        -> Bool
+    {
         let request = transfer.request
         for header in request.headers {
             guard add(header.name, value: header.value, to: exchange) else { return false }
@@ -29,7 +31,8 @@ extension TransferLoop {
                     url: url, method: method, timeout_ms: Int(timeoutMS),
                     silence_max_s: timeoutMS > Int64(silenceMaxS) * 1000 ? silenceMaxS : 0,
                     sends_body: sendsBody, is_head: request.method == "HEAD")
-                return millrace_exchange_prepare(exchange, &line, rules, max(0, request.bodyByteCountMax)) == 0
+                return millrace_exchange_prepare(exchange, &line, rules, max(0, request.bodyByteCountMax))
+                    == 0
             }
         }
     }
@@ -41,7 +44,8 @@ extension TransferLoop {
         return name.withUTF8 { name in
             guard let start = name.baseAddress else { return false }
             return value.withUTF8 { value in
-                millrace_exchange_add_header(exchange, start, name.count, value.baseAddress, value.count, false)
+                millrace_exchange_add_header(
+                    exchange, start, name.count, value.baseAddress, value.count, false)
             }
         }
     }

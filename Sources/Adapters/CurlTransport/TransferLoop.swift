@@ -11,7 +11,7 @@ final class TransferLoop {
     private let loop: OpaquePointer
     private let silenceMaxS: Int
 
-    private var queue: TransferQueue
+    private let queue: TransferQueue
     private var pools: [Int64: ConnectionPool] = [:]
     private var openPoolCount = 0
     private var nextSweepMS: Int64 = 0
@@ -25,7 +25,10 @@ final class TransferLoop {
     private var batch: [Message] = []
     private var isStopping = false
 
-    init(options: CurlTransportOptions, clock: @escaping @Sendable () -> Instant, inbox: Inbox, handle: LoopHandle) {
+    init(
+        options: CurlTransportOptions, clock: @escaping @Sendable () -> Instant, inbox: Inbox,
+        handle: LoopHandle
+    ) {
         self.options = options
         self.clock = clock
         self.inbox = inbox
@@ -124,7 +127,9 @@ final class TransferLoop {
         else { return false }
         transfer.exchange = exchange
         exchange.pointee.slot = occupy(transfer)
-        guard Self.fill(exchange, with: transfer, check: check, silenceMaxS: silenceMaxS) else { return false }
+        guard Self.fill(exchange, with: transfer, check: check, silenceMaxS: silenceMaxS) else {
+            return false
+        }
         transfer.startedAt = clock()
         return pool.start(exchange)
     }
@@ -151,7 +156,9 @@ final class TransferLoop {
     private func finishTransfers() {
         var result = millrace_result()
         while millrace_loop_next_result(loop, &result) {
-            guard let exchange = result.exchange, let transfer = active[Int(exchange.pointee.slot)] else { continue }
+            guard let exchange = result.exchange, let transfer = active[Int(exchange.pointee.slot)] else {
+                continue
+            }
             let outcome = Self.outcome(
                 of: result, exchange: exchange.pointee, timeout: transfer.request.timeout)
             release(transfer)

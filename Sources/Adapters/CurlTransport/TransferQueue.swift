@@ -25,8 +25,9 @@ final class Host {
 /// Which transfer starts next, under the limits for all, for a pool and for a host.
 ///
 /// Pools take turns, and within a pool its hosts do; a lane that may not start stands in the list of
-/// what it waits for, so nothing is looked at twice. All operations take constant time.
-struct TransferQueue {
+/// what it waits for, so nothing is looked at twice. All operations take constant time. A class, because
+/// the loop closes pools, and so calls it, while it is asked for the next transfer.
+final class TransferQueue {
     private let options: CurlTransportOptions
     private var hosts: [String: Host] = [:]
     private var ring = Fifo<ConnectionPool>()
@@ -38,7 +39,7 @@ struct TransferQueue {
     init(options: CurlTransportOptions) { self.options = options }
 
     /// Adds a transfer behind those of its pool to the same host.
-    mutating func append(_ transfer: Transfer, authority: String, pool: ConnectionPool) {
+    func append(_ transfer: Transfer, authority: String, pool: ConnectionPool) {
         let host = host(authority)
         let lane = pool.lanes[authority] ?? Lane(pool: pool, host: host)
         pool.lanes[authority] = lane
@@ -51,7 +52,7 @@ struct TransferQueue {
     /// The next transfer that may start, now counted as under way; nil where none may.
     ///
     /// - Parameter open: Gives the pool its connections; false where it has to wait for those.
-    mutating func next(open: (ConnectionPool) -> Bool) -> Transfer? {
+    func next(open: (ConnectionPool) -> Bool) -> Transfer? {
         while transferCount < options.transferCountMax, let pool = ring.popFirst() {
             pool.isListed = false
             guard pool.transferCount < options.transferCountMaxPerPool else { continue }
@@ -65,7 +66,7 @@ struct TransferQueue {
     }
 
     /// Counts a transfer as over and lets those go on that waited for it.
-    mutating func remove(_ transfer: Transfer) {
+    func remove(_ transfer: Transfer) {
         transferCount -= 1
         if let host = transfer.host {
             host.transferCount -= 1
@@ -84,7 +85,7 @@ struct TransferQueue {
     }
 
     /// Lets one parked pool try again, because another has become idle or was closed.
-    mutating func unpark() {
+    func unpark() {
         guard let pool = parked.popFirst() else { return }
         pool.isListed = false
         list(pool)
@@ -92,7 +93,7 @@ struct TransferQueue {
 
     // MARK: - Lists
 
-    private mutating func take(from lane: Lane, open: (ConnectionPool) -> Bool) -> Transfer? {
+    private func take(from lane: Lane, open: (ConnectionPool) -> Bool) -> Transfer? {
         // What was withdrawn meanwhile has been completed already.
         while lane.waiting.first?.isOver == true { _ = lane.waiting.popFirst() }
         guard !lane.waiting.isEmpty else {
@@ -119,7 +120,7 @@ struct TransferQueue {
         return transfer
     }
 
-    private mutating func list(_ lane: Lane) {
+    private func list(_ lane: Lane) {
         if !lane.isListed {
             lane.isListed = true
             lane.pool.ready.append(lane)
@@ -127,13 +128,15 @@ struct TransferQueue {
         list(lane.pool)
     }
 
-    private mutating func list(_ pool: ConnectionPool) {
-        guard !pool.isListed, !pool.ready.isEmpty, pool.transferCount < options.transferCountMaxPerPool else { return }
+    private func list(_ pool: ConnectionPool) {
+        guard !pool.isListed, !pool.ready.isEmpty, pool.transferCount < options.transferCountMaxPerPool else {
+            return
+        }
         pool.isListed = true
         ring.append(pool)
     }
 
-    private mutating func host(_ authority: String) -> Host {
+    private func host(_ authority: String) -> Host {
         if let host = hosts[authority] { return host }
         let host = Host(authority: authority)
         hosts[authority] = host

@@ -34,10 +34,14 @@ final class Connection: @unchecked Sendable {
         }
     }
 
-    /// The request is complete and with the handler. Call under `lock`.
+    /// The request is complete and with the handler.
+    ///
+    /// Call under `lock`.
     func holdDeadline() { deadline = .max }
 
-    /// The response is on its way and must be taken in time. Call under `lock`.
+    /// The response is on its way and must be taken in time.
+    ///
+    /// Call under `lock`.
     func startWriteDeadline() { deadline = monotonicMilliseconds() + requestMilliseconds }
 
     /// Call under `lock`.

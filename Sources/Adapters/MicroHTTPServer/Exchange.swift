@@ -4,8 +4,8 @@ import Values
 
 /// One request and its answer, driven by the server's thread and by whoever calls ``respond(_:)``.
 final class Exchange: @unchecked Sendable {
-    // Unchecked: `stage` and `response` are read and written under the connection's lock once a
-    // handler has the request; everything else belongs to the server's thread.
+    // Unchecked: `stage`, `response`, `handle` and `wasHandled` are shared under the connection's
+    // lock; everything else belongs to the server's thread.
     private unowned let server: MicroHTTPServer
     private let connection: Connection
     private let target: String
@@ -44,6 +44,7 @@ final class Exchange: @unchecked Sendable {
 
     /// Takes the next thing the library has; false closes the connection.
     func advance(_ handle: OpaquePointer, head raw: RawHead, body bytes: UnsafeRawBufferPointer) -> Bool {
+        let (stage, response) = connection.lock.withLock { (self.stage, self.response) }
         switch stage {
         case .head: return takeHead(raw, handle)
         case .body where !bytes.isEmpty: return takeBody(bytes)
@@ -63,7 +64,7 @@ final class Exchange: @unchecked Sendable {
         case .failure(let refusal): return send(refusal.response, on: handle)
         case .success(let head):
             self.head = head
-            stage = .body
+            connection.lock.withLock { stage = .body }
             // A declared length is a claim: memory is set aside for a small part of it only.
             body.reserveCapacity(min(head.contentLength, 64 << 10))
             return true
@@ -75,7 +76,7 @@ final class Exchange: @unchecked Sendable {
             // The library takes no answer inside a body, and the caller may never end it.
             RequestRefusal.bodyTooLarge.sendPastLibrary(to: connection.socket)
             body = []
-            stage = .discarding
+            connection.lock.withLock { stage = .discarding }
             return true
         }
         body.append(contentsOf: bytes)
@@ -93,13 +94,18 @@ final class Exchange: @unchecked Sendable {
     // MARK: - Answering
 
     private func handOver(_ handle: OpaquePointer) -> Bool {
-        guard let head, server.currentPhase != .refusing else { return send(.serverStopping, on: handle) }
-        self.handle = handle
+        guard let head else { return false }
         connection.lock.withLock {
+            self.handle = handle
             stage = .handling
             connection.holdDeadline()
         }
+        // Counted before the phase is read, as shutting down sets the phase before it reads the count.
         server.noteRequestBegun()
+        if server.currentPhase == .refusing {
+            connection.lock.withLock { stage = .resumed }
+            return send(.serverStopping, on: handle)
+        }
         let request = InboundRequest(
             method: head.method, path: head.path, segments: head.segments, query: head.query,
             headers: head.headers, body: body, peer: connection.peer, receivedAt: server.clock())
@@ -136,7 +142,9 @@ final class Exchange: @unchecked Sendable {
         if let waiting { millrace_http_resume(waiting) }
     }
 
-    /// Whether it waits for its response. Call under the connection's lock.
+    /// Whether it waits for its response.
+    ///
+    /// Call under the connection's lock.
     var isSuspended: Bool { stage == .suspended }
 
     /// Wakes a waiting request without a response: its caller has left.

@@ -50,10 +50,13 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     /// Listens on a numeric address, `0.0.0.0` and `::` meaning all, and serves until ``shutDown(drain:)``.
     ///
     /// - Parameters:
+    ///   - address: IPv4 or IPv6 in digits.
     ///   - port: 0 lets the system choose; see ``port``.
     ///   - threadCount: Threads that read, call the handler and write; at least 1.
     ///   - limits: At most 256 header fields are read, whatever `headerCountMax` says.
     ///   - clock: Stamps each request.
+    ///   - handler: Called on those threads; what it blocks, blocks all requests of that thread.
+    /// - Returns: The listener, which serves until ``shutDown(drain:)`` even where nobody keeps it.
     /// - Throws: ``ListenerError`` where the address is no number or cannot be bound; nothing is left open.
     package static func start(
         address: String, port: UInt16, threadCount: Int = 1, limits: ListenerLimits,
@@ -93,11 +96,11 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     /// Requests given to the handler and not yet fully answered.
     package var requestCountUnderWay: Int { underWay.load(ordering: .relaxed) }
 
-    var currentPhase: Phase { Phase(rawValue: phase.load(ordering: .acquiring)) ?? .refusing }
+    var currentPhase: Phase { Phase(rawValue: phase.load(ordering: .sequentiallyConsistent)) ?? .refusing }
 
     func noteRefusedResponse() { refusedResponses.add(1, ordering: .relaxed) }
 
-    func noteRequestBegun() { underWay.add(1, ordering: .acquiringAndReleasing) }
+    func noteRequestBegun() { underWay.add(1, ordering: .sequentiallyConsistent) }
 
     func noteRequestEnded() {
         underWay.subtract(1, ordering: .acquiringAndReleasing)
@@ -106,6 +109,11 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
 
     // MARK: - Shutting down
 
+    /// Stops accepting, drains, refuses what is left, and joins the listener's threads.
+    ///
+    /// A request of which only a part has arrived is dropped without an answer. Not to be called on
+    /// a thread of the listener; a second call returns at once.
+    ///
     /// The library aborts the process if it is stopped with a suspended connection, hence the order:
     /// no new connections, answers, 503 for the rest, and only then its end.
     package func shutDown(drain: Duration) {
@@ -116,7 +124,7 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         guard isFirst, let server else { return }
         millrace_http_quiesce(server)
         waitUntilIdle(atMost: drain)
-        phase.store(Phase.refusing.rawValue, ordering: .releasing)
+        phase.store(Phase.refusing.rawValue, ordering: .sequentiallyConsistent)
         for connection in connections.all { connection.refuse() }
         if !waitUntilIdle(atMost: .seconds(2)) {
             // Someone does not take the answer. What a handler blocks has to be waited for.
@@ -135,7 +143,7 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         let end = ContinuousClock.now + duration
         drainLock.lock()
         defer { drainLock.unlock() }
-        while underWay.load(ordering: .acquiring) > 0 {
+        while underWay.load(ordering: .sequentiallyConsistent) > 0 {
             let left = end - ContinuousClock.now
             if left <= .zero { return false }
             _ = drained.wait(drainLock, atMost: left)

@@ -2,6 +2,8 @@ import Ports
 import Values
 
 /// Answers kept by idempotency key; its owner locks.
+///
+/// Keys of one retention time are kept, however many: stand-ins live as long as a test or a demo.
 struct KeyRegister {
     /// What became of a request that names a key.
     enum Claim: Sendable {

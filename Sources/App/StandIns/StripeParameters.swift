@@ -23,6 +23,7 @@ enum StripeParameters {
 
     static func checkSession(_ body: Value) throws(StripeProblem) {
         try refuseUnknown(body, sessionNames)
+        try refuseEmpty(body, ["customer", "customer_email", "customer_creation"])
         guard let mode = text(body, "mode") else { throw .missing("mode") }
         guard ["payment", "setup", "subscription"].contains(mode) else {
             throw .invalid("mode", "Invalid mode: must be one of payment, setup, or subscription")
@@ -50,6 +51,7 @@ enum StripeParameters {
     /// The amount in the currency's smallest unit.
     static func checkedCharge(_ body: Value) throws(StripeProblem) -> (amount: Int64, currency: String) {
         try refuseUnknown(body, chargeNames)
+        try refuseEmpty(body, ["customer", "source"])
         guard let text = text(body, "amount") else { throw .missing("amount") }
         let amount = try integer(text, "amount", atLeast: 1)
         let currency = try currency(body["currency"], "currency")
@@ -108,6 +110,15 @@ enum StripeParameters {
         for member in body.object?.members ?? [] where !known.contains(member.name) {
             throw .invalid(
                 member.name, "Received unknown parameter: \(member.name)", code: "parameter_unknown")
+        }
+    }
+
+    /// Empty means "unset" to Stripe, which what is only just made cannot do.
+    private static func refuseEmpty(_ body: Value, _ names: [String]) throws(StripeProblem) {
+        for name in names where body[name] == "" {
+            throw .invalid(
+                name, "You passed an empty string for '\(name)'; leave it out instead.",
+                code: "parameter_invalid_empty")
         }
     }
 

@@ -1,1 +1,3 @@
 #include "CSQLiteShim.h"
+
+// All of the shim is inline; this file makes the target a library.

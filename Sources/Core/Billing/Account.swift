@@ -88,6 +88,12 @@ package struct LedgerAudit: Sendable {
         package var tenant: TenantID
         package var sequence: Int64
         package var reason: String
+
+        package init(tenant: TenantID, sequence: Int64, reason: String) {
+            self.tenant = tenant
+            self.sequence = sequence
+            self.reason = reason
+        }
     }
 
     package private(set) var account: Account

@@ -31,3 +31,8 @@ extension RequestTemplate {
         return templates.flatMap(\.expressions) + (response.failWhen.map { [$0] } ?? [])
     }
 }
+
+extension SchemaViolation {
+    /// Path and message in one line.
+    package var text: String { path.isEmpty ? message : "\(path): \(message)" }
+}

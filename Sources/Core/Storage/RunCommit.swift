@@ -82,6 +82,8 @@ package enum StoreError: Error, Sendable, Hashable {
     case exists(what: String)
     /// The row that was named does not exist.
     case missing(what: String)
+    /// A charge is negative, or a balance would leave its range: `what` names it. Nothing is clamped.
+    case outOfRange(what: String)
     /// No room left on the disk; repeating may succeed once there is.
     case full
     /// The disk or the file failed: the store takes nothing more until it is opened again.
@@ -98,6 +100,7 @@ package enum StoreError: Error, Sendable, Hashable {
         case .fenced: "fenced"
         case .exists: "exists"
         case .missing: "missing"
+        case .outOfRange: "out_of_range"
         case .full: "full"
         case .failed: "failed"
         case .closed: "closed"

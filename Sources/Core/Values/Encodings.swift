@@ -34,7 +34,8 @@ package enum Hex {
 
 /// Base64 of RFC 4648, section 4 (`+` and `/`, padded).
 package enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     package static func encode(_ bytes: [UInt8]) -> String {
         var out: [UInt8] = []
@@ -51,7 +52,9 @@ package enum Base64 {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The bytes; nil for a wrong character. Padding may be missing; `-` and `_` are taken too.
+    /// The bytes; nil for a wrong character.
+    ///
+    /// Padding may be missing; `-` and `_` are taken too.
     package static func decode(_ text: String) -> [UInt8]? {
         var out: [UInt8] = []
         var group: UInt32 = 0
@@ -94,7 +97,8 @@ package enum Percent {
                 UInt8(ascii: "_"), UInt8(ascii: "~"):
                 out.append(byte)
             case _ where extra.contains(byte): out.append(byte)
-            default: out.append(contentsOf: [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+            default:
+                out.append(contentsOf: [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]])
             }
         }
         return String(decoding: out, as: UTF8.self)
@@ -122,7 +126,9 @@ package enum Percent {
 
 /// `application/x-www-form-urlencoded`, with brackets for nested values as Stripe reads them.
 package enum FormEncoding {
-    /// `{a: {b: [1]}}` becomes `a[b][0]=1`. An empty list or map sends nothing, null an empty text.
+    /// `{a: {b: [1]}}` becomes `a[b][0]=1`.
+    ///
+    /// An empty list or map sends nothing, null an empty text.
     package static func encode(_ value: Value) -> String {
         var pairs: [String] = []
         func add(_ value: Value, under name: String) {
@@ -143,7 +149,8 @@ package enum FormEncoding {
     package static func pairs(_ bytes: [UInt8]) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
         for part in bytes.split(separator: UInt8(ascii: "&")) {
-            let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            let halves = part.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = Percent.decode(halves[0], plusIsSpace: true),
                 let value = Percent.decode(halves.count > 1 ? halves[1] : [], plusIsSpace: true),
                 let nameText = String(validating: name, as: UTF8.self),

@@ -20,14 +20,17 @@ package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable,
     package init?(_ text: String) {
         let bytes = Array(text.utf8)
         let prefix = Array(Kind.prefix.utf8)
-        guard bytes.count == prefix.count + 14, bytes.starts(with: prefix), bytes[prefix.count] == UInt8(ascii: "_")
+        guard bytes.count == prefix.count + 14, bytes.starts(with: prefix),
+            bytes[prefix.count] == UInt8(ascii: "_")
         else { return nil }
         var number: UInt64 = 0
         for byte in bytes[(prefix.count + 1)...] {
             guard let digit = Crockford.digit(byte) else { return nil }
             number = number << 5 | UInt64(digit)
         }
-        guard let exact = Int64(exactly: number), bytes[prefix.count + 1] <= UInt8(ascii: "7") else { return nil }
+        guard let exact = Int64(exactly: number), bytes[prefix.count + 1] <= UInt8(ascii: "7") else {
+            return nil
+        }
         self.number = exact
     }
 

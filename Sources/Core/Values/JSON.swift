@@ -97,7 +97,8 @@ extension JSON {
         out.append(UInt8(ascii: "\""))
         text.withUTF8 { bytes in
             var start = 0
-            for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x22 || bytes[index] == 0x5C {
+            for index in bytes.indices
+            where bytes[index] < 0x20 || bytes[index] == 0x22 || bytes[index] == 0x5C {
                 if index > start { out.append(contentsOf: bytes[start..<index]) }
                 start = index + 1
                 writeEscape(of: bytes[index], into: &out)

@@ -238,7 +238,9 @@ struct JSONReader {
     private mutating func hexQuad() throws(JSONProblem) -> UInt32 {
         var code: UInt32 = 0
         for _ in 0..<4 {
-            guard let byte = next, let digit = Hex.digit(byte) else { throw problem("expected four hex digits") }
+            guard let byte = next, let digit = Hex.digit(byte) else {
+                throw problem("expected four hex digits")
+            }
             code = code << 4 | UInt32(digit)
             position += 1
         }

@@ -25,7 +25,9 @@ package final class Lock: @unchecked Sendable {
     package func unlock() { pthread_mutex_unlock(mutex) }
 
     @discardableResult
-    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+        -> Result
+    {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body()
@@ -59,7 +61,9 @@ package final class Condition: @unchecked Sendable {
     /// Gives the lock up, waits, and holds it again; may wake without cause.
     package func wait(_ lock: Lock) { pthread_cond_wait(condition, lock.pointer) }
 
-    /// As ``wait(_:)``, for at most `duration`. Returns whether it woke before that.
+    /// As ``wait(_:)``, for at most `duration`.
+    ///
+    /// Returns whether it woke before that.
     package func wait(_ lock: Lock, atMost duration: Duration) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)
@@ -70,10 +74,13 @@ package final class Condition: @unchecked Sendable {
     }
 }
 
-/// A thread of our own for a library that blocks; joined by ``join()``.
+/// A thread of our own for a library that blocks.
+///
+/// Joined by ``join()``; one whose object is let go before runs on and frees itself at its end.
 package final class WorkerThread: @unchecked Sendable {
     // Unchecked: written once before the thread starts; `join` is called once by the owner.
     private var thread = pthread_t()
+    private var isJoined = false
 
     /// Starts `body` on a new thread named `name` (at most 15 characters are shown by the system).
     package init(name: String, body: @escaping @Sendable () -> Void) {
@@ -90,7 +97,13 @@ package final class WorkerThread: @unchecked Sendable {
         precondition(status == 0, "the system refuses another thread")
     }
 
-    package func join() { pthread_join(thread, nil) }
+    deinit { if !isJoined { pthread_detach(thread) } }
+
+    /// Returns once the body has; to be called once at most.
+    package func join() {
+        isJoined = true
+        pthread_join(thread, nil)
+    }
 
     /// Shown by `top -H` and in crash reports; written through /proc because Swift's module of the
     /// C library has neither `prctl` nor `pthread_setname_np`.

@@ -12,7 +12,9 @@ package enum Value: Sendable, Hashable {
     case array([Value])
     case object(Object)
 
-    /// A finite double as a value; an integral one within 2^53 becomes `int`. Nil for NaN and infinities.
+    /// A finite double as a value; an integral one within 2^53 becomes `int`.
+    ///
+    /// Nil for NaN and infinities.
     package init?(double: Double) {
         guard double.isFinite else { return nil }
         if let exact = Int64(exactly: double), abs(exact) <= 1 << 53 {

@@ -1,3 +1,5 @@
+package import Values
+
 /// A document as it was written: values with the place where each stands.
 ///
 /// The YAML and JSON readers make it; ``WorkflowReader`` turns it into a definition.
@@ -28,12 +30,27 @@ package struct Node: Sendable, Hashable {
         }
     }
 
+    /// Where a part of a scalar's text stands in the file; one for each line of the file it spans.
+    package struct Place: Sendable, Hashable {
+        /// Bytes of the text before the part.
+        package var offset: Int
+        package var mark: Mark
+
+        package init(offset: Int, mark: Mark) {
+            self.offset = offset
+            self.mark = mark
+        }
+    }
+
     package var mark: Mark
     package var content: Content
+    /// In the order of the text; empty where the text begins at ``mark`` and stays on that line.
+    package var places: [Place]
 
-    package init(mark: Mark, content: Content) {
+    package init(mark: Mark, content: Content, places: [Place] = []) {
         self.mark = mark
         self.content = content
+        self.places = places
     }
 }
 
@@ -47,5 +64,66 @@ package struct Mark: Sendable, Hashable {
     package init(line: Int, column: Int) {
         self.line = line
         self.column = column
+    }
+}
+
+extension Mark: Comparable {
+    package static func < (left: Mark, right: Mark) -> Bool {
+        (left.line, left.column) < (right.line, right.column)
+    }
+}
+
+// MARK: - Reading
+
+extension Node {
+    /// The text of a scalar as it was written; nil for a list or a map.
+    package var text: String? {
+        if case .scalar(let text, _) = content { return text }
+        return nil
+    }
+
+    package var members: [Member]? {
+        if case .map(let members) = content { return members }
+        return nil
+    }
+
+    package var items: [Node]? {
+        if case .list(let items) = content { return items }
+        return nil
+    }
+
+    /// The member of that name; nil where this is no map or has none.
+    package subscript(_ name: String) -> Node? {
+        members?.first { $0.name.hasSameBytes(as: name) }?.value
+    }
+
+    /// The whole node as data, scalars typed by the 1.2 core schema.
+    package var value: Value {
+        switch content {
+        case .scalar(let text, .text): return .string(text)
+        case .scalar(let text, .plain): return CoreSchema.value(ofPlain: text)
+        case .list(let items): return .array(items.map(\.value))
+        case .map(let members):
+            return .object(Object(members.map { Object.Member(name: $0.name, value: $0.value.value) }))
+        }
+    }
+
+    /// The kind of value as a message names it.
+    package var kindName: String {
+        switch content {
+        case .scalar(_, .text): "text"
+        case .scalar(let text, .plain): CoreSchema.value(ofPlain: text).kindName
+        case .list: "list"
+        case .map: "map"
+        }
+    }
+
+    /// Where the byte of a scalar's text at `offset` stands; near enough for folded and escaped text.
+    package func mark(ofByte offset: Int) -> Mark {
+        guard let text else { return mark }
+        let place = places.last { $0.offset <= offset } ?? Place(offset: 0, mark: mark)
+        let between = text.utf8.dropFirst(place.offset).prefix(max(0, offset - place.offset))
+        let characters = between.reduce(0) { $1 & 0xC0 == 0x80 ? $0 : $0 + 1 }
+        return Mark(line: place.mark.line, column: place.mark.column + characters)
     }
 }

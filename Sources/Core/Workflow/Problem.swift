@@ -11,11 +11,30 @@ package struct Problem: Error, Sendable, Hashable {
     /// What to do, where that is known.
     package var hint: String?
 
-    package init(severity: Severity = .error, code: String, mark: Mark, message: String, hint: String? = nil) {
+    package init(severity: Severity = .error, code: String, mark: Mark, message: String, hint: String? = nil)
+    {
         self.severity = severity
         self.code = code
         self.mark = mark
         self.message = message
         self.hint = hint
     }
+
+    /// A problem of a listed kind, with that kind's severity.
+    package init(_ code: ProblemCode, at mark: Mark, _ message: String, hint: String? = nil) {
+        self.init(severity: code.severity, code: code.rawValue, mark: mark, message: message, hint: hint)
+    }
+}
+
+extension [Problem] {
+    /// In the order of the file; equal problems once.
+    package var inFileOrder: [Problem] {
+        var seen: Set<Problem> = []
+        return filter { seen.insert($0).inserted }.enumerated()
+            .sorted { ($0.element.mark, $0.offset) < ($1.element.mark, $1.offset) }
+            .map(\.element)
+    }
+
+    /// Whether any of them keeps the file from being used.
+    package var hasErrors: Bool { contains { $0.severity == .error } }
 }

@@ -3,10 +3,23 @@ package import Values
 
 /// Writes what happened as one JSON object a line; control characters cannot break a line (S5).
 package struct EventLog: Sendable {
-    package enum Level: String, Sendable { case info, warning, error }
+    package enum Level: String, Sendable, Comparable {
+        case info, warning, error
+
+        private var weight: Int {
+            switch self {
+            case .info: 0
+            case .warning: 1
+            case .error: 2
+            }
+        }
+
+        package static func < (left: Level, right: Level) -> Bool { left.weight < right.weight }
+    }
 
     private let sink: @Sendable ([UInt8]) -> Void
     private let now: @Sendable () -> Instant
+    private var threshold = Level.info
 
     /// - Parameters:
     ///   - now: The clock for each line's time.
@@ -26,6 +39,13 @@ package struct EventLog: Sendable {
         }
     }
 
+    /// To standard error, but only events at least as bad as `level`.
+    package static func standardErrorOnly(_ level: Level) -> EventLog {
+        var log = standardError { Instant(microseconds: 0) }
+        log.threshold = level
+        return log
+    }
+
     package static let silent = EventLog(now: { Instant(microseconds: 0) }, sink: { _ in })
 
     /// - Parameters:
@@ -33,6 +53,7 @@ package struct EventLog: Sendable {
     ///   - event: A fixed token: `run.stuck`.
     ///   - fields: Facts without secrets; each text is cut at 1 KiB.
     package func write(_ level: Level, _ event: String, _ fields: [(String, Value)] = []) {
+        guard level >= threshold else { return }
         var object = Object()
         object.append("at", .string(now().text))
         object.append("level", .string(level.rawValue))

@@ -155,3 +155,8 @@ extension Runtime {
         return true
     }
 }
+
+extension Runtime {
+    /// SHA-256, to tell two contents under one key apart.
+    package func fingerprint(_ bytes: [UInt8]) -> [UInt8] { cryptography.sha256(bytes) }
+}

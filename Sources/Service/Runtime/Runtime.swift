@@ -30,6 +30,8 @@ package final class Runtime: @unchecked Sendable {
     var startingCount = 0
     /// Balances of metered tenants as last heard, in milliseconds.
     var balances: [TenantID: Int64] = [:]
+    /// Tenants that were asked for before.
+    var tenants: [TenantID: Tenant] = [:]
     var isStopping = false
     /// Attempts sent and not answered.
     var sentCount = 0

@@ -1,0 +1,164 @@
+import Ports
+
+/// What expressions have beside plain Lua (`!=`, `null`, `x in [a, b]`), rewritten to Lua.
+///
+/// Only tokens are touched, and lines stay where they are, so that an error names the author's line.
+struct Dialect {
+    /// The function that `in` becomes; a name that the source itself may not use.
+    static let membershipFunction = "__in"
+
+    let source: String
+    let tokens: [SourceToken]
+
+    init(_ source: String, limits: LuaLimits) throws(ExpressionProblem) {
+        guard source.utf8.count <= limits.sourceBytesMax else {
+            throw ExpressionProblem(
+                line: 1, message: "the expression is longer than \(limits.sourceBytesMax) bytes")
+        }
+        self.source = source
+        tokens = try SourceLexer.tokens(of: source)
+        if tokens.isEmpty { throw ExpressionProblem(line: 1, message: "the expression is empty") }
+        try Self.refuseForeignWords(tokens)
+        try Self.checkNesting(tokens, depthMax: limits.sourceDepthMax)
+    }
+
+    /// The source as plain Lua.
+    func plainLua() throws(ExpressionProblem) -> String {
+        var replacements: [Int: String] = [:]
+        for (index, token) in tokens.enumerated() {
+            if token.isSymbol("!=") { replacements[index] = "~=" }
+            if token.isName("null"), !isMemberName(index) { replacements[index] = "nil" }
+            if token.isKeyword("in"), tokens.after(index)?.isSymbol("[") ?? false {
+                try refuseNegatedMembership(index)
+                replacements[index] = "<"
+                replacements[index + 1] = "\(Self.membershipFunction)("
+                if let end = closing(of: index + 1) { replacements[end] = ")" }
+            }
+        }
+        return replacements.isEmpty ? source : rewritten(replacements)
+    }
+
+    private func rewritten(_ replacements: [Int: String]) -> String {
+        let bytes = Array(source.utf8)
+        var out: [UInt8] = []
+        var copied = 0
+        for index in replacements.keys.sorted() {
+            let range = tokens[index].range
+            out.append(contentsOf: bytes[copied..<range.lowerBound])
+            out.append(contentsOf: (replacements[index] ?? "").utf8)
+            copied = range.upperBound
+        }
+        out.append(contentsOf: bytes[copied...])
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Whether a name is a member's (`json.null`, `{null = 1}`) rather than a value.
+    private func isMemberName(_ index: Int) -> Bool {
+        if let before = tokens.before(index), before.isSymbol(".") || before.isSymbol(":") { return true }
+        return tokens.after(index)?.isSymbol("=") ?? false
+    }
+
+    private func closing(of open: Int) -> Int? {
+        var depth = 0
+        for index in open..<tokens.count {
+            if tokens[index].isSymbol("[") { depth += 1 }
+            if tokens[index].isSymbol("]") {
+                depth -= 1
+                if depth == 0 { return index }
+            }
+        }
+        return nil
+    }
+
+    // MARK: - Refusals
+
+    private static let hints: [String: String] = [
+        "&&": "write and", "||": "write or", "!": "write not, or != to compare", "?": "write a and b or c",
+    ]
+
+    private static func refuseForeignWords(_ tokens: [SourceToken]) throws(ExpressionProblem) {
+        for token in tokens {
+            if token.kind == .symbol, let hint = hints[token.spelling] {
+                throw ExpressionProblem(
+                    line: token.line, message: "unexpected '\(token.spelling)'", hint: hint)
+            }
+            if token.kind == .name, token.spelling == "_ENV" || token.spelling == membershipFunction {
+                throw ExpressionProblem(
+                    line: token.line, message: "the name '\(token.spelling)' cannot be used")
+            }
+        }
+    }
+
+    private static let partner = [")": "(", "]": "[", "}": "{"]
+
+    private static func checkNesting(_ tokens: [SourceToken], depthMax: Int) throws(ExpressionProblem) {
+        var open: [SourceToken] = []
+        for token in tokens where token.kind == .symbol {
+            switch token.spelling {
+            case "(", "[", "{":
+                open.append(token)
+                if open.count > depthMax {
+                    throw ExpressionProblem(
+                        line: token.line, message: "nested deeper than \(depthMax) levels")
+                }
+            case ")", "]", "}":
+                guard let last = open.popLast(), last.spelling == partner[token.spelling] else {
+                    throw ExpressionProblem(line: token.line, message: "'\(token.spelling)' closes nothing")
+                }
+            default: break
+            }
+        }
+        if let last = open.last {
+            throw ExpressionProblem(line: last.line, message: "'\(last.spelling)' is not closed")
+        }
+    }
+
+    /// `not x in [a]` would mean `(not x) in [a]`, which nobody wants.
+    private func refuseNegatedMembership(_ index: Int) throws(ExpressionProblem) {
+        var place = index - 1
+        var depth = 0
+        while place >= 0 {
+            let token = tokens[place]
+            if token.kind == .symbol, [")", "]", "}"].contains(token.spelling) { depth += 1 }
+            if token.kind == .symbol, ["(", "[", "{"].contains(token.spelling) { depth -= 1 }
+            if depth < 0 { return }
+            if depth == 0, token.isKeyword("not") {
+                throw ExpressionProblem(
+                    line: token.line, message: "'not' before 'in' would negate the left side only",
+                    hint: "write not (x in [...])")
+            }
+            let belongs =
+                depth > 0 || token.kind == .name || token.isSymbol(".") || token.isSymbol(":")
+                || [")", "]", "}", "(", "[", "{"].contains(token.spelling) || token.plainText != nil
+                || token.kind == .number
+            if !belongs { return }
+            place -= 1
+        }
+    }
+}
+
+// MARK: - Names the source mentions
+
+extension Dialect {
+    /// The names read as `root.name` or `root['name']`, each once, in order.
+    func members(of root: String) -> [String] {
+        var names: [String] = []
+        for (index, token) in tokens.enumerated() where token.isName(root) {
+            if let before = tokens.before(index), before.isSymbol(".") || before.isSymbol(":") { continue }
+            guard let opening = tokens.after(index), let next = tokens.after(index + 1) else { continue }
+            let name: String?
+            if opening.isSymbol("."), next.kind == .name || next.kind == .keyword {
+                name = next.spelling
+            } else {
+                name = opening.isSymbol("[") ? next.plainText : nil
+            }
+            if let name, !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+}
+
+extension [SourceToken] {
+    func after(_ index: Int) -> SourceToken? { index + 1 < count ? self[index + 1] : nil }
+    func before(_ index: Int) -> SourceToken? { index > 0 ? self[index - 1] : nil }
+}

@@ -1,0 +1,82 @@
+import CLuaSandbox
+import Ports
+import Values
+
+/// What one evaluation has shown to Lua: its scope and the containers that scripts hold by index.
+final class Evaluation {
+    let scope: any ExpressionScope
+    let cryptography: any Cryptography
+    /// Set before a callback answers with MILLRACE_LUA_HOST_FAILED.
+    var failure: ExpressionFailure?
+
+    private var nodes: [ScopeNode] = []
+    /// The node of `secrets`, once it was read.
+    private var secretsNode: Int32?
+    /// Texts that came out of `secrets`, to be kept out of error messages.
+    private(set) var secretTexts: [String] = []
+    /// Source texts of the numbers that Lua holds as floats, by bit pattern; nil where two differ.
+    private var numberTexts: [UInt64: String?] = [:]
+    /// The names of the branch walked last, so that a walk does not list them for each step.
+    private var listedNames: (node: Int32, names: [String])?
+
+    init(scope: any ExpressionScope, cryptography: any Cryptography) {
+        self.scope = scope
+        self.cryptography = cryptography
+    }
+
+    func node(_ index: Int32) -> ScopeNode {
+        nodes.indices.contains(Int(index)) ? nodes[Int(index)] : .value(.null)
+    }
+
+    func keep(_ node: ScopeNode) -> Int32 {
+        nodes.append(node)
+        return Int32(truncatingIfNeeded: nodes.count - 1)
+    }
+
+    /// The members of a map or branch, in order.
+    func names(of index: Int32) -> [String] {
+        if let listedNames, listedNames.node == index { return listedNames.names }
+        let names: [String]
+        switch node(index) {
+        case .branch(let branch): names = branch.memberNames
+        case .value(.object(let object)): names = object.members.map(\.name)
+        default: names = []
+        }
+        listedNames = (index, names)
+        return names
+    }
+
+    func noteSecrets(_ index: Int32) { secretsNode = index }
+
+    func noteRead(from index: Int32, _ node: ScopeNode) {
+        guard index == secretsNode else { return }
+        switch node {
+        case .value(.string(let text)): if !text.isEmpty { secretTexts.append(text) }
+        default: break
+        }
+    }
+
+    // MARK: - Numbers
+
+    func noteNumber(_ text: String, as number: Double) {
+        if let known = numberTexts[number.bitPattern], known != text {
+            numberTexts.updateValue(nil, forKey: number.bitPattern)
+        } else {
+            numberTexts[number.bitPattern] = text
+        }
+    }
+
+    /// A float that Lua returned, as a value; one that came from the document keeps the document's text.
+    func value(of number: Double) throws(ExpressionFailure) -> Value {
+        if let known = numberTexts[number.bitPattern] {
+            if let known { return .number(known) }
+            if number.magnitude > 9_007_199_254_740_992 {
+                throw .notAValue(reason: "two long numbers that differ only past a float's precision")
+            }
+        }
+        guard let value = Value(double: number) else {
+            throw .notAValue(reason: number.isNaN ? "NaN" : "an infinite number")
+        }
+        return value
+    }
+}

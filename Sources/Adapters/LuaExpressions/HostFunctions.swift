@@ -1,0 +1,222 @@
+import CLuaSandbox
+import Ports
+import Values
+
+/// One call of a function that Swift offers to scripts.
+struct HostFunctions {
+    /// An error of the script's own making, or the end of the evaluation.
+    enum Refusal: Error {
+        case raised(String)
+        case overBudget
+        case overMemory
+        case failed(ExpressionFailure)
+    }
+
+    let evaluation: Evaluation
+    let lua: OpaquePointer
+    let arguments: UnsafeBufferPointer<millrace_lua_value>
+    let out: HostCallbacks.Out
+
+    func call(_ number: Int32) -> Int32 {
+        guard let function = SandboxLibrary.Function(rawValue: number) else {
+            return Int32(MILLRACE_LUA_ABSENT)
+        }
+        do throws(Refusal) {
+            try run(function)
+            return Int32(MILLRACE_LUA_OK)
+        } catch {
+            switch error {
+            case .raised(let message):
+                let (library, name) = function.name
+                HostCallbacks.put("\(library).\(name): \(message)", lua, out)
+                return Int32(MILLRACE_LUA_RAISED)
+            case .overBudget: return Int32(MILLRACE_LUA_OVER_BUDGET)
+            case .overMemory: return Int32(MILLRACE_LUA_OVER_MEMORY)
+            case .failed(let failure):
+                evaluation.failure = failure
+                return Int32(MILLRACE_LUA_HOST_FAILED)
+            }
+        }
+    }
+
+    private func run(_ function: SandboxLibrary.Function) throws(Refusal) {
+        switch function {
+        case .hmac: answer(Hex.encode(try mac()))
+        case .hmacBase64: answer(Base64.encode(try mac()))
+        case .sha256: answer(Hex.encode(evaluation.cryptography.sha256(try bytes(0, perUnit: 16))))
+        case .equals: try equals()
+        case .base64Encode: answer(Base64.encode(try bytes(0, perUnit: 8)))
+        case .base64Decode: try answer(bytes: Base64.decode(try text(0)), or: "this is no base64")
+        case .hexEncode: answer(Hex.encode(try bytes(0, perUnit: 8)))
+        case .hexDecode: try answer(bytes: Hex.decode(try text(0)), or: "this is no hexadecimal text")
+        case .jsonEncode: try encodeJSON()
+        case .jsonDecode: try decodeJSON()
+        case .now: try now()
+        case .parseTime: try parseTime()
+        case .toMinor: try toMinor()
+        case .fromMinor: try fromMinor()
+        case .encodeURL: answer(Percent.encode(try text(0)))
+        }
+    }
+
+    // MARK: - Arguments
+
+    private func charge(_ units: Int) throws(Refusal) {
+        if millrace_lua_charge(lua, Int64(units)) == 0 { throw .overBudget }
+    }
+
+    private func argument(_ index: Int) -> millrace_lua_value? {
+        arguments.indices.contains(index) ? arguments[index] : nil
+    }
+
+    /// The bytes of a text, or of a number as Lua would write it.
+    private func bytes(_ index: Int, perUnit: Int) throws(Refusal) -> [UInt8] {
+        guard let argument = argument(index) else { throw .raised("argument \(index + 1) is missing") }
+        if argument.kind == MILLRACE_LUA_INTEGER { return Array(String(argument.integer).utf8) }
+        guard argument.kind == MILLRACE_LUA_TEXT else {
+            throw .raised("argument \(index + 1) must be a text, got \(Self.kindName(argument))")
+        }
+        try charge(argument.byte_count / perUnit)
+        return Array(UnsafeBufferPointer(start: argument.bytes, count: argument.byte_count))
+    }
+
+    private func text(_ index: Int) throws(Refusal) -> String {
+        guard let text = String(validating: try bytes(index, perUnit: 4), as: UTF8.self) else {
+            throw .raised("argument \(index + 1) is not UTF-8")
+        }
+        return text
+    }
+
+    private static func kindName(_ value: millrace_lua_value) -> String {
+        switch Int(value.kind) {
+        case MILLRACE_LUA_FALSE, MILLRACE_LUA_TRUE: "a boolean"
+        case MILLRACE_LUA_INTEGER, MILLRACE_LUA_FLOAT: "a number"
+        case MILLRACE_LUA_TEXT: "a text"
+        case MILLRACE_LUA_NODE, MILLRACE_LUA_TABLE: "a table"
+        default: "null"
+        }
+    }
+
+    /// The integer at `index`; `fallback` where it was left out.
+    private func integer(_ index: Int, or fallback: Int64? = nil) throws(Refusal) -> Int64 {
+        let given = argument(index)
+        if let fallback, given == nil || given?.kind == Int32(MILLRACE_LUA_NIL) { return fallback }
+        if let given, given.kind == MILLRACE_LUA_INTEGER { return given.integer }
+        if let given, given.kind == MILLRACE_LUA_FLOAT, let exact = Int64(exactly: given.number) {
+            return exact
+        }
+        throw .raised("argument \(index + 1) must be a whole number")
+    }
+
+    // MARK: - Answers
+
+    private func answer(_ text: String) { HostCallbacks.put(text, lua, out) }
+
+    private func answer(bytes: [UInt8]?, or message: String) throws(Refusal) {
+        guard let bytes else { throw .raised(message) }
+        bytes.withUnsafeBufferPointer { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
+    }
+
+    private func answer(_ number: Int64) {
+        out.pointee.kind = Int32(MILLRACE_LUA_INTEGER)
+        out.pointee.integer = number
+    }
+
+    // MARK: - crypto
+
+    private func mac() throws(Refusal) -> [UInt8] {
+        let algorithm = try text(0)
+        let key = try bytes(1, perUnit: 16)
+        let data = try bytes(2, perUnit: 16)
+        try charge(50)
+        guard let mac = evaluation.cryptography.hmac(algorithm, key: key, data: data) else {
+            throw .raised("the algorithm must be sha1, sha256, sha384 or sha512")
+        }
+        return mac
+    }
+
+    /// Null is equal to nothing, so that a missing header is a wrong signature and no error.
+    private func equals() throws(Refusal) {
+        let isText = (0..<2).allSatisfy { argument($0)?.kind == Int32(MILLRACE_LUA_TEXT) }
+        var isEqual = false
+        if isText {
+            let (left, right) = (try bytes(0, perUnit: 16), try bytes(1, perUnit: 16))
+            isEqual = evaluation.cryptography.equals(left, right)
+        }
+        out.pointee.kind = Int32(isEqual ? MILLRACE_LUA_TRUE : MILLRACE_LUA_FALSE)
+    }
+
+    // MARK: - json
+
+    private func encodeJSON() throws(Refusal) {
+        guard let argument = argument(0) else { throw .raised("argument 1 is missing") }
+        do throws(ExpressionFailure) {
+            let value = try ResultReader(evaluation: evaluation, copiedBytesMax: 1 << 20).value(argument)
+            let text = JSON.bytes(value)
+            guard millrace_lua_charge(lua, Int64(text.count / 4)) != 0 else {
+                throw .budgetExceeded
+            }
+            text.withUnsafeBufferPointer { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
+        } catch {
+            if case .notAValue(let reason) = error { throw .raised(reason) }
+            if error == .budgetExceeded { throw .overBudget }
+            if error == .memoryExceeded { throw .overMemory }
+            throw .failed(error)
+        }
+    }
+
+    /// What was decoded is read like the scope's own values; nothing is copied into Lua.
+    private func decodeJSON() throws(Refusal) {
+        let text = try bytes(0, perUnit: 1)
+        // A tree takes several times the bytes of its text.
+        guard millrace_lua_charge_memory(lua, Int64(text.count) * 4) != 0 else { throw .overMemory }
+        let value: Value
+        do throws(JSONProblem) {
+            value = try JSON.parse(text)
+        } catch {
+            throw .raised("\(error.reason) at byte \(error.offset + 1)")
+        }
+        HostCallbacks.write(.value(value), evaluation, lua, out)
+    }
+
+    // MARK: - time and money
+
+    private func now() throws(Refusal) {
+        guard let now = evaluation.scope.now else {
+            throw .raised("only triggers may ask for the time; use run.now")
+        }
+        answer(now.seconds)
+    }
+
+    private func parseTime() throws(Refusal) {
+        guard let seconds = Timestamp.seconds(try text(0)) else {
+            throw .raised("this is no RFC 3339 time such as 2026-01-31T09:30:00Z")
+        }
+        answer(seconds)
+    }
+
+    private func digits(_ index: Int) throws(Refusal) -> Int {
+        let digits = try integer(index, or: 2)
+        guard (0...6).contains(digits) else { throw .raised("a currency has 0 to 6 decimals") }
+        return Int(digits)
+    }
+
+    private func toMinor() throws(Refusal) {
+        let amount: String
+        if let argument = argument(0), argument.kind == MILLRACE_LUA_FLOAT {
+            amount = argument.number.description
+        } else {
+            amount = try text(0)
+        }
+        let digits = try digits(1)
+        do throws(Money.Problem) {
+            answer(try Money.minorUnits(of: amount, digits: digits))
+        } catch {
+            throw .raised(error.message)
+        }
+    }
+
+    private func fromMinor() throws(Refusal) {
+        answer(Money.text(minorUnits: try integer(0), digits: try digits(1)))
+    }
+}

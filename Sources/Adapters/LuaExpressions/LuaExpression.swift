@@ -1,0 +1,49 @@
+import Ports
+import Values
+
+/// An expression that compiled; evaluated without Lua where it is simple enough.
+final class LuaExpression: CompiledExpression {
+    let secretNames: [String]
+    let stepNames: [String]
+
+    /// What sandboxes know its chunk by; never used twice in a process.
+    private let number: UInt64
+    private let source: String
+    private let lineCount: Int
+    private let fast: FastExpression?
+    private let pool: SandboxPool
+    private let cryptography: any Cryptography
+
+    init(
+        number: UInt64, plainLua: String, dialect: Dialect, fast: FastExpression?, pool: SandboxPool,
+        cryptography: any Cryptography
+    ) {
+        self.number = number
+        source = plainLua
+        lineCount = dialect.source.utf8.count { $0 == UInt8(ascii: "\n") } + 1
+        secretNames = dialect.members(of: "secrets")
+        stepNames = dialect.members(of: "steps")
+        self.fast = fast
+        self.pool = pool
+        self.cryptography = cryptography
+    }
+
+    func evaluate(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
+        if let node = fast?.evaluate(in: scope) { return try node.materialised() }
+        return try evaluateInLua(in: scope)
+    }
+
+    /// As ``evaluate(in:)``, but never by the short way.
+    func evaluateInLua(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
+        let evaluation = Evaluation(scope: scope, cryptography: cryptography)
+        do throws(ExpressionFailure) {
+            return try pool.withSandbox { (sandbox) throws(ExpressionFailure) in
+                try sandbox.evaluate(source, number: number, evaluation)
+            }
+        } catch {
+            guard case .raised(let message) = error else { throw error }
+            throw .raised(
+                message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+package import Ports
+import Synchronization
+import Values
+
+/// Expressions in Lua 5.4, evaluated in sealed sandboxes with a bound on work, memory and time.
+///
+/// May be used from any thread; so may what it compiles.
+package final class LuaExpressionCompiler: ExpressionCompiler {
+    private let limits: LuaLimits
+    private let pool: SandboxPool
+    private let cryptography: any Cryptography
+    private let compiledCount = Atomic<UInt64>(0)
+
+    /// - Parameters:
+    ///   - cryptography: What `crypto.*` computes with.
+    ///   - limits: What each expression may use.
+    package init(cryptography: any Cryptography, limits: LuaLimits = .standard) {
+        self.cryptography = cryptography
+        self.limits = limits
+        pool = SandboxPool(limits: limits)
+    }
+
+    package func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression {
+        try compileForLua(source, isFast: true)
+    }
+
+    /// As ``compile(_:)``, without the short way unless `isFast`.
+    func compileForLua(_ source: String, isFast: Bool) throws(ExpressionProblem) -> LuaExpression {
+        let dialect = try Dialect(source, limits: limits)
+        let plainLua = try compilable(try dialect.plainLua(), dialect)
+        return LuaExpression(
+            number: compiledCount.add(1, ordering: .relaxed).newValue, plainLua: plainLua, dialect: dialect,
+            fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool, cryptography: cryptography)
+    }
+
+    /// The chunk that the source becomes: one expression if it is one, else the chunk that it is.
+    private func compilable(_ source: String, _ dialect: Dialect) throws(ExpressionProblem) -> String {
+        let expression = "return (\(source)\n)"
+        guard try error(expression) != nil else { return expression }
+        let chunkMessage = try error(source)
+        let returns = dialect.tokens.contains { $0.isKeyword("return") }
+        if let chunkMessage {
+            let isChunk = returns || Self.statementWords.contains(dialect.tokens[0].spelling)
+            // Without the parentheses Lua's message speaks of the author's words only.
+            let message = isChunk ? chunkMessage : try error("return \(source)") ?? Self.several
+            throw Self.problem(message, dialect)
+        }
+        guard returns else {
+            let assigns = dialect.tokens.contains { $0.isSymbol("=") }
+            throw ExpressionProblem(
+                line: 1, message: "the expression returns nothing",
+                hint: assigns ? "write == to compare, or return a value" : "write return before the value")
+        }
+        return source
+    }
+
+    private static let several = "e:1: one value is expected, not several"
+
+    private static let statementWords: Set<String> = [
+        "local", "if", "for", "while", "repeat", "function", "do", "goto", ";", "::",
+    ]
+
+    private func error(_ source: String) throws(ExpressionProblem) -> String? {
+        do throws(ExpressionFailure) {
+            return try pool.withSandbox { (sandbox) throws(ExpressionFailure) in
+                try sandbox.compileError(source)
+            }
+        } catch {
+            throw ExpressionProblem(line: 1, message: "the expression is too large to compile")
+        }
+    }
+
+    private static func problem(_ message: String, _ dialect: Dialect) -> ExpressionProblem {
+        var (line, text) = ErrorText.split(message)
+        var hint: String?
+        let expectsEnd = "'<eof>' expected near "
+        if text.hasPrefix(expectsEnd) { text = "unexpected \(text.dropFirst(expectsEnd.count))" }
+        if text == "unexpected '='" { hint = "write == to compare" }
+        if text.hasSuffix("near <eof>") { text = "\(text.dropLast("near <eof>".utf8.count))at the end" }
+        return ExpressionProblem(line: line, message: ErrorText.bounded(text), hint: hint)
+    }
+}

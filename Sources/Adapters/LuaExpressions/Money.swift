@@ -1,0 +1,52 @@
+/// Amounts between the text that providers use (`10.00`) and whole minor units, without rounding.
+enum Money {
+    enum Problem: Error {
+        case notAnAmount, tooPrecise(digits: Int), tooLarge
+
+        var message: String {
+            switch self {
+            case .notAnAmount: "this is no amount such as 10.00"
+            case .tooPrecise(let digits): "the amount has more than \(digits) decimals"
+            case .tooLarge: "the amount is too large"
+            }
+        }
+    }
+
+    /// `10.5` with two digits is 1050. Zeros past the digits are allowed, anything else there is refused.
+    static func minorUnits(of text: String, digits: Int) throws(Problem) -> Int64 {
+        var bytes = Array(text.utf8)[...]
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        if isNegative { bytes = bytes.dropFirst() }
+        let parts = bytes.split(separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
+        let decimals = parts.count > 1 ? Array(parts[1]) : []
+        let isWellFormed =
+            !parts[0].isEmpty && (parts.count == 1 || !decimals.isEmpty)
+            && (parts[0] + decimals).allSatisfy(SourceLexer.isDigit)
+        guard isWellFormed else { throw .notAnAmount }
+        guard decimals.dropFirst(digits).allSatisfy({ $0 == UInt8(ascii: "0") }) else {
+            throw .tooPrecise(digits: digits)
+        }
+        let padding = [UInt8](repeating: UInt8(ascii: "0"), count: max(0, digits - decimals.count))
+        var sum: Int64 = 0
+        for byte in parts[0] + decimals.prefix(digits) + padding {
+            let (product, overflowed) = sum.multipliedReportingOverflow(by: 10)
+            let (next, overflowedToo) = product.subtractingReportingOverflow(Int64(byte - UInt8(ascii: "0")))
+            if overflowed || overflowedToo { throw .tooLarge }
+            sum = next
+        }
+        // Counted below zero, where there is one number more.
+        if isNegative { return sum }
+        guard sum != .min else { throw .tooLarge }
+        return -sum
+    }
+
+    /// 1050 with two digits is `10.50`.
+    static func text(minorUnits: Int64, digits: Int) -> String {
+        var number = String(minorUnits.magnitude)
+        if digits > 0 {
+            number = String(repeating: "0", count: max(0, digits + 1 - number.utf8.count)) + number
+            number = "\(number.dropLast(digits)).\(number.suffix(digits))"
+        }
+        return minorUnits < 0 ? "-\(number)" : number
+    }
+}

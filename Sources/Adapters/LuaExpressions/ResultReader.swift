@@ -1,0 +1,31 @@
+import CLuaSandbox
+import Ports
+import Values
+
+/// Turns what came out of Lua into a value; a container of the scope becomes itself, uncopied.
+struct ResultReader {
+    let evaluation: Evaluation
+    /// Bytes that containers of the scope may add to a table that holds them.
+    let copiedBytesMax: Int
+
+    func value(_ result: millrace_lua_value) throws(ExpressionFailure) -> Value {
+        switch Int(result.kind) {
+        case MILLRACE_LUA_TRUE: return true
+        case MILLRACE_LUA_FALSE: return false
+        case MILLRACE_LUA_INTEGER: return .int(result.integer)
+        case MILLRACE_LUA_FLOAT: return try evaluation.value(of: result.number)
+        case MILLRACE_LUA_TEXT:
+            let bytes = UnsafeBufferPointer(start: result.bytes, count: result.byte_count)
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw .notAValue(reason: "a text that is not UTF-8")
+            }
+            return .string(text)
+        case MILLRACE_LUA_NODE: return try evaluation.node(result.node).materialised()
+        case MILLRACE_LUA_TABLE:
+            guard let bytes = result.bytes else { return nil }
+            var reader = TapeReader(bytes: bytes, evaluation: evaluation, copiedBytesMax: copiedBytesMax)
+            return try reader.value()
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import CLuaSandbox
+import Ports
+import Values
+
+/// One sealed Lua state with the chunks it has compiled; used by one thread at a time.
+final class Sandbox: @unchecked Sendable {
+    // Unchecked: SandboxPool hands a sandbox to one caller at a time, under its lock.
+
+    /// Past this many chunks a sandbox is thrown away, so that none holds what nobody asks for any more.
+    static let chunksMax = 256
+
+    private let lua: OpaquePointer
+    private let limits: LuaLimits
+    /// References of compiled chunks by the number of their expression.
+    private var chunks: [UInt64: Int32] = [:]
+    /// Whether the state can be used again.
+    private(set) var isSpent = false
+
+    /// Nil where memory is short.
+    init?(limits: LuaLimits) {
+        var host = HostCallbacks.makeHost()
+        var bounds = millrace_lua_limits(
+            work_units: limits.workUnits, memory_bytes: limits.memoryBytes,
+            time_ns: limits.time.microseconds * 1000, nodes_max: limits.resultNodesMax,
+            depth_max: min(60, limits.resultDepthMax))
+        let functions = SandboxLibrary.makeTable()
+        guard let lua = millrace_lua_new(&host, functions, Int32(functions.count), &bounds) else {
+            return nil
+        }
+        self.lua = lua
+        self.limits = limits
+    }
+
+    deinit { millrace_lua_free(lua) }
+
+    /// The message of a source that does not compile; nil for one that does. Nothing is kept.
+    func compileError(_ source: String) throws(ExpressionFailure) -> String? {
+        var reference: Int32 = 0
+        let code = load(source, &reference)
+        switch Int(code) {
+        case MILLRACE_LUA_OK:
+            millrace_lua_unload(lua, reference)
+            return nil
+        case MILLRACE_LUA_RAISED: return message()
+        default: throw failure(code)
+        }
+    }
+
+    func evaluate(
+        _ source: String, number: UInt64, _ evaluation: Evaluation
+    ) throws(ExpressionFailure) -> Value {
+        let reference = try chunk(source, number)
+        var result = millrace_lua_value()
+        let context = Unmanaged.passUnretained(evaluation).toOpaque()
+        let code = withExtendedLifetime(evaluation) {
+            millrace_lua_evaluate(lua, reference, context, &result)
+        }
+        if code == MILLRACE_LUA_OK {
+            return try ResultReader(evaluation: evaluation, copiedBytesMax: Int(limits.memoryBytes) * 2)
+                .value(result)
+        }
+        if code == MILLRACE_LUA_HOST_FAILED, let failure = evaluation.failure { throw failure }
+        throw failure(code)
+    }
+
+    private func chunk(_ source: String, _ number: UInt64) throws(ExpressionFailure) -> Int32 {
+        if let known = chunks[number] { return known }
+        if chunks.count >= Self.chunksMax { isSpent = true }
+        var reference: Int32 = 0
+        let code = load(source, &reference)
+        guard code == MILLRACE_LUA_OK else { throw failure(code) }
+        chunks[number] = reference
+        return reference
+    }
+
+    private func load(_ source: String, _ reference: inout Int32) -> Int32 {
+        var source = source
+        return source.withUTF8 { bytes in
+            guard let start = bytes.baseAddress else { return Int32(MILLRACE_LUA_RAISED) }
+            return millrace_lua_load(lua, start, bytes.count, &reference)
+        }
+    }
+
+    private func failure(_ code: Int32) -> ExpressionFailure {
+        switch Int(code) {
+        case MILLRACE_LUA_OVER_BUDGET:
+            isSpent = true
+            return .budgetExceeded
+        case MILLRACE_LUA_OVER_MEMORY:
+            isSpent = true
+            return .memoryExceeded
+        case MILLRACE_LUA_NOT_A_VALUE: return .notAValue(reason: message())
+        default: return .raised(message: message())
+        }
+    }
+
+    private func message() -> String {
+        var count = 0
+        let start = millrace_lua_error(lua, &count)
+        return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+}

@@ -1,0 +1,52 @@
+import CLuaSandbox
+
+/// The functions that Swift offers to scripts, and the names that scripts have beside the scope's.
+enum SandboxLibrary {
+    enum Function: Int32, CaseIterable {
+        case hmac, hmacBase64, sha256, equals
+        case base64Encode, base64Decode, hexEncode, hexDecode
+        case jsonEncode, jsonDecode
+        case now, parseTime
+        case toMinor, fromMinor
+        case encodeURL
+
+        /// Library and name as scripts write them. Static, because C keeps the pointers while it reads.
+        var name: (library: StaticString, function: StaticString) {
+            switch self {
+            case .hmac: ("crypto", "hmac")
+            case .hmacBase64: ("crypto", "hmac_base64")
+            case .sha256: ("crypto", "sha256")
+            case .equals: ("crypto", "equals")
+            case .base64Encode: ("base64", "encode")
+            case .base64Decode: ("base64", "decode")
+            case .hexEncode: ("hex", "encode")
+            case .hexDecode: ("hex", "decode")
+            case .jsonEncode: ("json", "encode")
+            case .jsonDecode: ("json", "decode")
+            case .now: ("time", "now")
+            case .parseTime: ("time", "parse")
+            case .toMinor: ("money", "to_minor")
+            case .fromMinor: ("money", "from_minor")
+            case .encodeURL: ("url", "encode")
+            }
+        }
+    }
+
+    /// Globals of the sandbox; the scope cannot have members of these names.
+    static let names: Set<String> = [
+        "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "assert", "error", "rawequal",
+        "rawlen", "len", "list", "string", "table", "math", "json", "crypto", "base64", "hex", "time",
+        "money",
+        "url",
+    ]
+
+    static func makeTable() -> [millrace_lua_function] {
+        Function.allCases.compactMap { function in
+            let (library, name) = function.name
+            return millrace_lua_function(
+                library: UnsafeRawPointer(library.utf8Start).assumingMemoryBound(to: CChar.self),
+                name: UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self),
+                number: function.rawValue)
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/// One word of an expression's source. Comments and space are none.
+struct SourceToken: Hashable {
+    enum Kind: Hashable {
+        case name
+        case keyword
+        /// A quoted text; its value where it has no escapes, else nil.
+        case text(String?)
+        case number
+        case symbol
+    }
+
+    let kind: Kind
+    /// Where it stands among the source's UTF-8 bytes.
+    let range: Range<Int>
+    /// From 1.
+    let line: Int
+    /// As written.
+    let spelling: String
+
+    func isSymbol(_ text: String) -> Bool { kind == .symbol && spelling == text }
+    func isKeyword(_ text: String) -> Bool { kind == .keyword && spelling == text }
+    func isName(_ text: String) -> Bool { kind == .name && spelling == text }
+
+    /// The value of a quoted text without escapes.
+    var plainText: String? {
+        if case .text(let value) = kind { return value }
+        return nil
+    }
+
+    static let keywords: Set<String> = [
+        "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
+        "local",
+        "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+    ]
+}

@@ -1,0 +1,95 @@
+package import Storage
+package import Values
+
+extension MemoryStore {
+    package func addTenant(_ tenant: Tenant) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            guard tables.tenants[tenant.tenant] == nil else { throw .exists(what: "tenant \(tenant.tenant)") }
+            tables.tenants[tenant.tenant] = tenant
+        }
+    }
+
+    package func tenant(_ id: TenantID) throws(StoreError) -> Tenant? {
+        try read { tables throws(StoreError) in tables.tenants[id] }
+    }
+
+    package func tenants(after: TenantID?, limit: Int) throws(StoreError) -> [Tenant] {
+        try read { tables throws(StoreError) in
+            let found = tables.tenants.values.filter { tenant in after.map { tenant.tenant > $0 } ?? true }
+            return Array(found.sorted { $0.tenant < $1.tenant }.prefix(max(0, limit)))
+        }
+    }
+
+    package func setExternalCustomer(
+        _ externalCustomerID: String, of tenant: TenantID
+    ) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            guard tables.tenants[tenant] != nil else { throw .missing(what: "tenant \(tenant)") }
+            tables.tenants[tenant]?.externalCustomerID = externalCustomerID
+        }
+    }
+
+    // MARK: - Keys
+
+    package func addKey(_ key: APIKey) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            guard tables.keys[key.key] == nil else { throw .exists(what: "key \(key.key)") }
+            tables.keys[key.key] = key
+        }
+    }
+
+    package func key(_ id: KeyID) throws(StoreError) -> APIKey? {
+        try read { tables throws(StoreError) in tables.keys[id] }
+    }
+
+    package func keys(of tenant: TenantID) throws(StoreError) -> [APIKey] {
+        try read { tables throws(StoreError) in
+            tables.keys.values.filter { $0.tenant == tenant }.sorted { $0.key < $1.key }
+        }
+    }
+
+    package func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+        try write { tables throws(StoreError) in
+            guard let key = tables.keys[id], key.tenant == tenant, key.revokedAt == nil else { return false }
+            tables.keys[id]?.revokedAt = at
+            return true
+        }
+    }
+
+    // MARK: - Secrets and settings
+
+    package func setSecret(_ secret: SealedSecret) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            tables.secrets[MemoryTables.TenantName(secret.tenant, secret.name)] = secret
+        }
+    }
+
+    package func secret(_ name: String, of tenant: TenantID) throws(StoreError) -> SealedSecret? {
+        try read { tables throws(StoreError) in tables.secrets[MemoryTables.TenantName(tenant, name)] }
+    }
+
+    package func secrets(of tenant: TenantID) throws(StoreError) -> [SealedSecret] {
+        try read { tables throws(StoreError) in
+            tables.secrets.filter { $0.key.tenant == tenant }
+                .sorted { $0.key.name.lexicographicallyPrecedes($1.key.name) }.map(\.value)
+        }
+    }
+
+    package func deleteSecret(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
+        try write { tables throws(StoreError) in
+            tables.secrets.removeValue(forKey: MemoryTables.TenantName(tenant, name)) != nil
+        }
+    }
+
+    package func setting(_ name: String) throws(StoreError) -> [UInt8]? {
+        try read { tables throws(StoreError) in tables.settings[Array(name.utf8)] }
+    }
+
+    package func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError) {
+        try write { tables throws(StoreError) in tables.settings[Array(name.utf8)] = value }
+    }
+}
+
+extension MemoryTables.TenantName {
+    init(_ tenant: TenantID, _ name: String) { self.init(tenant: tenant, name: Array(name.utf8)) }
+}

@@ -1,0 +1,143 @@
+import CSQLite
+import CSQLiteShim
+import Storage
+
+/// One SQLite connection with its prepared statements; used by one thread at a time.
+final class Connection {
+    enum Mode {
+        /// Writes and checkpoints; there is one such connection for a file.
+        case writing
+        /// Reads a file that a ``writing`` connection keeps.
+        case reading
+        /// Reads a file that must exist; never creates or changes anything.
+        case inspecting
+    }
+
+    let handle: OpaquePointer
+    private let mode: Mode
+    private var statements: [UnsafePointer<UInt8>: Statement] = [:]
+
+    /// How long SQLite waits for another process's lock before it gives up.
+    private static let busyMilliseconds: Int32 = 5000
+
+    init(path: String, mode: Mode) throws(StoreError) {
+        var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        flags |= mode == .inspecting ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
+        if mode == .writing { flags |= SQLITE_OPEN_CREATE }
+        var opened: OpaquePointer?
+        let code = sqlite3_open_v2(path, &opened, flags, nil)
+        guard code == SQLITE_OK, let opened else {
+            let reason = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
+            sqlite3_close_v2(opened)
+            throw .failed(code: code, message: "cannot open \(path): \(reason)")
+        }
+        handle = opened
+        self.mode = mode
+        sqlite3_busy_timeout(opened, Self.busyMilliseconds)
+        do throws(StoreError) { try configure() } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// SQLite before 3.51.3 can damage a log while two connections write and checkpoint at the same
+    /// instant: so no connection but the writing one may ever checkpoint.
+    private func configure() throws(StoreError) {
+        try execute("PRAGMA wal_autocheckpoint = 0")
+        guard try integer("PRAGMA wal_autocheckpoint") == 0 else {
+            throw .failed(code: SQLITE_ERROR, message: "automatic checkpoints could not be switched off")
+        }
+        if mode == .writing { return try configureWriting() }
+        try execute("PRAGMA query_only = 1")
+        guard millrace_sqlite3_never_checkpoint_on_close(handle) == SQLITE_OK else { throw lastError() }
+    }
+
+    private func configureWriting() throws(StoreError) {
+        guard try text("PRAGMA journal_mode = WAL") == "wal" else {
+            throw .failed(code: SQLITE_ERROR, message: "the file system does not support SQLite's WAL mode")
+        }
+        try execute("PRAGMA synchronous = FULL")
+        try execute("PRAGMA foreign_keys = 0")
+        try execute("PRAGMA temp_store = MEMORY")
+    }
+
+    /// Ends every statement and closes.
+    ///
+    /// The connection must not be used again.
+    func close() {
+        for statement in statements.values { statement.finalize() }
+        statements.removeAll()
+        sqlite3_close_v2(handle)
+    }
+
+    /// The prepared statement of a literal, kept for the life of the connection.
+    func statement(_ sql: StaticString) throws(StoreError) -> Statement {
+        if let known = statements[sql.utf8Start] { return known }
+        var prepared: OpaquePointer?
+        let code = sqlite3_prepare_v3(
+            handle, sql.description, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
+        guard code == SQLITE_OK, let prepared else { throw lastError() }
+        let statement = Statement(handle: prepared, connection: self)
+        statements[sql.utf8Start] = statement
+        return statement
+    }
+
+    /// Runs statements whose text is not kept: settings and migrations.
+    func execute(_ sql: String) throws(StoreError) {
+        guard sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK else { throw lastError() }
+    }
+
+    func integer(_ sql: StaticString) throws(StoreError) -> Int64? {
+        try first(sql) { row throws(StoreError) in row.integer(0) }
+    }
+
+    func text(_ sql: StaticString) throws(StoreError) -> String? {
+        try first(sql) { row throws(StoreError) in row.text(0) }
+    }
+
+    /// Runs one statement to its end and returns how many rows it changed.
+    @discardableResult
+    func run(_ sql: StaticString, _ values: SQLValue...) throws(StoreError) -> Int {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        try statement.run()
+        return Int(sqlite3_changes(handle))
+    }
+
+    /// The first row that a query gives, or nil.
+    func first<Row>(
+        _ sql: StaticString, _ values: SQLValue..., read: (Statement) throws(StoreError) -> Row
+    ) throws(StoreError) -> Row? {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        defer { statement.reset() }
+        guard try statement.step() else { return nil }
+        return try read(statement)
+    }
+
+    /// All rows that a query gives.
+    func all<Row>(
+        _ sql: StaticString, _ values: SQLValue..., read: (Statement) throws(StoreError) -> Row
+    ) throws(StoreError) -> [Row] {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        defer { statement.reset() }
+        var rows: [Row] = []
+        while try statement.step() { rows.append(try read(statement)) }
+        return rows
+    }
+
+    /// Whether no transaction is open: SQLite ends one by itself after some failures.
+    var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
+
+    /// What the last call's failure means to a caller of the store.
+    func lastError() -> StoreError {
+        let code = sqlite3_extended_errcode(handle)
+        let message = String(cString: sqlite3_errmsg(handle))
+        switch code & 0xff {
+        case SQLITE_FULL: return .full
+        case SQLITE_CONSTRAINT: return .exists(what: message)
+        default: return .failed(code: code, message: message)
+        }
+    }
+}

@@ -1,0 +1,26 @@
+import CSQLite
+import Glibc
+import Storage
+
+/// An exclusive lock on a file beside the database: one process runs a store at a time.
+///
+/// The system lets it go when the process ends, however it ends.
+final class FileLock {
+    private let descriptor: Int32
+
+    /// - Throws: ``StoreError/failed(code:message:)`` where another holder exists or the file cannot be made.
+    init(path: String) throws(StoreError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw .failed(
+                code: SQLITE_CANTOPEN, message: "cannot create \(path): \(String(cString: strerror(errno)))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            Glibc.close(descriptor)
+            throw .failed(
+                code: SQLITE_BUSY, message: "the store is in use by another process, which holds \(path)")
+        }
+    }
+
+    deinit { Glibc.close(descriptor) }
+}

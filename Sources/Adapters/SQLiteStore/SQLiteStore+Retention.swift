@@ -1,0 +1,55 @@
+package import Storage
+package import Values
+
+/// Deleting what is old: cheap at any size of the file, because run numbers rise with time.
+extension SQLiteStore {
+    package func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int {
+        try write { writer throws(StoreError) in
+            let connection = writer.connection
+            let found = try connection.all(
+                """
+                WITH RECURSIVE known (tenant_id) AS (
+                    SELECT min(tenant_id) FROM run
+                    UNION ALL
+                    SELECT (SELECT min(tenant_id) FROM run WHERE tenant_id > known.tenant_id) FROM known
+                    WHERE known.tenant_id IS NOT NULL)
+                SELECT run.tenant_id, run.run_id FROM known CROSS JOIN run ON run.tenant_id = known.tenant_id
+                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'paused')
+                LIMIT ?3
+                """, .integer(Self.firstRunNumber(after: instant)), .integer(instant.microseconds),
+                .integer(Int64(max(0, limit)))
+            ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
+            for (tenant, run) in found { try Self.delete(run, of: tenant, connection) }
+            if let newest = found.map(\.run).max() {
+                try connection.run(
+                    "UPDATE shard_lease SET deleted_run_id = max(deleted_run_id, ?) WHERE shard = 0",
+                    .integer(newest))
+            }
+            return found.count
+        }
+    }
+
+    private static func delete(_ run: Int64, of tenant: Int64, _ connection: Connection) throws(StoreError) {
+        try connection.run(
+            """
+            INSERT INTO pruned_charge (tenant_id, sequence, charge_ms)
+            SELECT tenant_id, ledger_sequence, sum(charge_ms) FROM journal_entry
+            WHERE run_id = ? AND ledger_sequence > 0 GROUP BY tenant_id, ledger_sequence
+            ON CONFLICT DO UPDATE SET charge_ms = charge_ms + excluded.charge_ms
+            """, .integer(run))
+        try connection.run("DELETE FROM journal_entry WHERE run_id = ?", .integer(run))
+        try connection.run(
+            "DELETE FROM run WHERE tenant_id = ? AND run_id = ?", .integer(tenant), .integer(run))
+    }
+
+    package func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int {
+        try write { writer throws(StoreError) in
+            try writer.connection.run(
+                """
+                DELETE FROM dedupe_key WHERE (tenant_id, workflow, key) IN (
+                    SELECT tenant_id, workflow, key FROM dedupe_key INDEXED BY dedupe_key_age
+                    WHERE tenant_id <> 1 AND stored_at_us < ? ORDER BY stored_at_us LIMIT ?)
+                """, .integer(instant.microseconds), .integer(Int64(max(0, limit))))
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import Billing
+import Storage
+import Values
+
+/// Charges: one ledger entry for each tenant and transaction.
+extension Writer {
+    /// The sequence of the ledger entry that will take a commit's charge; 0 where nothing is taken.
+    ///
+    /// - Throws: ``StoreError/outOfRange(what:)`` where the balance would leave its range.
+    func reserve(_ charge: Int64, for commit: RunCommit) throws(StoreError) -> Int64 {
+        guard commit.isMetered, charge > 0 else { return 0 }
+        let account = try account(of: commit.tenant)
+        let waiting = group.usage[commit.tenant]?.milliseconds ?? 0
+        let (sum, overflows) = waiting.addingReportingOverflow(charge)
+        let limit = Account.amountMillisecondsMax
+        guard !overflows, sum <= limit, account.balanceMilliseconds - sum >= -limit else {
+            throw .outOfRange(what: "balance of \(commit.tenant)")
+        }
+        return account.sequence + 1
+    }
+
+    /// Adds a stored commit's charge to what its tenant's usage entry will take.
+    func add(_ charge: Int64, of commit: RunCommit, index: Int) {
+        let at = commit.entries.last?.at ?? clock()
+        guard var usage = group.usage[commit.tenant] else {
+            group.usage[commit.tenant] = WriteGroup.Usage(
+                milliseconds: charge, run: commit.run, at: at, index: index)
+            return
+        }
+        usage.milliseconds += charge
+        if usage.run != commit.run { usage.run = nil }
+        usage.at = max(usage.at, at)
+        usage.index = index
+        group.usage[commit.tenant] = usage
+    }
+
+    /// Writes the usage entries of all tenants, by rising id.
+    func closeAllUsage() throws(StoreError) {
+        if group.usage.count > 1 {
+            for tenant in group.usage.keys.sorted() { try closeUsage(of: tenant) }
+        } else if let tenant = group.usage.keys.first {
+            try closeUsage(of: tenant)
+        }
+    }
+
+    /// Writes a tenant's usage entry, if something waits for one, and notes where it crossed zero.
+    func closeUsage(of tenant: TenantID) throws(StoreError) {
+        guard let usage = group.usage.removeValue(forKey: tenant) else { return }
+        var account = try account(of: tenant)
+        let wasFunded = account.isFunded
+        let entry: LedgerEntry
+        do throws(LedgerError) {
+            entry = try account.charge(usage.milliseconds, run: usage.run, at: usage.at, sha256: sha256)
+        } catch { throw .outOfRange(what: "balance of \(tenant)") }
+        try insert(entry)
+        group.accounts[tenant] = account
+        guard wasFunded, !account.isFunded else { return }
+        try connection.run(
+            "INSERT INTO depletion (tenant_id, sequence, balance_ms, at_us) VALUES (?, ?, ?, ?)",
+            .integer(tenant.number), .integer(entry.sequence), .integer(entry.balanceMilliseconds),
+            .integer(entry.at.microseconds))
+        group.depletions[usage.index] = Depletion(
+            tenant: tenant, sequence: entry.sequence, balanceMilliseconds: entry.balanceMilliseconds)
+    }
+
+    func insert(_ entry: LedgerEntry) throws(StoreError) {
+        let statement = statements.insertLedgerEntry
+        try statement.bind([
+            .integer(entry.tenant.number), .integer(entry.sequence), .text(entry.kind.rawValue),
+            .integer(entry.amountMilliseconds), .integer(entry.balanceMilliseconds),
+            .optional(entry.reference),
+            .optional(entry.run?.number), .integer(entry.at.microseconds), .blob(entry.previousHash),
+            .blob(entry.hash),
+        ])
+        try statement.run()
+    }
+}

@@ -1,0 +1,164 @@
+import CSQLite
+import Storage
+import Values
+
+/// Storing commits.
+extension Writer {
+    /// Stores one commit in the open transaction.
+    ///
+    /// - Throws: With ``hasWritten`` set where rows of it must be taken back.
+    func store(_ commit: RunCommit, index: Int) throws(StoreError) -> WriteOutcome {
+        if let start = commit.start, let dedupe = commit.dedupe,
+            let duplicate = try duplicate(of: dedupe, start.workflow, commit.tenant)
+        {
+            return duplicate
+        }
+        let charge = try commit.checkedCharge()
+        let ledgerSequence = try reserve(charge, for: commit)
+        if let start = commit.start {
+            try insert(start, of: commit, charge: charge)
+            if let dedupe = commit.dedupe { try insert(dedupe, of: commit, start) }
+        }
+        for entry in commit.entries {
+            try insert(entry, of: commit, ledgerSequence: entry.chargeMilliseconds > 0 ? ledgerSequence : 0)
+        }
+        if let status = commit.status, commit.start == nil { try update(status, of: commit) }
+        if let depletion = commit.settles { try drop(depletion) }
+        if ledgerSequence > 0 { add(charge, of: commit, index: index) }
+        return .stored(balance: nil, depletion: nil)
+    }
+
+    private func duplicate(
+        of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID
+    ) throws(StoreError) -> WriteOutcome? {
+        let statement = statements.selectDedupe
+        try statement.bind([.integer(tenant.number), .text(workflow), .text(dedupe.key)])
+        defer { statement.reset() }
+        guard try statement.step() else { return nil }
+        let first = try Rows.runID(statement.integer(0))
+        guard let stored = statement.optionalBlob(1), let sent = dedupe.fingerprint else {
+            return .duplicate(of: first, isSameContent: true)
+        }
+        return .duplicate(of: first, isSameContent: stored == sent)
+    }
+
+    private func insert(_ start: RunRecord, of commit: RunCommit, charge: Int64) throws(StoreError) {
+        let statement = statements.insertRun
+        try statement.bind([
+            .integer(commit.tenant.number), .integer(commit.run.number), .text(start.workflow),
+            .blob(start.digest), .text(start.trigger), .text((commit.status ?? start.status).rawValue),
+            .integer(start.startedAt.microseconds),
+            .optional((commit.finishedAt ?? start.finishedAt)?.microseconds), .integer(charge),
+        ])
+        do throws(StoreError) { try statement.run() } catch .exists {
+            throw .exists(what: "run \(commit.run)")
+        } catch { throw error }
+        hasWritten = true
+    }
+
+    private func insert(
+        _ dedupe: RunCommit.Dedupe, of commit: RunCommit, _ start: RunRecord
+    ) throws(StoreError) {
+        let statement = statements.insertDedupe
+        try statement.bind([
+            .integer(commit.tenant.number), .text(start.workflow), .text(dedupe.key),
+            .integer(commit.run.number), .optional(dedupe.fingerprint),
+            .integer(start.startedAt.microseconds),
+        ])
+        try statement.run()
+    }
+
+    private func update(_ status: RunStatus, of commit: RunCommit) throws(StoreError) {
+        let statement = statements.updateRun
+        try statement.bind([
+            .integer(commit.tenant.number), .integer(commit.run.number), .text(status.rawValue),
+            .optional(commit.finishedAt?.microseconds),
+        ])
+        try statement.run()
+        guard sqlite3_changes(connection.handle) == 1 else { throw .missing(what: "run \(commit.run)") }
+        hasWritten = true
+    }
+
+    func drop(_ depletion: Depletion) throws(StoreError) {
+        try connection.run(
+            "DELETE FROM depletion WHERE tenant_id = ? AND sequence = ?",
+            .integer(depletion.tenant.number), .integer(depletion.sequence))
+        hasWritten = true
+    }
+
+    /// The dearest statement of all: bound without copies.
+    private func insert(
+        _ entry: StoredEntry, of commit: RunCommit, ledgerSequence: Int64
+    ) throws(StoreError) {
+        let handle = statements.insertEntry.handle
+        sqlite3_bind_int64(handle, 1, commit.tenant.number)
+        sqlite3_bind_int64(handle, 2, commit.run.number)
+        sqlite3_bind_int64(handle, 4, entry.sequence)
+        sqlite3_bind_int64(handle, 6, entry.at.microseconds)
+        sqlite3_bind_int64(handle, 9, entry.chargeMilliseconds)
+        sqlite3_bind_int64(handle, 10, ledgerSequence)
+        sqlite3_bind_null(handle, 8)
+        let code = Self.bindText(entry.key, handle, 3) {
+            Self.bindText(entry.kind, handle, 5) {
+                Self.bindBlob(entry.facts, handle, 7) {
+                    guard let body = entry.body else { return sqlite3_step(handle) }
+                    return Self.bindBlob(body, handle, 8) { sqlite3_step(handle) }
+                }
+            }
+        }
+        let error = code == SQLITE_DONE ? nil : connection.lastError()
+        sqlite3_reset(handle)
+        if let error {
+            if case .exists = error { throw .exists(what: "entry \(entry.key) of \(commit.run)") }
+            throw error
+        }
+        hasWritten = true
+    }
+
+    /// Binds text that SQLite reads in place: `body` must step before it returns.
+    private static func bindText(
+        _ text: String, _ handle: OpaquePointer, _ index: Int32, then body: () -> Int32
+    ) -> Int32 {
+        var text = text
+        return text.withUTF8 { bytes in
+            guard let start = bytes.baseAddress, !bytes.isEmpty else {
+                sqlite3_bind_text(handle, index, "", 0, nil)
+                return body()
+            }
+            return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) { start in
+                let code = sqlite3_bind_text64(
+                    handle, index, start, UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
+                return code == SQLITE_OK ? body() : code
+            }
+        }
+    }
+
+    /// As ``bindText(_:_:_:then:)``, for bytes.
+    private static func bindBlob(
+        _ bytes: [UInt8], _ handle: OpaquePointer, _ index: Int32, then body: () -> Int32
+    ) -> Int32 {
+        bytes.withUnsafeBytes { bytes in
+            guard !bytes.isEmpty else {
+                sqlite3_bind_zeroblob(handle, index, 0)
+                return body()
+            }
+            let code = sqlite3_bind_blob64(handle, index, bytes.baseAddress, UInt64(bytes.count), nil)
+            return code == SQLITE_OK ? body() : code
+        }
+    }
+}
+
+extension RunCommit {
+    /// What all its entries charge, checked: each at least 0, the sum without overflow.
+    func checkedCharge() throws(StoreError) -> Int64 {
+        var sum: Int64 = 0
+        for entry in entries where entry.chargeMilliseconds != 0 {
+            let (next, overflows) = sum.addingReportingOverflow(entry.chargeMilliseconds)
+            guard entry.chargeMilliseconds > 0, !overflows else {
+                throw .outOfRange(what: "charge of entry \(entry.key)")
+            }
+            sum = next
+        }
+        return sum
+    }
+}

@@ -1,0 +1,43 @@
+import Workflow
+
+/// Says in the words of an author what libyaml says in those of a parser.
+enum SyntaxAdvice {
+    static func explain(_ problem: Problem, in source: SourceText) -> Problem {
+        guard problem.code == ProblemCode.syntax.rawValue else { return problem }
+        let line = source.line(problem.mark.line)
+        if let column = tabInIndentation(line) {
+            let mark = Mark(line: problem.mark.line, column: column)
+            return Problem(.tab, at: mark, "a tab cannot indent", hint: "indent with spaces")
+        }
+        var explained = problem
+        explained.hint = hint(for: problem.message, line: line)
+        return explained
+    }
+
+    private static func tabInIndentation(_ line: String) -> Int? {
+        let blank = line.unicodeScalars.prefix { $0 == " " || $0 == "\t" || $0 == "-" }
+        return blank.enumerated().first { $0.element == "\t" }.map { $0.offset + 1 }
+    }
+
+    private static func hint(for message: String, line: String) -> String? {
+        if line.utf8.contains(UInt8(ascii: "{")) && line.split(separator: "{{", maxSplits: 1).count > 1 {
+            return "put a value with {{ }} in quotes, or write << >>"
+        }
+        if line.split(separator: "<<", maxSplits: 1, omittingEmptySubsequences: false).count > 1 {
+            return "put a value with << >> in quotes, or use block style (a | and the text on the next lines)"
+        }
+        switch message {
+        case "mapping values are not allowed in this context":
+            return "a text with a colon and a space in it must be in quotes; else check the indentation"
+        case "found character that cannot start any token":
+            return "a value that starts with %, @ or ` must be in quotes"
+        case "could not find expected ':'", "did not find expected key":
+            return "check the indentation, and that every name has a colon and a space after it"
+        case "control characters are not allowed":
+            return "write it as an escape in double quotes"
+        case "found unexpected end of stream":
+            return "a quote is not closed"
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,96 @@
+package import Clocks
+package import CurlTransport
+package import Ingress
+package import LuaExpressions
+package import MicroHTTPServer
+package import OpenSSLCrypto
+package import Ports
+package import Runtime
+package import SQLiteStore
+package import Server
+package import Storage
+package import Values
+import Workflow
+import WorkflowYAML
+
+/// Reads workflow files, YAML or JSON, with Lua expressions.
+package struct WorkflowFileLoader: DefinitionLoader {
+    private let reader: WorkflowReader
+
+    package init(cryptography: any Cryptography) {
+        reader = WorkflowReader(compiler: LuaExpressionCompiler(cryptography: cryptography))
+    }
+
+    package func load(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
+        DocumentReader.workflow(source, with: reader)
+    }
+}
+
+/// What a whole Millrace needs to know to start; see `docs/configuration.md`.
+package struct InstallationSettings: Sendable {
+    package var databasePath: String
+    /// 32 bytes.
+    package var masterKey: [UInt8]
+    package var runtime = RuntimeOptions()
+    package var transport = CurlTransportOptions()
+    package var api = APISettings()
+
+    package init(databasePath: String, masterKey: [UInt8]) {
+        self.databasePath = databasePath
+        self.masterKey = masterKey
+    }
+}
+
+/// One Millrace in this process: the adapters picked and put together. Listeners are started apart.
+package final class Installation: Sendable {
+    package let clock: SystemClock
+    package let cryptography: OpenSSLCryptography
+    package let store: SQLiteStore
+    package let transport: CurlTransport
+    package let runtime: Runtime
+    package let ingress: Ingress
+    package let keys: KeyRing
+    package let api: APIHandler
+    package let internalAPI: InternalHandler
+
+    /// Opens the database and puts everything together; no run goes on before ``Runtime/recover()``.
+    ///
+    /// - Parameters:
+    ///   - settings: Paths, keys and bounds.
+    ///   - log: Where events are written.
+    ///   - onFatal: Called once when the store takes nothing more; the process should end.
+    /// - Throws: ``StoreError`` where the database cannot be opened; it is as it was.
+    package init(
+        _ settings: InstallationSettings, log: EventLog, onFatal: @escaping @Sendable (StoreError) -> Void
+    ) throws(StoreError) {
+        let clock = SystemClock()
+        let cryptography = OpenSSLCryptography()
+        let store = try SQLiteStore.open(
+            path: settings.databasePath, sha256: { cryptography.sha256($0) }, clock: { clock.now() })
+        let transport = CurlTransport(options: settings.transport) { clock.now() }
+        let catalog = Catalog(
+            store: store, loader: WorkflowFileLoader(cryptography: cryptography), cryptography: cryptography)
+        let vault = SecretVault(store: store, cryptography: cryptography, masterKey: settings.masterKey)
+        self.clock = clock
+        self.cryptography = cryptography
+        self.store = store
+        self.transport = transport
+        runtime = try Runtime(
+            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
+            cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log, onFatal: onFatal)
+        ingress = Ingress(runtime: runtime)
+        keys = KeyRing(store: store, cryptography: cryptography)
+        api = APIHandler(runtime: runtime, ingress: ingress, keys: keys, settings: settings.api)
+        internalAPI = InternalHandler(runtime: runtime, keys: keys)
+    }
+
+    /// Waits up to `drain` for attempts under way, then closes everything. Nothing is lost: what was
+    /// not answered is sent again by the next process under the same keys (I3).
+    package func shutDown(drain: Duration) {
+        runtime.drain(atMost: drain)
+        ingress.refusals.flush()
+        transport.shutDown()
+        clock.shutDown()
+        store.close()
+    }
+}

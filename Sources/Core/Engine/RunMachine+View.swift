@@ -1,0 +1,63 @@
+package import Values
+import Workflow
+
+extension RunMachine {
+    /// The run for people: outcome, what each step has come to, and what started it.
+    ///
+    /// - Parameter records: The journal, for the errors of attempts that were repeated.
+    package func view(errorsIn records: [JournalRecord]) -> Object {
+        var lastErrors: [String: StepError] = [:]
+        for record in records {
+            if case .attemptFailed(let path, _, let error, _, _) = record.entry { lastErrors[path] = error }
+        }
+        var object = Object()
+        object["output"] = state.outcome?.output ?? .null
+        object["error"] = Self.value(of: state.outcome)
+        object["steps"] = .array(
+            plan.steps.indices.map { index in
+                .object(step(index, lastError: lastErrors[plan.steps[index].id]))
+            })
+        object["trigger_body"] = state.trigger?.body ?? .null
+        return object
+    }
+
+    private func step(_ index: Int, lastError: StepError?) -> Object {
+        let phase = state.phase(index)
+        let result = state.result(index)
+        var object = Object()
+        object["id"] = .string(plan.steps[index].id)
+        object["state"] = .string(phase.token)
+        object["attempts"] = .int(Int64(result?.attemptCount ?? state.attempt(index) - 1))
+        let error = phase == .succeeded ? nil : result?.error ?? lastError
+        object["error"] = error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null
+        if case .waitingRetry(_, let instant) = phase {
+            object["retry_at"] = .string(instant.text)
+        } else {
+            object["retry_at"] = .null
+        }
+        return object
+    }
+
+    private static func value(of outcome: RunOutcome?) -> Value {
+        guard let outcome, let error = outcome.error else { return .null }
+        return [
+            "code": .string(error.code), "message": .string(error.message),
+            "step": outcome.failedStep.map { .string($0) } ?? .null,
+        ]
+    }
+}
+
+extension RunState.Phase {
+    /// Stable, for the API.
+    package var token: String {
+        switch self {
+        case .pending: "pending"
+        case .ready: "ready"
+        case .inFlight: "in_flight"
+        case .waitingRetry: "waiting_retry"
+        case .succeeded: "succeeded"
+        case .failed: "failed"
+        case .skipped: "skipped"
+        }
+    }
+}

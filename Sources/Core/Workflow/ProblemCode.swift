@@ -1,0 +1,78 @@
+/// Every kind of problem; the numbers are never reused with a new meaning.
+///
+/// `docs/problems.md` gives the cause and the remedy of each, and a test holds it to this list.
+package enum ProblemCode: String, CaseIterable, Sendable {
+    // The text of the file.
+    case notUTF8 = "MR1001"
+    case fileTooLarge = "MR1002"
+    case syntax = "MR1003"
+    case tooDeep = "MR1004"
+    case tooManyNodes = "MR1005"
+    case scalarTooLong = "MR1006"
+    case duplicateName = "MR1007"
+    case tag = "MR1008"
+    case mergeKey = "MR1009"
+    case alias = "MR1010"
+    case severalDocuments = "MR1011"
+    case emptyDocument = "MR1012"
+    case splitExpression = "MR1013"
+    case bareBraces = "MR1014"
+    case tab = "MR1015"
+    case nameNotText = "MR1016"
+    case lineSeparator = "MR1017"
+
+    // Keys and values.
+    case unknownKey = "MR1101"
+    case missingKey = "MR1102"
+    case wrongType = "MR1103"
+    case notAvailableYet = "MR1104"
+    case badName = "MR1105"
+    case badVersion = "MR1106"
+    case badIdentifier = "MR1107"
+    case badChoice = "MR1108"
+    case outOfRange = "MR1109"
+    case badDuration = "MR1110"
+    case notConstant = "MR1111"
+    case emptyList = "MR1112"
+
+    // Steps and their order.
+    case duplicateStep = "MR1201"
+    case stepKind = "MR1202"
+    case unknownStep = "MR1203"
+    case cycle = "MR1204"
+    case stepNotSettled = "MR1205"
+    case afterInList = "MR1206"
+    case noStepsYet = "MR1207"
+    case tooManySteps = "MR1208"
+    case keyNotForKind = "MR1209"
+
+    // Expressions.
+    case unbalanced = "MR1301"
+    case emptyExpression = "MR1302"
+    case expressionDoesNotCompile = "MR1303"
+    case nullGuard = "MR1304"
+    case expressionInName = "MR1305"
+    case expressionMissing = "MR1306"
+
+    // JSON Schemas.
+    case badSchema = "MR1401"
+    case unknownSchema = "MR1402"
+
+    // Requests.
+    case badURL = "MR1501"
+    case badHeader = "MR1502"
+    case twoAuthorizations = "MR1503"
+    case controlCharacter = "MR1504"
+
+    // Warnings: the file can be used.
+    case openWebhook = "MR1901"
+    case ownIdempotencyKey = "MR1902"
+    case pointlessRetry = "MR1903"
+
+    package var severity: Problem.Severity {
+        switch self {
+        case .openWebhook, .ownIdempotencyKey, .pointlessRetry: .warning
+        default: .error
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import Values
+
+/// A JSON number without rounding: `digits × 10^exponent`.
+struct DecimalNumber: Hashable, Sendable {
+    private(set) var isNegative = false
+    /// Values 0 to 9, without leading and trailing zeros; empty for zero.
+    private(set) var digits: [UInt8] = []
+    private(set) var exponent = 0
+
+    init?(_ value: Value) {
+        switch value {
+        case .int(let number): self.init(text: String(number))
+        case .number(let text): self.init(text: text)
+        default: return nil
+        }
+    }
+
+    /// Reads a number as JSON writes it. An exponent past ±10^9 is taken as that.
+    private init(text: String) {
+        var rest = Substring(text)
+        if rest.first == "-" {
+            isNegative = true
+            rest = rest.dropFirst()
+        }
+        let mantissa = rest.prefix { $0 != "e" && $0 != "E" }
+        let power = rest.dropFirst(mantissa.count + 1).drop { $0 == "+" }
+        if !power.isEmpty {
+            let limit = 1_000_000_000
+            exponent = max(-limit, min(limit, Int(power) ?? (power.first == "-" ? -limit : limit)))
+        }
+        var isFraction = false
+        for byte in mantissa.utf8 {
+            if byte == UInt8(ascii: ".") {
+                isFraction = true
+            } else {
+                digits.append(byte &- UInt8(ascii: "0"))
+                if isFraction { exponent -= 1 }
+            }
+        }
+        digits = Array(digits.drop { $0 == 0 })
+        while digits.last == 0 {
+            digits.removeLast()
+            exponent += 1
+        }
+        if digits.isEmpty { (isNegative, exponent) = (false, 0) }
+    }
+
+    var isInteger: Bool { exponent >= 0 }
+    var isPositive: Bool { !isNegative && !digits.isEmpty }
+
+    /// The same text for equal numbers, however they were written.
+    var canonical: String { "\(isNegative ? "-" : "")\(digits.map { String($0) }.joined())e\(exponent)" }
+
+    static func < (left: DecimalNumber, right: DecimalNumber) -> Bool {
+        if left.isNegative != right.isNegative { return left.isNegative }
+        return left.isNegative ? right.hasSmallerMagnitude(than: left) : left.hasSmallerMagnitude(than: right)
+    }
+
+    private func hasSmallerMagnitude(than other: DecimalNumber) -> Bool {
+        if digits.isEmpty || other.digits.isEmpty { return digits.isEmpty && !other.digits.isEmpty }
+        let (size, otherSize) = (digits.count + exponent, other.digits.count + other.exponent)
+        return size == otherSize ? digits.lexicographicallyPrecedes(other.digits) : size < otherSize
+    }
+
+    /// Exact where the divisor has at most 17 digits, which compilation of a schema makes sure of.
+    func isMultiple(of divisor: DecimalNumber) -> Bool {
+        if digits.isEmpty { return true }
+        // Without trailing zeros of its own, a number is no multiple of one that has more tens.
+        guard exponent >= divisor.exponent, divisor.digits.count <= 17, !divisor.digits.isEmpty else {
+            return false
+        }
+        let modulus = divisor.digits.reduce(UInt64(0)) { $0 * 10 + UInt64($1) }
+        var remainder: UInt64 = 0
+        for digit in digits { remainder = (remainder * 10 + UInt64(digit)) % modulus }
+        return Self.product(
+            remainder, Self.powerOfTen(exponent - divisor.exponent, modulo: modulus), modulo: modulus) == 0
+    }
+
+    private static func product(_ left: UInt64, _ right: UInt64, modulo modulus: UInt64) -> UInt64 {
+        let wide = (left % modulus).multipliedFullWidth(by: right % modulus)
+        return modulus.dividingFullWidth(wide).remainder
+    }
+
+    private static func powerOfTen(_ power: Int, modulo modulus: UInt64) -> UInt64 {
+        var (result, factor, left) = (1 % modulus, 10 % modulus, power)
+        while left > 0 {
+            if left & 1 == 1 { result = product(result, factor, modulo: modulus) }
+            factor = product(factor, factor, modulo: modulus)
+            left >>= 1
+        }
+        return result
+    }
+}
+
+extension Value {
+    /// Bytes that are the same for values JSON Schema calls equal: `1` and `1.0`, members in any order.
+    var canonicalBytes: [UInt8] {
+        switch self {
+        case .int, .number: return Array((DecimalNumber(self)?.canonical ?? "").utf8)
+        case .null, .bool, .string: return JSON.bytes(self)
+        case .array(let items):
+            return Array("[".utf8) + items.flatMap { $0.canonicalBytes + [0x2C] } + Array("]".utf8)
+        case .object(let object):
+            let members = object.members.map {
+                JSON.bytes(.string($0.name)) + [0x3A] + $0.value.canonicalBytes
+            }
+            let sorted = members.sorted { $0.lexicographicallyPrecedes($1) }
+            return Array("{".utf8) + sorted.flatMap { $0 + [0x2C] } + Array("}".utf8)
+        }
+    }
+}

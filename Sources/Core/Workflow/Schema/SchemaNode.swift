@@ -1,0 +1,56 @@
+import Values
+
+/// One schema of a document; others are named by their position in the table.
+struct SchemaNode: Sendable {
+    struct Types: OptionSet, Sendable {
+        let rawValue: UInt8
+
+        static let null = Types(rawValue: 1)
+        static let boolean = Types(rawValue: 2)
+        static let integer = Types(rawValue: 4)
+        static let number = Types(rawValue: 8)
+        static let string = Types(rawValue: 16)
+        static let array = Types(rawValue: 32)
+        static let object = Types(rawValue: 64)
+
+        static let names: [(name: String, type: Types)] = [
+            ("null", .null), ("boolean", .boolean), ("integer", .integer), ("number", .number),
+            ("string", .string), ("array", .array), ("object", .object),
+        ]
+    }
+
+    /// The schema `false`: nothing fits.
+    var refusesAll = false
+    var types: Types?
+    /// Canonical bytes of the values allowed.
+    var allowed: Set<[UInt8]>?
+    var minimum: DecimalNumber?
+    var maximum: DecimalNumber?
+    var exclusiveMinimum: DecimalNumber?
+    var exclusiveMaximum: DecimalNumber?
+    var multipleOf: DecimalNumber?
+    /// Bounds by keyword: `minLength`, `maxItems`, `minContains`…
+    var counts: [String: Int] = [:]
+    var pattern: LinearPattern?
+
+    var required: [String] = []
+    var properties: [(name: String, schema: Int)] = []
+    var patternProperties: [(pattern: LinearPattern, schema: Int)] = []
+    var dependentRequired: [(name: String, needs: [String])] = []
+    var dependentSchemas: [(name: String, schema: Int)] = []
+
+    var prefixItems: [Int] = []
+    var hasUniqueItems = false
+
+    var allOf: [Int] = []
+    var anyOf: [Int] = []
+    var oneOf: [Int] = []
+    /// Single schemas by keyword: `items`, `not`, `if`, `additionalProperties`, `$ref`…
+    var single: [String: Int] = [:]
+
+    /// Schemas applied to the same value as this one.
+    var inPlace: [Int] {
+        allOf + anyOf + oneOf + dependentSchemas.map(\.schema)
+            + ["not", "if", "then", "else", "$ref"].compactMap { single[$0] }
+    }
+}

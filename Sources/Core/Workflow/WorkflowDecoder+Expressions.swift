@@ -1,0 +1,201 @@
+import Ports
+package import Values
+
+extension WorkflowDecoder {
+    /// Compiles one expression of `node`'s text; nil after noting why not.
+    ///
+    /// - Parameter offset: Bytes of the text before the expression.
+    mutating func compile(_ source: String, of node: Node, offset: Int) -> (any CompiledExpression)? {
+        let lead = source.utf8.prefix { $0 == 0x20 || $0 == 0x0A || $0 == 0x09 || $0 == 0x0D }.count
+        let mark = node.mark(ofByte: offset + lead)
+        guard lead < source.utf8.count else {
+            note(.emptyExpression, at: mark, "the expression is empty", hint: "write it, or remove the key")
+            return nil
+        }
+        do throws(ExpressionProblem) {
+            let expression = try compiler.compile(source)
+            uses.append(Use(expression: expression, mark: mark, owner: owner))
+            return expression
+        } catch {
+            let start = Self.offset(ofLine: error.line, in: source)
+            note(
+                .expressionDoesNotCompile, at: node.mark(ofByte: offset + start), error.message,
+                hint: error.hint)
+            return nil
+        }
+    }
+
+    /// Bytes before the first character of that line which is no blank.
+    private static func offset(ofLine line: Int, in source: String) -> Int {
+        var (current, offset, lineStart) = (1, 0, 0)
+        for byte in source.utf8 {
+            if current == line, byte != 0x20, byte != 0x09, byte != 0x0A, byte != 0x0D { return offset }
+            offset += 1
+            if byte == 0x0A {
+                if current >= line { break }
+                current += 1
+                lineStart = offset
+            }
+        }
+        return lineStart
+    }
+
+    /// The text taken apart; nil after noting the bracket that has no partner.
+    private mutating func pieces(of text: String, in node: Node) -> [ExpressionFinder.Piece]? {
+        do throws(ExpressionFinder.Unbalanced) {
+            return try ExpressionFinder.pieces(of: text)
+        } catch {
+            let mark = node.mark(ofByte: error.offset)
+            switch error.bracket {
+            case ">>":
+                note(
+                    .unbalanced, at: mark, "this >> has no << before it",
+                    hint: "a literal >> is written << '>>' >>")
+            default:
+                let closer = error.bracket == "<<" ? ">>" : "}}"
+                let isCut = { if case .scalar(_, .plain) = node.content { true } else { false } }()
+                note(
+                    .unbalanced, at: mark, "this \(error.bracket) has no \(closer) after it",
+                    hint: isCut
+                        ? "a ` #` ends a value without quotes: put the value in quotes"
+                        : "a literal \(error.bracket) is written << '\(error.bracket)' >>")
+            }
+            return nil
+        }
+    }
+
+    // MARK: - Values with expressions
+
+    /// A value with expressions anywhere in it; null stands in for what could not be read.
+    mutating func template(_ node: Node) -> Template {
+        switch node.content {
+        case .scalar(let text, _): return scalarTemplate(text, node)
+        case .list(let items): return .list(items.map { template($0) }).folded
+        case .map(let members):
+            if let block = blockForm(node) {
+                return expression(ofBlock: block).map { .expression($0) } ?? .constant(.null)
+            }
+            var out: [Template.Member] = []
+            for member in members {
+                refuseExpression(inName: member)
+                out.append(Template.Member(name: member.name, value: template(member.value)))
+            }
+            return Template.map(out).folded
+        }
+    }
+
+    private mutating func scalarTemplate(_ text: String, _ node: Node) -> Template {
+        guard let pieces = pieces(of: text, in: node) else { return .constant(.null) }
+        let isTemplate = pieces.contains { if case .expression = $0 { true } else { false } }
+        guard isTemplate else { return .constant(node.value) }
+        if let (source, offset) = Self.soleExpression(pieces) {
+            return compile(source, of: node, offset: offset).map { .expression($0) } ?? .constant(.null)
+        }
+        var parts: [Template.Part] = []
+        for piece in pieces {
+            switch piece {
+            case .literal(let literal): parts.append(.literal(literal))
+            case .expression(let source, let offset):
+                if let expression = compile(source, of: node, offset: offset) {
+                    parts.append(.expression(expression))
+                }
+            }
+        }
+        return .text(parts)
+    }
+
+    /// The expression of a text that is exactly one, but for blanks around it.
+    private static func soleExpression(_ pieces: [ExpressionFinder.Piece]) -> (source: String, offset: Int)? {
+        var found: (String, Int)?
+        for piece in pieces {
+            switch piece {
+            case .expression(let source, let offset):
+                if found != nil { return nil }
+                found = (source, offset)
+            case .literal(let text):
+                guard text.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x09 || $0 == 0x0D }) else {
+                    return nil
+                }
+            }
+        }
+        return found
+    }
+
+    private mutating func refuseExpression(inName member: Node.Member) {
+        let pieces = (try? ExpressionFinder.pieces(of: member.name)) ?? []
+        let isTemplate = pieces.contains { if case .expression = $0 { true } else { false } }
+        guard isTemplate else { return }
+        note(
+            .expressionInName, at: member.nameMark, "a name cannot hold an expression",
+            hint: "build the whole map in an expression: `key: << {[name] = value} >>`")
+    }
+
+    // MARK: - Guards and the block form
+
+    /// The `expr` of `{lang: lua, expr: …}`; nil where `node` is something else.
+    private func blockForm(_ node: Node) -> Node? {
+        guard let members = node.members, members.count == 2, node["lang"]?.text == "lua" else { return nil }
+        return node["expr"]
+    }
+
+    private mutating func expression(ofBlock node: Node) -> (any CompiledExpression)? {
+        guard let text = node.text else {
+            note(.wrongType, at: node.mark, "expr is a text, not a \(node.kindName)")
+            return nil
+        }
+        return compile(text, of: node, offset: 0)
+    }
+
+    /// A bare expression, one in `<< >>`, or the block form.
+    ///
+    /// - Parameter key: The key it stands under, for messages.
+    mutating func bareExpression(_ node: Node, under key: String) -> (any CompiledExpression)? {
+        if let block = blockForm(node) { return expression(ofBlock: block) }
+        guard let text = node.text else {
+            if node.members != nil {
+                let known = Suggestion.hint(for: node.members?.first?.name ?? "", among: ["lang", "expr"])
+                note(
+                    .wrongType, at: node.mark, "`\(key)` is an expression, not a map",
+                    hint: known ?? "write {lang: lua, expr: …}")
+            } else {
+                note(.wrongType, at: node.mark, "`\(key)` is an expression, not a list")
+            }
+            return nil
+        }
+        if node.value.isNull {
+            note(
+                .nullGuard, at: node.mark, "`\(key)` has no value",
+                hint: "an expression that starts with # must be in quotes; remove the key if there is none")
+            return nil
+        }
+        if text.contains("<<") || text.contains("{{"), let pieces = try? ExpressionFinder.pieces(of: text),
+            let (source, offset) = Self.soleExpression(pieces)
+        {
+            return compile(source, of: node, offset: offset)
+        }
+        return compile(text, of: node, offset: 0)
+    }
+}
+
+extension Template {
+    /// A list or map of constants as one constant.
+    var folded: Template {
+        switch self {
+        case .list(let items):
+            let values = items.compactMap(\.constant)
+            return values.count == items.count ? .constant(.array(values)) : self
+        case .map(let members):
+            let constants = members.compactMap { member in
+                member.value.constant.map { Object.Member(name: member.name, value: $0) }
+            }
+            return constants.count == members.count ? .constant(.object(Object(constants))) : self
+        default: return self
+        }
+    }
+
+    /// The value, where no expression has a part in it.
+    package var constant: Value? {
+        if case .constant(let value) = self { return value }
+        return nil
+    }
+}

@@ -1,0 +1,251 @@
+import Ports
+import Values
+
+extension WorkflowDecoder {
+    private static let requestKeys = ["method", "url", "headers", "query", "body", "auth", "idempotency_key"]
+    private static let responseKeys = ["timeout", "schema", "accept", "fail_when"]
+    private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    /// Fields that the engine or the transport sets.
+    private static let reservedHeaders: Set<String> = [
+        "host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
+        "keep-alive", "proxy-connection", "millrace-run", "millrace-step", "millrace-attempt", "traceparent",
+    ]
+
+    mutating func request(_ node: Node, response: Node?) -> RequestTemplate? {
+        let firstUse = uses.count
+        let fields = fields(of: node, as: "a request", known: Self.requestKeys)
+        guard let fields else {
+            _ = response.map { responseRule($0) }
+            return nil
+        }
+        let method = fields["method"].map { self.method($0) } ?? .constant("GET")
+        let url = required("url", in: fields, at: node).map { self.url($0) } ?? .constant(.null)
+        var request = RequestTemplate(method: method, url: url)
+        request.headers = fields["headers"].map { headers($0) } ?? []
+        request.query = fields["query"].map { query($0) } ?? []
+        request.body = fields["body"].map { template($0) }
+        request.authorization = fields["auth"].flatMap { authorization($0) }
+        if let auth = fields.member("auth"),
+            request.headers.contains(where: { $0.name.lowercased() == "authorization" })
+        {
+            note(
+                .twoAuthorizations, at: auth.nameMark,
+                "the request has both `auth` and an Authorization header",
+                hint: "keep one of the two")
+        }
+        if let key = fields.member("idempotency_key") {
+            request.idempotencyKey = scalarTemplate(key.value, as: "idempotency_key")
+            if !["GET", "HEAD", "OPTIONS"].contains(method.constant?.string) {
+                note(
+                    .ownIdempotencyKey, at: key.nameMark,
+                    "this replaces the engine's key, which alone is sure to be the same on every attempt and for no other call",
+                    hint: "remove it unless the receiver asks for a key of its own")
+            }
+        }
+        request.secretNames = Set(uses[firstUse...].flatMap(\.expression.secretNames)).sorted()
+        request.response = response.map { responseRule($0) } ?? ResponseRule()
+        return request
+    }
+
+    private mutating func method(_ node: Node) -> Template {
+        let template = scalarTemplate(node, as: "a method")
+        guard let constant = template.constant, !constant.isNull else { return template }
+        let name = constant.text.uppercased()
+        if !Self.methods.contains(name) { noteChoice(constant.text, at: node.mark, "a method", Self.methods) }
+        return .constant(.string(name))
+    }
+
+    private mutating func url(_ node: Node) -> Template {
+        let template = scalarTemplate(node, as: "a url")
+        let start: String
+        switch template {
+        case .constant(.string(let text)): start = text
+        case .text(let parts):
+            guard case .literal(let literal)? = parts.first else { return template }
+            start = literal
+        default: return template
+        }
+        let lower = start.lowercased()
+        let scheme = lower.hasPrefix("http://") || lower.hasPrefix("https://")
+        if !scheme {
+            note(
+                .badURL, at: node.mark, "a url starts with https:// or http://",
+                hint: start.utf8.first == UInt8(ascii: "/") ? "put the host before the path" : nil)
+        } else if start.utf8.contains(0x20) {
+            note(
+                .badURL, at: node.mark, "a url has no spaces",
+                hint: "write %20, or use `query`, which encodes by itself")
+        }
+        return template
+    }
+
+    /// A value that becomes one text: a list or a map is refused, control characters too.
+    private mutating func scalarTemplate(_ node: Node, as kind: String) -> Template {
+        let template = template(node)
+        switch template {
+        case .list, .map, .constant(.array), .constant(.object):
+            note(.wrongType, at: node.mark, "\(kind) is a text, not a \(node.kindName)")
+        case .constant(.null) where node.value.isNull:
+            note(.wrongType, at: node.mark, "\(kind) has no value", hint: "remove the key, or give it a text")
+        case .constant(.string(let text)): checkControls(text, node, kind)
+        case .text(let parts):
+            for case .literal(let text) in parts { checkControls(text, node, kind) }
+        default: break
+        }
+        return template
+    }
+
+    private mutating func checkControls(_ text: String, _ node: Node, _ kind: String) {
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return }
+        note(
+            .controlCharacter, at: node.mark, "\(kind) holds a line end or another control character",
+            hint: "a block text (|) ends in a line end: write |- or use quotes")
+    }
+
+    // MARK: - Headers and query
+
+    private mutating func headers(_ node: Node) -> [RequestTemplate.Field] {
+        guard let members = node.members else {
+            note(.wrongType, at: node.mark, "headers is a map, not a \(node.kindName)")
+            return []
+        }
+        var seen: Set<String> = []
+        return members.map { member in
+            checkHeaderName(member, seen: &seen)
+            return RequestTemplate.Field(
+                name: member.name, value: scalarTemplate(member.value, as: "the header \(quote(member.name))")
+            )
+        }
+    }
+
+    private mutating func checkHeaderName(_ member: Node.Member, seen: inout Set<String>) {
+        let allowed = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz".utf8)
+        let lower = member.name.lowercased()
+        if lower.isEmpty || !lower.utf8.allSatisfy(allowed.contains) {
+            note(.badHeader, at: member.nameMark, "\(quote(member.name)) is no name of a header")
+        } else if lower == "idempotency-key" {
+            note(
+                .badHeader, at: member.nameMark, "the engine sets Idempotency-Key itself",
+                hint: "use `idempotency_key` of the request to replace it")
+        } else if Self.reservedHeaders.contains(lower) {
+            note(
+                .badHeader, at: member.nameMark, "the engine sets \(quote(member.name)) itself",
+                hint: "remove it")
+        } else if !seen.insert(lower).inserted {
+            note(
+                .badHeader, at: member.nameMark, "\(quote(member.name)) stands twice",
+                hint: "keep one of the two")
+        }
+    }
+
+    private mutating func query(_ node: Node) -> [RequestTemplate.Field] {
+        guard let members = node.members else {
+            note(.wrongType, at: node.mark, "query is a map, not a \(node.kindName)")
+            return []
+        }
+        return members.map { member in
+            RequestTemplate.Field(
+                name: member.name,
+                value: scalarTemplate(member.value, as: "the parameter \(quote(member.name))"))
+        }
+    }
+
+    private mutating func authorization(_ node: Node) -> RequestTemplate.Authorization? {
+        guard let fields = fields(of: node, as: "auth", known: ["bearer", "basic"]) else { return nil }
+        if let bearer = fields["bearer"] {
+            if let basic = fields.member("basic") {
+                note(
+                    .twoAuthorizations, at: basic.nameMark, "auth has both `bearer` and `basic`",
+                    hint: "keep one of the two")
+            }
+            return .bearer(scalarTemplate(bearer, as: "bearer"))
+        }
+        guard let basic = fields["basic"] else {
+            if fields.members.isEmpty {
+                note(.missingKey, at: node.mark, "auth is empty", hint: "give it `bearer` or `basic`")
+            }
+            return nil
+        }
+        guard let parts = self.fields(of: basic, as: "basic", known: ["username", "password"]) else {
+            return nil
+        }
+        let username = required("username", in: parts, at: basic).map { scalarTemplate($0, as: "username") }
+        let password = parts["password"].map { scalarTemplate($0, as: "password") } ?? .constant("")
+        return username.map { .basic(username: $0, password: password) }
+    }
+
+    // MARK: - Response and retry
+
+    mutating func responseRule(_ node: Node) -> ResponseRule {
+        var rule = ResponseRule()
+        guard let fields = fields(of: node, as: "response", known: Self.responseKeys) else { return rule }
+        if let timeout = fields["timeout"].flatMap({
+            duration($0, as: "timeout", in: .milliseconds(1)...(.seconds(3600)))
+        }) {
+            rule.timeout = timeout
+        }
+        rule.schema = fields["schema"].flatMap { schema($0) }
+        rule.failWhen = fields["fail_when"].flatMap { bareExpression($0, under: "fail_when") }
+        if let accept = fields["accept"] {
+            let items = accept.items ?? [accept]
+            rule.accept = items.compactMap { wholeNumber($0, as: "a status", in: 100...599) }
+        }
+        return rule
+    }
+
+    mutating func retry(_ node: Node) -> RetryPolicy {
+        var policy = RetryPolicy.requestDefault
+        let known = ["max", "on", "delay", "backoff", "max_delay", "jitter"]
+        guard let fields = fields(of: node, as: "retry", known: known, later: ["schedule", "until"]) else {
+            return policy
+        }
+        let week = Duration.seconds(7 * 86_400)
+        if let max = fields["max"].flatMap({ wholeNumber($0, as: "max", in: 0...100) }) { policy.max = max }
+        if let on = fields["on"] { policy.on = (on.items ?? [on]).compactMap { condition($0) } }
+        if let delay = fields["delay"].flatMap({ duration($0, as: "delay", in: .zero...week) }) {
+            policy.delay = delay
+        }
+        if let backoff = fields["backoff"].flatMap({ text($0, as: "backoff") }) {
+            policy.backoff = RetryPolicy.Backoff(rawValue: backoff) ?? policy.backoff
+            if RetryPolicy.Backoff(rawValue: backoff) == nil, let mark = fields["backoff"]?.mark {
+                noteChoice(backoff, at: mark, "a backoff", ["exponential", "linear", "fixed"])
+            }
+        }
+        if let jitter = fields["jitter"].flatMap({ text($0, as: "jitter") }) {
+            policy.jitter = RetryPolicy.Jitter(rawValue: jitter) ?? policy.jitter
+            if RetryPolicy.Jitter(rawValue: jitter) == nil, let mark = fields["jitter"]?.mark {
+                noteChoice(jitter, at: mark, "a jitter", ["none", "full"])
+            }
+        }
+        policy.maxDelay = max(policy.maxDelay, policy.delay)
+        if let node = fields["max_delay"],
+            let longest = duration(node, as: "max_delay", in: .milliseconds(1)...week)
+        {
+            if longest < policy.delay {
+                note(
+                    .outOfRange, at: node.mark,
+                    "max_delay is shorter than delay, which is \(DurationText.write(policy.delay))")
+            }
+            policy.maxDelay = longest
+        }
+        return policy
+    }
+
+    private mutating func condition(_ node: Node) -> RetryPolicy.Condition? {
+        if case .int = node.value {
+            return wholeNumber(node, as: "a status", in: 100...599).map { .status($0) }
+        }
+        switch node.text {
+        case "connection": return .connection
+        case "timeout": return .timeout
+        case "4xx": return .statusClass(4)
+        case "5xx": return .statusClass(5)
+        case let word?
+        where !word.isEmpty
+            && word.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }):
+            noteChoice(word, at: node.mark, "a reason to repeat", ["connection", "timeout", "4xx", "5xx"])
+            return nil
+        default: return bareExpression(node, under: "on").map { .expression($0) }
+        }
+    }
+}

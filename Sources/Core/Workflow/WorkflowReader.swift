@@ -1,0 +1,161 @@
+package import Ports
+import Values
+
+/// Turns a document into a definition, or says everything that is wrong with it.
+package struct WorkflowReader: Sendable {
+    private let compiler: any ExpressionCompiler
+
+    package init(compiler: any ExpressionCompiler) { self.compiler = compiler }
+
+    /// The definition, absent where any problem is an error, and all problems in the order of the file.
+    package func read(_ document: Node) -> (definition: WorkflowDefinition?, problems: [Problem]) {
+        var decoder = WorkflowDecoder(compiler: compiler)
+        let definition = decoder.workflow(document)
+        let problems = decoder.problems.inFileOrder
+        return (problems.hasErrors ? nil : definition, problems)
+    }
+}
+
+/// One reading of one document: decodes what it can and collects problems on the way.
+///
+/// A decoding function returns nil, or a stand-in, only after it has noted why.
+struct WorkflowDecoder {
+    /// Which part of the file is being decoded: it decides which steps an expression can see.
+    enum Owner: Hashable {
+        case trigger
+        case step(Int)
+        case output
+    }
+
+    /// An expression, kept until all steps are known.
+    struct Use {
+        var expression: any CompiledExpression
+        var mark: Mark
+        var owner: Owner
+    }
+
+    let compiler: any ExpressionCompiler
+    var problems: [Problem] = []
+    var uses: [Use] = []
+    var owner = Owner.trigger
+    var schemas: [String: JSONSchema] = [:]
+    /// Also those that do not compile, so that a reference to one is not reported as well.
+    var schemaNames: [String] = []
+
+    init(compiler: any ExpressionCompiler) { self.compiler = compiler }
+
+    mutating func note(_ code: ProblemCode, at mark: Mark, _ message: String, hint: String? = nil) {
+        problems.append(Problem(code, at: mark, message, hint: hint))
+    }
+}
+
+// MARK: - The document
+
+extension WorkflowDecoder {
+    static let documentKeys = [
+        "name", "version", "description", "triggers", "schemas", "vars", "steps", "output",
+    ]
+    static let laterDocumentKeys = ["concurrency", "timeout"]
+
+    mutating func workflow(_ document: Node) -> WorkflowDefinition? {
+        let whole = fields(
+            of: document, as: "a workflow", known: Self.documentKeys, later: Self.laterDocumentKeys)
+        guard let whole else { return nil }
+        let name = self.name(required("name", in: whole, at: document))
+        let version = self.version(required("version", in: whole, at: document))
+        let description = whole["description"].flatMap { text($0, as: "a description") }
+        if let node = whole["schemas"] { decodeSchemas(node) }
+        let vars = whole["vars"].map { constants($0) } ?? .object(Object())
+        owner = .trigger
+        let triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
+        let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
+        owner = .output
+        let output = whole["output"].map { template($0) }
+        checkReadSteps(in: scope)
+        let secretNames = Set(uses.flatMap(\.expression.secretNames)).sorted()
+        guard let name, let version else { return nil }
+        return WorkflowDefinition(
+            name: name, version: version, description: description, triggers: triggers, vars: vars,
+            schemas: schemas, root: scope, output: output, secretNames: secretNames)
+    }
+
+    private mutating func name(_ node: Node?) -> String? {
+        guard let node, let name = text(node, as: "a name") else { return nil }
+        guard Naming.isWorkflowName(name) else {
+            note(
+                .badName, at: node.mark, "\(quote(name)) is no workflow name",
+                hint: "use at most 64 lowercase letters, digits and single hyphens, starting with a letter")
+            return nil
+        }
+        return name
+    }
+
+    private mutating func version(_ node: Node?) -> Int? {
+        guard let node else { return nil }
+        if case .int(let number) = node.value, number >= 1, number <= 1_000_000_000 { return Int(number) }
+        note(
+            .badVersion, at: node.mark, "a version is a whole number from 1 to 1000000000",
+            hint: "write for example `version: 1`, without quotes")
+        return nil
+    }
+
+    /// A value without expressions.
+    private mutating func constants(_ node: Node) -> Value {
+        guard node.members != nil else {
+            note(.wrongType, at: node.mark, "vars is a map, not a \(node.kindName)")
+            return .object(Object())
+        }
+        refuseExpressions(in: node)
+        return node.value
+    }
+
+    private mutating func refuseExpressions(in node: Node) {
+        switch node.content {
+        case .scalar(let text, _):
+            let pieces = (try? ExpressionFinder.pieces(of: text)) ?? []
+            for case .expression(_, let offset) in pieces {
+                note(
+                    .notConstant, at: node.mark(ofByte: offset - 2),
+                    "vars are constants and hold no expression",
+                    hint: "compute it in a `lua` step")
+            }
+        case .list(let items): for item in items { refuseExpressions(in: item) }
+        case .map(let members): for member in members { refuseExpressions(in: member.value) }
+        }
+    }
+}
+
+/// Which texts are names of what.
+enum Naming {
+    private static let luaKeywords: Set<String> = [
+        "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
+        "local",
+        "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+    ]
+
+    static func isLuaKeyword(_ name: String) -> Bool { luaKeywords.contains(name) }
+
+    /// Lowercase kebab-case: `a-z`, digits and single hyphens, starting with a letter, at most 64.
+    static func isWorkflowName(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        guard let first = bytes.first, bytes.count <= 64, isLower(first), bytes.last != UInt8(ascii: "-")
+        else {
+            return false
+        }
+        for (index, byte) in bytes.enumerated() {
+            let isHyphen = byte == UInt8(ascii: "-")
+            guard isLower(byte) || isDigit(byte) || isHyphen else { return false }
+            if isHyphen, bytes[index - 1] == UInt8(ascii: "-") { return false }
+        }
+        return true
+    }
+
+    /// `[a-z][a-z0-9_]*`, at most 64.
+    static func isStepID(_ id: String) -> Bool {
+        guard let first = id.utf8.first, id.utf8.count <= 64, isLower(first) else { return false }
+        return id.utf8.allSatisfy { isLower($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
+    }
+
+    private static func isLower(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) }
+    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+}

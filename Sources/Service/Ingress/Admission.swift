@@ -1,0 +1,90 @@
+import Engine
+import Ports
+import Storage
+import Values
+import Workflow
+
+/// Whether one of a workflow's triggers takes a request; decides without any effect.
+struct Admission {
+    let call: TriggerCall
+    let plan: RunPlan
+    let secrets: OpenSecrets
+
+    enum Verdict {
+        case admitted(Trigger, dedupe: String?, body: Value)
+        case malformedBody(reason: String)
+        case refused
+        case guardFailed(String)
+        case unfit([String])
+    }
+
+    /// Dedupe keys are kept for long, so their length is bounded.
+    private static let dedupeByteCountMax = 512
+
+    /// The first trigger that takes the request; where none does, an error in a guard weighs more than
+    /// a no, because a no loses the request.
+    func verdict(among triggers: [Trigger]) -> Verdict {
+        let view = self.view
+        let scope = TriggerScope(
+            trigger: view, vars: plan.definition.vars, tenant: tenantFacts, secrets: secrets,
+            now: call.request.receivedAt)
+        var rejection = Verdict.refused
+        for trigger in triggers {
+            do throws(ExpressionFailure) {
+                if let expression = trigger.guardExpression {
+                    guard try GuardReading.isTrue(try expression.evaluate(in: scope)) else { continue }
+                }
+                // The body is judged only after the guard: a stranger learns nothing about it.
+                if let reason = malformation { return .malformedBody(reason: reason) }
+                if let violations = trigger.schema?.validate(view.body), !violations.isEmpty {
+                    return .unfit(violations.map(\.text))
+                }
+                return .admitted(trigger, dedupe: try dedupe(trigger, scope), body: view.body)
+            } catch {
+                rejection = .guardFailed(error.message)
+            }
+        }
+        return rejection
+    }
+
+    private var view: TriggerView {
+        TriggerView(
+            RunStart(
+                triggerKind: call.source == .key ? "http" : "webhook", headers: call.request.headers, query: call.request.query,
+                body: call.request.body, at: call.request.receivedAt, tenantName: call.tenant.name,
+                externalCustomerID: call.tenant.externalCustomerID))
+    }
+
+    private var tenantFacts: TenantFacts {
+        TenantFacts(
+            tenant: call.tenant.tenant, name: call.tenant.name, externalCustomerID: call.tenant.externalCustomerID)
+    }
+
+    /// A body that says that it is JSON and is not.
+    private var malformation: String? {
+        let type = call.request.headers["content-type"]?.lowercased()
+        guard !call.request.body.isEmpty, type?.contains("json") ?? (call.source == .key) else { return nil }
+        do throws(JSONProblem) {
+            _ = try JSON.parse(call.request.body)
+            return nil
+        } catch {
+            return "the body is not JSON: \(error.reason) at byte \(error.offset)"
+        }
+    }
+
+    /// Text or a number; null means that this request has no key.
+    private func dedupe(_ trigger: Trigger, _ scope: TriggerScope) throws(ExpressionFailure) -> String? {
+        guard let template = trigger.dedupe else { return nil }
+        let value = try template.value(in: scope)
+        switch value {
+        case .null: return nil
+        case .string(let text) where text.isEmpty: return nil
+        case .string, .int, .number:
+            guard value.text.utf8.count <= Self.dedupeByteCountMax else {
+                throw .notAValue(reason: "dedupe gave more than \(Self.dedupeByteCountMax) bytes")
+            }
+            return value.text
+        default: throw .notAValue(reason: "dedupe gives text, a number or null, and this one gave a \(value.kindName)")
+        }
+    }
+}

@@ -1,0 +1,161 @@
+package import Runtime
+import Engine
+import Ports
+import Storage
+import Values
+import Workflow
+
+/// Turns requests into runs: guard, schema and dedupe first, then one commit, then the answer.
+///
+/// Nothing is answered 202 before the run is durable, and nothing is stored before the guard has
+/// passed: a refused request leaves only a count.
+package final class Ingress: Sendable {
+    /// How long `reply: result` holds a request.
+    package static let replyWait = Duration.seconds(30)
+    /// Headers that are not kept: they are credentials or signatures of the request itself.
+    private static let unkeptHeaders: Set<String> = ["authorization", "cookie", "proxy-authorization"]
+
+    let runtime: Runtime
+    package let refusals: RefusalCounter
+
+    package init(runtime: Runtime) {
+        self.runtime = runtime
+        refusals = RefusalCounter(runtime: runtime)
+    }
+
+    /// Starts a run, or says why not; `reply` is called exactly once, from any thread.
+    package func trigger(_ call: TriggerCall, reply: @escaping @Sendable (TriggerReply) -> Void) {
+        let plan: RunPlan
+        let secrets: OpenSecrets
+        do throws(StoreError) {
+            guard let found = try runtime.catalog.plan(named: call.workflow, of: call.tenant.tenant) else {
+                return reply(.workflowUnknown)
+            }
+            plan = found
+            secrets = try runtime.vault.secrets(of: call.tenant.tenant)
+        } catch {
+            return reply(.unavailable(error))
+        }
+        let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
+        guard !triggers.isEmpty else { return reply(.notTriggerable) }
+        let admission = Admission(call: call, plan: plan, secrets: secrets)
+        switch admission.verdict(among: triggers) {
+        case .admitted(let trigger, let dedupe, let body):
+            start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
+        case .malformedBody(let reason): reply(.malformedBody(reason: reason))
+        case .refused:
+            refuse(call, .guardFalse, "the guard was false")
+            reply(.refused)
+        case .guardFailed(let message):
+            let redactor = Redactor(secrets: secrets.byName.values.map(\.value))
+            let text = redactor.redact(message)
+            refuse(call, .guardError, text)
+            runtime.log.write(
+                .error, "trigger.guard_failed",
+                [
+                    ("tenant", .string("\(call.tenant.tenant)")), ("workflow", .string(call.workflow)),
+                    ("message", .string(text)),
+                ])
+            reply(.guardFailed)
+        case .unfit(let violations):
+            refuse(call, .schema, violations.first ?? "")
+            reply(.bodyUnfit(violations))
+        }
+    }
+
+    private func refuse(_ call: TriggerCall, _ reason: TriggerRefusal.Reason, _ detail: String) {
+        refusals.count(
+            reason, detail, workflow: call.workflow, tenant: call.tenant.tenant, at: call.request.receivedAt)
+    }
+
+    private func start(
+        _ call: TriggerCall, _ plan: RunPlan, _ trigger: Trigger, dedupe: String?, body: Value,
+        reply: @escaping @Sendable (TriggerReply) -> Void
+    ) {
+        let kept = call.request.headers.filter {
+            !Self.unkeptHeaders.contains($0.name) && !$0.name.hasSuffix("signature")
+        }
+        var start = RunStart(
+            triggerKind: trigger.kind.name, headers: kept, query: call.request.query, body: call.request.body,
+            at: call.request.receivedAt, tenantName: call.tenant.name,
+            externalCustomerID: call.tenant.externalCustomerID)
+        start.parsedBody = body
+        let waiting = trigger.repliesWithResult ? WaitingReply(reply) : nil
+        let request = StartRequest(
+            tenant: call.tenant, plan: plan, start: start, dedupe: commitKey(call, trigger, dedupe: dedupe),
+            keepsWithoutFunds: call.source == .publicAddress, waiter: waiting?.finisher)
+        runtime.start(request) { [self] (result: StartResult) in
+            switch result {
+            case .started(let run):
+                guard let waiting else { return reply(.accepted(run, duplicate: false)) }
+                waiting.begin(run)
+                runtime.clock.schedule(at: runtime.clock.now() + Self.replyWait) { waiting.giveUp() }
+            case .duplicate(let first, let isSameContent):
+                reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))
+            case .unfunded:
+                refuse(call, .balance, "the balance is used up")
+                reply(.unfunded)
+            case .overloaded: reply(.overloaded)
+            case .unavailable(let error): reply(.unavailable(error))
+            }
+        }
+    }
+
+    /// The workflow's own `dedupe` goes before the caller's Idempotency-Key; only the latter is bound
+    /// to the body, because a provider may word a second delivery differently.
+    private func commitKey(_ call: TriggerCall, _ trigger: Trigger, dedupe: String?) -> RunCommit.Dedupe? {
+        if let dedupe { return RunCommit.Dedupe(key: "dedupe:" + dedupe) }
+        guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else { return nil }
+        return RunCommit.Dedupe(key: "key:" + key, fingerprint: runtime.fingerprint(call.request.body))
+    }
+}
+
+extension TriggerCall.Source {
+    func allows(_ kind: Trigger.Kind) -> Bool {
+        switch (self, kind) {
+        case (.publicAddress, .webhook), (.key, .http), (.key, .manual): true
+        default: false
+        }
+    }
+}
+
+/// Holds the caller of a `reply: result` trigger until its run ends or the time is over; whichever
+/// comes first answers, once.
+private final class WaitingReply: @unchecked Sendable {
+    // Unchecked: all but `reply` is read and written under `lock`.
+    private let lock = Lock()
+    private let reply: @Sendable (TriggerReply) -> Void
+    private var run: RunID?
+    private var outcome: RunOutcome?
+    private var isAnswered = false
+
+    init(_ reply: @escaping @Sendable (TriggerReply) -> Void) { self.reply = reply }
+
+    var finisher: @Sendable (RunOutcome) -> Void { { [self] outcome in finish(outcome) } }
+
+    /// The run is durable; it may already be over.
+    func begin(_ run: RunID) {
+        answer { [self] in
+            self.run = run
+            return outcome.map { .finished(run, $0) }
+        }
+    }
+
+    private func finish(_ outcome: RunOutcome) {
+        answer { [self] in
+            self.outcome = outcome
+            return run.map { .finished($0, outcome) }
+        }
+    }
+
+    func giveUp() { answer { [self] in run.map { .accepted($0, duplicate: false) } } }
+
+    private func answer(_ make: () -> TriggerReply?) {
+        let answer: TriggerReply? = lock.withLock {
+            guard !isAnswered, let answer = make() else { return nil }
+            isAnswered = true
+            return answer
+        }
+        if let answer { reply(answer) }
+    }
+}

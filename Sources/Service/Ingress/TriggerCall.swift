@@ -1,0 +1,48 @@
+package import Engine
+package import Ports
+package import Storage
+package import Values
+
+/// A request that wants to start a run, from a webhook or a tenant with a key.
+package struct TriggerCall: Sendable {
+    package enum Source: Sendable {
+        /// Anyone, at the public address: only `webhook` triggers.
+        case publicAddress
+        /// Someone with a key of the tenant: `http` and `manual` triggers.
+        case key
+    }
+
+    package var tenant: Tenant
+    package var workflow: String
+    package var source: Source
+    package var request: InboundRequest
+
+    package init(tenant: Tenant, workflow: String, source: Source, request: InboundRequest) {
+        self.tenant = tenant
+        self.workflow = workflow
+        self.source = source
+        self.request = request
+    }
+}
+
+/// What the caller is told.
+package enum TriggerReply: Sendable {
+    /// Durable (I5).
+    case accepted(RunID, duplicate: Bool)
+    /// The run that the caller waited for is over.
+    case finished(RunID, RunOutcome)
+    case workflowUnknown
+    /// The workflow has no trigger that this caller may use.
+    case notTriggerable
+    case malformedBody(reason: String)
+    case bodyUnfit([String])
+    /// A guard said no: no run exists.
+    case refused
+    /// A guard raised an error: the sender should deliver again.
+    case guardFailed
+    /// The Idempotency-Key came before with another body.
+    case keyReused(RunID)
+    case unfunded
+    case overloaded
+    case unavailable(StoreError)
+}

@@ -1,0 +1,51 @@
+import Engine
+import Ports
+package import Storage
+package import Values
+import Workflow
+
+// What the server asks beside runs.
+
+extension Runtime {
+    /// A tenant, from memory where it was asked for before.
+    package func tenant(_ id: TenantID) throws(StoreError) -> Tenant? {
+        if let known = lock.withLock({ tenants[id] }) { return known }
+        guard let tenant = try store.tenant(id) else { return nil }
+        lock.withLock {
+            if tenants.count >= 10_000 { tenants.removeAll() }
+            tenants[id] = tenant
+        }
+        return tenant
+    }
+
+    /// Its row has changed.
+    package func forgetTenant(_ id: TenantID) { lock.withLock { tenants[id] = nil } }
+
+    package func newTenantID() -> TenantID { TenantID(number: randomNumber() | 1 << 62) }
+
+    package func newPurchaseID() -> PurchaseID { PurchaseID(number: randomNumber()) }
+
+    /// 63 random bits: ids that outsiders see and must not guess.
+    private func randomNumber() -> Int64 {
+        cryptography.randomBytes(count: 8).reduce(Int64(0)) { $0 << 8 | Int64($1) } & Int64.max
+    }
+
+    /// Steps, output, error and trigger of a run, folded from its journal.
+    package func view(of record: RunRecord) throws(StoreError) -> Object {
+        var object = Object()
+        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
+            object["note"] = "the workflow's source no longer loads in this version: see the events"
+            return object
+        }
+        var records: [JournalRecord] = []
+        for entry in try store.entries(of: record.run) {
+            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
+                object["note"] = .string("the journal entry \(error.key) cannot be read: \(error.reason)")
+                return object
+            }
+        }
+        // A run in memory also knows what is in flight just now.
+        let live = lock.withLock { slots[record.run]?.machine }
+        return (live ?? RunMachine(run: record.run, plan: plan, records: records)).view(errorsIn: records)
+    }
+}

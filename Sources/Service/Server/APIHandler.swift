@@ -1,0 +1,112 @@
+package import Ingress
+package import Ports
+package import Runtime
+import Storage
+import Values
+
+/// Prices and addresses that the API needs to know.
+package struct APISettings: Sendable {
+    /// In the minor unit of `currency`, for a minute of run time.
+    package var pricePerMinuteMinor: Int64 = 10
+    /// ISO 4217, upper case.
+    package var currency = "EUR"
+    /// Where browsers reach this server; for the pages after a checkout.
+    package var publicURL = "http://127.0.0.1:7070"
+
+    package init() {}
+}
+
+/// Answers what the public address serves: `/api`, `/hooks` and the health pages.
+package struct APIHandler: InboundHandler {
+    let runtime: Runtime
+    let ingress: Ingress
+    let keys: KeyRing
+    let settings: APISettings
+
+    package init(runtime: Runtime, ingress: Ingress, keys: KeyRing, settings: APISettings) {
+        self.runtime = runtime
+        self.ingress = ingress
+        self.keys = keys
+        self.settings = settings
+    }
+
+    package func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
+        let path = request.segments
+        switch path.first {
+        case "hooks": handleHook(request, path, respond)
+        case "api" where path.count > 1 && path[1] != "internal": handleAPI(request, path, respond)
+        case "healthz", "readyz", "metrics": respond(HealthPages(runtime: runtime).answer(request))
+        default: respond(Answer.notFound)
+        }
+    }
+
+    private func handleAPI(
+        _ request: InboundRequest, _ path: [String], _ respond: @escaping @Sendable (InboundResponse) -> Void
+    ) {
+        do throws(Refusal) {
+            let call = try authenticate(request, respond)
+            guard call.key.scope == .full else {
+                throw Refusal(403, "scope", "this key may use the internal API only")
+            }
+            try route(call, Array(path.dropFirst()))
+        } catch {
+            respond(error.response)
+        }
+    }
+
+    private func authenticate(
+        _ request: InboundRequest, _ respond: @escaping @Sendable (InboundResponse) -> Void
+    ) throws(Refusal) -> Call {
+        try Call(request, keys: keys, store: runtime.store, respond: respond)
+    }
+
+    private func route(_ call: Call, _ path: [String]) throws(Refusal) {
+        switch path[0] {
+        case "workflows": try WorkflowCalls(api: self, call: call).route(Array(path.dropFirst()))
+        case "runs": try RunCalls(api: self, call: call).route(Array(path.dropFirst()))
+        case "secrets": try SecretCalls(api: self, call: call).route(Array(path.dropFirst()))
+        case "balance", "ledger", "billing": try BillingCalls(api: self, call: call).route(path)
+        case "tenants": try TenantCalls(api: self, call: call).route(Array(path.dropFirst()))
+        default: throw Refusal(Answer.notFound)
+        }
+    }
+
+    private func handleHook(
+        _ request: InboundRequest, _ path: [String], _ respond: @escaping @Sendable (InboundResponse) -> Void
+    ) {
+        guard path.count == 3 else { return respond(Answer.notFound) }
+        guard request.method == "POST" else { return respond(Answer.methodNotAllowed("POST")) }
+        do throws(StoreError) {
+            let id = path[1] == "operator" ? TenantID.operatorTenant : TenantID(path[1])
+            // One answer for every cause: a stranger cannot tell which tenants and workflows exist.
+            guard let id, let tenant = try runtime.tenant(id) else { return respond(Answer.notFound) }
+            let call = TriggerCall(tenant: tenant, workflow: path[2], source: .publicAddress, request: request)
+            ingress.trigger(call) { respond(TriggerAnswer.publicAnswer(to: $0)) }
+        } catch {
+            respond(Answer.store(error))
+        }
+    }
+}
+
+extension Call {
+    /// - Throws: 401 where no valid key came with the request.
+    init(
+        _ request: InboundRequest, keys: KeyRing, store: any Storage.Store,
+        respond: @escaping @Sendable (InboundResponse) -> Void
+    ) throws(Refusal) {
+        do throws(StoreError) {
+            guard let key = try keys.key(authorization: request.headers["authorization"]),
+                let tenant = try store.tenant(key.tenant)
+            else {
+                throw StoreError.missing(what: "key")
+            }
+            self.init(request: request, tenant: tenant, key: key, respond: respond)
+        } catch {
+            guard case .missing = error else { throw Refusal(Answer.store(error)) }
+            throw Refusal(
+                Answer.error(
+                    401, "unauthorized", "send a valid key as Authorization: Bearer mk_…",
+                    headers: [HTTPHeader("WWW-Authenticate", "Bearer")]))
+        }
+    }
+}

@@ -1,0 +1,201 @@
+import Billing
+import Engine
+import Ports
+import Runtime
+import Storage
+import Values
+
+/// `/api/balance`, `/api/ledger…` and `/api/billing/purchases`.
+struct BillingCalls {
+    let api: APIHandler
+    let call: Call
+
+    /// About 19 years of run time; far below what a ledger holds.
+    private static let minutesMax: Int64 = 10_000_000
+    /// How long a buyer waits for the checkout address.
+    private static let checkoutWait = Duration.seconds(30)
+
+    private var runtime: Runtime { api.runtime }
+    private var tenant: TenantID { call.tenant.tenant }
+
+    func route(_ path: [String]) throws(Refusal) {
+        switch (call.request.method, path) {
+        case ("GET", ["balance"]): call.respond(try balance())
+        case ("GET", ["ledger"]): call.respond(try ledger())
+        case ("GET", ["ledger", "verification"]): call.respond(try verification())
+        case ("POST", ["billing", "purchases"]): try purchase()
+        case (_, ["billing", "purchases"]): throw Refusal(Answer.methodNotAllowed("POST"))
+        case (_, ["balance"]), (_, ["ledger"]): throw Refusal(Answer.methodNotAllowed("GET"))
+        default: throw Refusal(Answer.notFound)
+        }
+    }
+
+    private func balance() throws(Refusal) -> InboundResponse {
+        let account = try storing { () throws(StoreError) in try runtime.store.account(of: tenant) }
+        return Answer.json(
+            200,
+            [
+                "tenant_id": .string("\(tenant)"), "balance_ms": .int(account.balanceMilliseconds),
+                "is_metered": .bool(call.tenant.isMetered),
+            ])
+    }
+
+    private func ledger() throws(Refusal) -> InboundResponse {
+        let limit = try call.limit()
+        let page = try storing { () throws(StoreError) in
+            try runtime.store.ledger(of: tenant, before: call.query("cursor").flatMap { Int64($0) }, limit: limit)
+        }
+        return Answer.list(
+            page.map { entry in
+                [
+                    "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
+                    "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
+                    "reference": entry.reference.map { .string($0) } ?? .null,
+                    "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
+                    "hash": .string(Hex.encode(entry.hash)),
+                ]
+            }, next: page.count == limit ? page.last.map { String($0.sequence) } : nil)
+    }
+
+    private func verification() throws(Refusal) -> InboundResponse {
+        guard call.isOperator else { throw Refusal(403, "operator_only", "only the operator's key may do this") }
+        let found = try storing { () throws(StoreError) in try runtime.store.verifyLedgers() }
+        return Answer.json(
+            200,
+            [
+                "tenants": .int(Int64(found.tenantCount)), "entries": .int(Int64(found.entryCount)),
+                "credited_ms": .int(found.creditedMilliseconds), "used_ms": .int(found.usedMilliseconds),
+                "findings": .array(
+                    found.findings.map { finding in
+                        [
+                            "tenant_id": .string("\(finding.tenant)"), "sequence": .int(finding.sequence),
+                            "reason": .string(finding.reason),
+                        ]
+                    }),
+            ])
+    }
+
+    // MARK: Buying
+
+    private func purchase() throws(Refusal) {
+        let body = try call.object(["minutes", "success_url", "cancel_url"])
+        guard let minutes = body["minutes"]?.int, (1...Self.minutesMax).contains(minutes) else {
+            throw Refusal(422, "minutes_out_of_range", "minutes is a whole number from 1 to \(Self.minutesMax)")
+        }
+        let (price, overflows) = minutes.multipliedReportingOverflow(by: api.settings.pricePerMinuteMinor)
+        guard !overflows, price <= Account.amountMillisecondsMax else {
+            throw Refusal(422, "minutes_out_of_range", "that many minutes cost more than can be counted")
+        }
+        let purchase = Purchase(
+            purchase: runtime.newPurchaseID(), tenant: tenant, minutes: minutes,
+            price: Credit.Paid(amountMinor: price, currency: api.settings.currency), state: .open,
+            createdAt: runtime.clock.now())
+        // Recorded before anyone is asked to pay: the payment is compared with it.
+        try storing { () throws(StoreError) in try runtime.store.addPurchase(purchase) }
+        let payload = try payload(purchase, body)
+        let waiting = CheckoutReply(purchase, call.respond)
+        runtime.raise("on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher) {
+            [runtime] result in
+            switch result {
+            case .started(let run):
+                waiting.begin(run)
+                runtime.clock.schedule(at: runtime.clock.now() + Self.checkoutWait) { waiting.giveUp() }
+            case nil: waiting.answer(Answer.error(503, "billing_not_configured", "no workflow listens to purchases: the operator deploys one of the billing folders"))
+            case .unavailable(let error): waiting.answer(Answer.store(error))
+            case .overloaded, .unfunded, .duplicate: waiting.answer(Answer.unavailable)
+            }
+        }
+    }
+
+    /// Ids and numbers, and addresses on this server or of the buyer's own.
+    private func payload(_ purchase: Purchase, _ body: Object) throws(Refusal) -> Value {
+        let success = try address(body, "success_url") ?? "\(api.settings.publicURL)/billing?paid=1"
+        let cancel = try address(body, "cancel_url") ?? "\(api.settings.publicURL)/billing"
+        return [
+            "purchase_id": .string("\(purchase.purchase)"), "tenant_id": .string("\(tenant)"),
+            "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
+            "amount": .string(MoneyText.decimal(minor: purchase.price.amountMinor)),
+            "currency": .string(purchase.price.currency),
+            "external_customer_id": call.tenant.externalCustomerID.map { .string($0) } ?? .null,
+            "success_url": .string(success), "cancel_url": .string(cancel),
+        ]
+    }
+
+    private func address(_ body: Object, _ name: String) throws(Refusal) -> String? {
+        guard let text = try Call.text(body, name, byteCountMax: 2_000) else { return nil }
+        guard text.hasPrefix("https://") || text.hasPrefix("http://") else {
+            throw Refusal(422, "member_unfit", "\(name) is an address that begins with https://")
+        }
+        return text
+    }
+}
+
+/// Amounts of currencies with two decimals as text.
+enum MoneyText {
+    /// `1000` becomes `10.00`.
+    static func decimal(minor: Int64) -> String {
+        let cents = minor % 100
+        return "\(minor / 100).\(cents < 10 ? "0" : "")\(cents)"
+    }
+}
+
+/// Holds a buyer until the checkout run has an address; answers once.
+private final class CheckoutReply: @unchecked Sendable {
+    // Unchecked: all but `purchase` and `respond` is read and written under `lock`.
+    private let lock = Lock()
+    private let purchase: Purchase
+    private let respond: @Sendable (InboundResponse) -> Void
+    private var run: RunID?
+    private var outcome: RunOutcome?
+    private var isAnswered = false
+
+    init(_ purchase: Purchase, _ respond: @escaping @Sendable (InboundResponse) -> Void) {
+        self.purchase = purchase
+        self.respond = respond
+    }
+
+    var finisher: @Sendable (RunOutcome) -> Void {
+        { [self] outcome in
+            lock.withLock { self.outcome = outcome }
+            answerIfComplete()
+        }
+    }
+
+    func begin(_ run: RunID) {
+        lock.withLock { self.run = run }
+        answerIfComplete()
+    }
+
+    private func answerIfComplete() {
+        guard let (run, outcome) = lock.withLock({ run.flatMap { run in outcome.map { (run, $0) } } }) else { return }
+        guard outcome.status == .succeeded, let url = outcome.output["checkout_url"]?.string else {
+            return answer(
+                Answer.error(
+                    502, "checkout_failed", "the payment provider gave no checkout address: nothing was bought",
+                    details: ["run_id": .string("\(run)"), "purchase_id": .string("\(purchase.purchase)")]))
+        }
+        answer(
+            Answer.json(
+                201,
+                [
+                    "purchase_id": .string("\(purchase.purchase)"), "run_id": .string("\(run)"),
+                    "checkout_url": .string(url), "minutes": .int(purchase.minutes),
+                    "amount_minor": .int(purchase.price.amountMinor), "currency": .string(purchase.price.currency),
+                ]))
+    }
+
+    func giveUp() {
+        answer(
+            Answer.error(
+                504, "checkout_slow", "the payment provider has not answered yet: try again",
+                details: ["purchase_id": .string("\(purchase.purchase)")]))
+    }
+
+    func answer(_ response: InboundResponse) {
+        let isFirst = lock.withLock {
+            defer { isAnswered = true }
+            return !isAnswered
+        }
+        if isFirst { respond(response) }
+    }
+}

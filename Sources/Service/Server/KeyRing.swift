@@ -1,0 +1,58 @@
+package import Ports
+package import Storage
+package import Values
+
+/// API keys: `mk_<13 digits of the key's id>_<64 hex digits>`. Only a hash of the secret part is stored.
+package final class KeyRing: @unchecked Sendable {
+    // Unchecked: `known` is read and written under `lock`.
+    private let store: any TenantStore
+    private let cryptography: any Cryptography
+    private let lock = Lock()
+    /// Keys that were looked up before; revoking one drops it.
+    private var known: [KeyID: APIKey] = [:]
+    private static let knownCountMax = 10_000
+
+    package init(store: any TenantStore, cryptography: any Cryptography) {
+        self.store = store
+        self.cryptography = cryptography
+    }
+
+    /// Makes a key; its secret is returned this once.
+    package func make(
+        for tenant: TenantID, scope: APIKey.Scope, at: Instant
+    ) throws(StoreError) -> (key: APIKey, secret: String) {
+        let number = cryptography.randomBytes(count: 8).reduce(Int64(0)) { $0 << 8 | Int64($1) } & Int64.max
+        let id = KeyID(number: number)
+        let secret = Hex.encode(cryptography.randomBytes(count: 32))
+        let key = APIKey(
+            key: id, tenant: tenant, scope: scope, secretHash: cryptography.sha256(Array(secret.utf8)), createdAt: at)
+        try store.addKey(key)
+        return (key, "mk_\(id.description.dropFirst(4))_\(secret)")
+    }
+
+    /// The key behind an `Authorization` header; nil for none, a wrong or a revoked one.
+    func key(authorization: String?) throws(StoreError) -> APIKey? {
+        guard let authorization, authorization.hasPrefix("Bearer mk_") else { return nil }
+        let parts = authorization.dropFirst(10).split(separator: "_", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[1].utf8.count == 64, let id = KeyID("key_" + parts[0]) else { return nil }
+        guard let key = try lookUp(id), key.revokedAt == nil else { return nil }
+        let hash = cryptography.sha256(Array(parts[1].utf8))
+        return cryptography.equals(hash, key.secretHash) ? key : nil
+    }
+
+    private func lookUp(_ id: KeyID) throws(StoreError) -> APIKey? {
+        if let key = lock.withLock({ known[id] }) { return key }
+        guard let key = try store.key(id) else { return nil }
+        lock.withLock {
+            if known.count >= Self.knownCountMax { known.removeAll() }
+            known[id] = key
+        }
+        return key
+    }
+
+    func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+        let wasRevoked = try store.revokeKey(id, of: tenant, at: at)
+        lock.withLock { known[id] = nil }
+        return wasRevoked
+    }
+}

@@ -1,0 +1,164 @@
+import CurlTransport
+import Ports
+import Testing
+import Values
+
+@Suite("CurlTransport: pools and limits")
+struct PoolTests {
+    @Test("one connection serves request after request of a pool")
+    func reuse() {
+        withServer(.answering()) { server in
+            withTransport { transport in
+                for _ in 0..<50 { #expect(transport.response(.get(server.url()))?.status == 200) }
+                #expect(server.connectionCount == 1)
+            }
+        }
+    }
+
+    @Test("a round in flight opens a connection each, and the next rounds open none")
+    func reuseInParallel() {
+        withServer(.answering()) { server in
+            withTransport { transport in
+                for round in 1...5 {
+                    let outcomes = Outcomes()
+                    for _ in 0..<40 { transport.send(.get(server.url())) { outcomes.add($0) } }
+                    #expect(outcomes.wait(for: 40))
+                    #expect(outcomes.responses.count == 40, "round \(round)")
+                }
+                #expect(server.connectionCount <= 40)
+            }
+        }
+    }
+
+    @Test("pools never share a connection")
+    func poolsApart() {
+        withServer(.answering()) { server in
+            withTransport { transport in
+                for _ in 0..<3 {
+                    for pool in 1...4 {
+                        #expect(transport.response(.get(server.url(), pool: Int64(pool)))?.status == 200)
+                    }
+                }
+                #expect(server.connectionCount == 4)
+            }
+        }
+    }
+
+    @Test("an idle pool is closed, and so is the longest idle one where there are too many")
+    func idlePools() {
+        let gone = Outcomes()
+        let server = LoopbackServer { peer in
+            while peer.request() != nil { peer.answer("x") }
+            gone.add(
+                TransferOutcome(
+                    result: .failure(.cancelled), startedAt: .init(microseconds: 0),
+                    finishedAt: .init(microseconds: 0)))
+        }
+        withServer(server) { server in
+            var options = CurlTransportOptions()
+            options.poolCountMax = 2
+            withTransport(options) { transport in
+                for pool: Int64 in [1, 2, 3] {
+                    #expect(transport.response(.get(server.url(), pool: pool))?.status == 200)
+                }
+                #expect(gone.wait(for: 1))
+                #expect(transport.response(.get(server.url(), pool: 3))?.status == 200)
+                #expect(server.connectionCount == 3)
+            }
+            options.poolIdleTime = .milliseconds(40)
+            withTransport(options) { transport in
+                #expect(transport.response(.get(server.url(), pool: 9))?.status == 200)
+                #expect(gone.wait(for: 4))
+            }
+        }
+    }
+
+    /// Answers only when told, and counts what is under way.
+    private final class Gate: @unchecked Sendable {
+        // Unchecked: counts are touched under `lock`.
+        private let lock = Lock()
+        private(set) var most = 0
+        private var now = 0
+
+        func serve(_ peer: Peer, for time: Duration) {
+            while peer.request() != nil {
+                lock.withLock {
+                    now += 1
+                    most = max(most, now)
+                }
+                _ = Promise<Bool>().wait(atMost: time)
+                lock.withLock { now -= 1 }
+                peer.answer("x")
+            }
+        }
+    }
+
+    @Test("no more than the limit for a host is in flight there, and all are answered")
+    func hostLimit() {
+        let gate = Gate()
+        withServer(LoopbackServer { gate.serve($0, for: .milliseconds(3)) }) { server in
+            var options = CurlTransportOptions()
+            options.transferCountMaxPerHost = 4
+            withTransport(options) { transport in
+                let outcomes = Outcomes()
+                for index in 0..<100 {
+                    transport.send(.get(server.url(), pool: Int64(index % 3))) { outcomes.add($0) }
+                }
+                #expect(outcomes.wait(for: 100))
+                #expect(outcomes.responses.count == 100)
+                #expect(gate.most == 4)
+            }
+        }
+    }
+
+    @Test("a host at its limit does not hold up another one, nor does a full pool")
+    func slowHost() {
+        let slow = LoopbackServer { peer in while peer.receive() {} }
+        withServer(slow) { slow in
+            withServer(.answering()) { quick in
+                var options = CurlTransportOptions()
+                options.transferCountMaxPerHost = 3
+                options.transferCountMaxPerPool = 4
+                withTransport(options) { transport in
+                    for _ in 0..<20 { transport.send(.get(slow.url(), pool: 1)) { _ in } }
+                    #expect(transport.response(.get(quick.url(), pool: 1))?.status == 200)
+                    for _ in 0..<20 { transport.send(.get(slow.url(), pool: 2)) { _ in } }
+                    #expect(transport.response(.get(quick.url(), pool: 2))?.status == 200)
+                }
+            }
+        }
+    }
+
+    @Test("pools take turns: one with few requests does not wait behind one with many")
+    func fairness() {
+        let gate = Gate()
+        withServer(LoopbackServer { gate.serve($0, for: .milliseconds(2)) }) { server in
+            var options = CurlTransportOptions()
+            options.transferCountMax = 2
+            withTransport(options) { transport in
+                let outcomes = Outcomes()
+                for _ in 0..<100 { transport.send(.get(server.url(), pool: 1)) { outcomes.add($0, tag: 1) } }
+                for _ in 0..<10 { transport.send(.get(server.url(), pool: 2)) { outcomes.add($0, tag: 2) } }
+                #expect(outcomes.wait(for: 110))
+                let last = outcomes.tags.lastIndex(of: 2) ?? .max
+                #expect(last < 60, "the tenth of the small pool came as number \(last)")
+            }
+        }
+    }
+
+    @Test("more pools than may be open at once all get their turn")
+    func manyPools() {
+        withServer(.answering()) { server in
+            var options = CurlTransportOptions()
+            options.poolCountMax = 3
+            withTransport(options) { transport in
+                let outcomes = Outcomes()
+                for index in 0..<60 {
+                    transport.send(.get(server.url(), pool: Int64(index % 20))) { outcomes.add($0) }
+                }
+                #expect(outcomes.wait(for: 60))
+                #expect(outcomes.responses.count == 60)
+            }
+        }
+    }
+}

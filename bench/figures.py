@@ -1,0 +1,60 @@
+"""The figures of a benchmark: what is reported, what is asked of it, whether it holds."""
+
+import json
+import statistics
+
+
+def median(rounds, key):
+    """The median of one key over the rounds."""
+    return statistics.median(one[key] for one in rounds)
+
+
+class Report:
+    """Collects figures in the order in which they were measured."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, value, unit, reference=None, *, ratio=None, most=None, least=None):
+        """Adds a figure. `most` and `least` bound the ratio to the reference, or the value when there is none
+        or `ratio` is False. Without either the figure is only reported."""
+        quotient = value / reference if reference else None
+        judged, word = (quotient, "ratio") if reference and ratio is not False else (value, "value")
+        goal, holds = None, None
+        if most is not None:
+            goal, holds = f"{word} <= {most:g}", judged <= most
+        elif least is not None:
+            goal, holds = f"{word} >= {least:g}", judged >= least
+        self._row(name, value, unit, reference, quotient, goal, holds)
+
+    def missing(self, name, unit, why):
+        """A figure that could not be measured does not hold."""
+        self._row(name, None, unit, None, None, f"measured: {why}", False)
+
+    def _row(self, name, value, unit, reference, ratio, goal, holds):
+        self.rows.append({
+            "name": name, "value": value, "unit": unit, "reference": reference, "ratio": ratio,
+            "goal": goal, "holds": holds})
+
+    @property
+    def holds(self):
+        return all(row["holds"] is not False for row in self.rows)
+
+    def write(self, path):
+        path.write_text(json.dumps(self.rows, indent=2) + "\n")
+
+    def table(self):
+        lines = [f"{'figure':<34}{'value':>11} {'unit':<10}{'reference':>11}{'ratio':>8}  goal"]
+        for row in self.rows:
+            verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[row["holds"]]
+            lines.append(
+                f"{row['name']:<34}{number(row['value']):>11} {row['unit']:<10}{number(row['reference']):>11}"
+                f"{number(row['ratio']):>8}  {row['goal'] or 'reported only'}  {verdict}".rstrip())
+        return "\n".join(lines)
+
+
+def number(value):
+    """Four significant digits, thousands whole."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,0 +1,34 @@
+"""How the benchmark drives Millrace: the only place that knows its hidden `bench` commands."""
+
+import children
+
+
+class Millrace:
+    """The release binary. Every method raises children.Failed when it cannot do its part."""
+
+    def __init__(self, binary):
+        self.binary = binary
+
+    def steps(self, runs, in_flight, url, db, through_api=False):
+        """Runs three-step workflows and returns the same keys as the ceiling. `db` may hold finished runs."""
+        more = ["--through-api"] if through_api else []
+        return self._json("steps", "--runs", runs, "--in-flight", in_flight, "--url", url, "--db", db, *more, "--json")
+
+    def recover_ms(self, runs, url, db):
+        """From process start to ready, with `runs` open runs in the file."""
+        return self._json("recover", "--runs", runs, "--db", db, "--url", url, "--json")["ready_ms"]
+
+    def first_run_ms(self, url, db):
+        """From process start to the first finished run, on a file that does not exist yet."""
+        return self._json("first-run", "--db", db, "--url", url, "--json")["first_run_ms"]
+
+    def fill_history(self, runs, db):
+        """Makes a file that holds `runs` finished runs."""
+        self._json("history", "--runs", runs, "--db", db, "--json", seconds=300)
+
+    def intake(self, port, db):
+        """A server for webhooks; its first line is the hook's URL."""
+        return children.Service([self.binary, "bench", "intake", "--port", port, "--db", db])
+
+    def _json(self, *arguments, seconds=120):
+        return children.run_json([self.binary, "bench", *arguments], seconds)

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Measures Millrace against the C references on this machine, in one run: see README.md in this folder."""
+
+import argparse
+import sys
+
+sys.dont_write_bytecode = True  # leave nothing beside the sources
+
+import pathlib
+import shlex
+import signal
+import subprocess
+import tempfile
+
+import children
+from children import Failed
+from figures import Report, median
+from millrace_side import Millrace
+
+ROOT = children.HERE.parent
+BUILT = ROOT / ".build" / "bench"
+PROGRAMS = {
+    "ceiling": ["sqlite3", "libcurl"], "intake": ["sqlite3", "libmicrohttpd"], "journal_probe": ["sqlite3"]}
+PARTS = ["first_run", "loaded", "alone", "through_api", "intake", "memory_10000", "recovery", "history"]
+KIB_PER_MIB = 1024
+
+
+def build():
+    """Compiles the C programs. Raises Failed with the compiler's own words."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    for name, packages in PROGRAMS.items():
+        flags = tool(["pkg-config", "--cflags", "--libs", *packages])
+        tool(["cc", "-O2", "-Wall", "-Wextra", "-o", BUILT / name, children.HERE / f"{name}.c",
+              children.HERE / "measure.c", *shlex.split(flags), "-lpthread"])
+
+
+def tool(command):
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        raise Failed(f"{command[0]} is not installed") from None
+    if done.returncode != 0:
+        raise Failed(f"{command[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Bench:
+    """One run of all measurements; every file it makes lives in `folder`."""
+
+    def __init__(self, options, folder, url):
+        self.options, self.folder, self.url = options, pathlib.Path(folder), url
+        self.rounds = 2 if options.quick else 5
+        self.millrace = Millrace(options.millrace)
+        self.report = Report()
+        self.files = 0
+
+    def file(self):
+        """A name for a new database."""
+        self.files += 1
+        return self.folder / f"{self.files}.db"
+
+    def drop(self, db):
+        for path in self.folder.glob(db.name + "*"):
+            path.unlink()
+
+    def on_new_file(self, measure):
+        db = self.file()
+        try:
+            return measure(db)
+        finally:
+            self.drop(db)
+
+    def ceiling(self, runs, in_flight):
+        return self.on_new_file(lambda db: children.run_json(
+            [BUILT / "ceiling", "--runs", runs, "--in-flight", in_flight, "--url", self.url, "--db", db, "--json"]))
+
+    def steps(self, runs, in_flight, through_api=False):
+        return self.on_new_file(lambda db: self.millrace.steps(runs, in_flight, self.url, db, through_api))
+
+    def alternate(self, title, *sides):
+        """Runs the sides in turn, several rounds; returns each side's results. Says what it does on stderr."""
+        results = [[] for _ in sides]
+        for turn in range(self.rounds):
+            print(f"  {title}: round {turn + 1} of {self.rounds}", file=sys.stderr, flush=True)
+            for side, kept in zip(sides, results):
+                kept.append(side())
+        return results
+
+    def measure(self, *parts):
+        """Runs each part; one that fails becomes a figure that does not hold, and the others still run."""
+        for part in parts:
+            try:
+                part()
+            except Failed as problem:
+                print(f"  {part.__name__}: {problem}", file=sys.stderr, flush=True)
+                self.report.missing(part.__name__, "-", str(problem)[-120:])
+
+    # -- the parts ----------------------------------------------------------------------------------------
+
+    def loaded(self):
+        runs = 6000 if self.options.quick else 20000
+        least, ours = self.alternate(
+            "64 in flight", lambda: self.ceiling(runs, 64), lambda: self.steps(runs, 64))
+        add = self.report.add
+        add("steps_per_s_64", median(ours, "steps_per_s"), "steps/s", median(least, "steps_per_s"), least=0.5)
+        add("cpu_per_1000_steps_64", median(ours, "cpu_s_per_1000_steps"), "CPU s",
+            median(least, "cpu_s_per_1000_steps"), most=2.5)
+        for side in (least, ours):
+            for one in side:
+                one["flushes_per_step"] = one["flushes"] / one["steps"]
+                one["tail"] = one["step_p99_ms"] / one["step_p50_ms"]
+        add("flushes_per_step_64", median(ours, "flushes_per_step"), "flushes", median(least, "flushes_per_step"),
+            ratio=False, most=0.15)
+        add("step_p50_64", median(ours, "step_p50_ms"), "ms", median(least, "step_p50_ms"))
+        add("step_p99_over_p50_64", median(ours, "tail"), "times", median(least, "tail"), ratio=False, most=2)
+        add("memory_64", max(one["max_rss_kib"] for one in ours) / KIB_PER_MIB, "MiB",
+            max(one["max_rss_kib"] for one in least) / KIB_PER_MIB, ratio=False, most=50)
+
+    def alone(self):
+        runs = 1200 if self.options.quick else 2000
+        least, ours = self.alternate("one at a time", lambda: self.ceiling(runs, 1), lambda: self.steps(runs, 1))
+        self.report.add("run_p50_alone", median(ours, "run_p50_ms"), "ms", median(least, "run_p50_ms"), most=2)
+        self.report.add("run_p99_alone", median(ours, "run_p99_ms"), "ms", median(least, "run_p99_ms"))
+
+    def through_api(self):
+        runs = 3000 if self.options.quick else 10000
+        least, ours, single = self.alternate(
+            "through the API", lambda: self.ceiling(runs, 64), lambda: self.steps(runs, 64, True),
+            lambda: self.steps(300, 1, True))
+        self.report.add(
+            "steps_per_s_64_api", median(ours, "steps_per_s"), "steps/s", median(least, "steps_per_s"))
+        self.report.add("cpu_per_1000_steps_64_api", median(ours, "cpu_s_per_1000_steps"), "CPU s",
+                        median(least, "cpu_s_per_1000_steps"))
+        self.report.add("run_p50_alone_api", median(single, "run_p50_ms"), "ms")
+
+    def intake(self):
+        seconds = 2 if self.options.quick else 5
+
+        def hooks(serve):
+            def measured(db):
+                with serve(db) as service:
+                    return children.wrk(service.first_line, seconds)
+            return lambda: self.on_new_file(measured)
+
+        reference = hooks(lambda db: children.Service([BUILT / "intake", "--port", 0, "--db", db]))
+        product = hooks(lambda db: self.millrace.intake(children.free_port(), db))
+        least, ours = self.alternate("webhook intake", reference, product)
+        self.report.add("intake_per_s_64", median(ours, "per_s"), "hooks/s", median(least, "per_s"), least=0.5)
+        self.report.add("intake_p99", median(ours, "p99_ms"), "ms", median(least, "p99_ms"))
+
+    def memory_10000(self):
+        print("  10,000 in flight", file=sys.stderr, flush=True)
+        result = self.steps(20000, 10000)
+        self.report.add("memory_10000", result["max_rss_kib"] / KIB_PER_MIB, "MiB", most=100)
+
+    def first_run(self):
+        (times,) = self.alternate(
+            "first run", lambda: {"ms": self.on_new_file(lambda db: self.millrace.first_run_ms(self.url, db))})
+        self.report.add("first_start_to_first_run", median(times, "ms"), "ms", most=100)
+
+    def recovery(self):
+        print("  recovery of 10,000 runs", file=sys.stderr, flush=True)
+        ms = self.on_new_file(lambda db: self.millrace.recover_ms(10000, self.url, db))
+        self.report.add("start_to_ready_10000", ms, "ms", most=5000)
+
+    def history(self):
+        many = 100_000 if self.options.quick else 1_000_000
+        runs = 3000 if self.options.quick else 10000
+        small, large = self.file(), self.file()
+        try:
+            print(f"  filling a file with {many:,} finished runs", file=sys.stderr, flush=True)
+            self.millrace.fill_history(1000, small)
+            self.millrace.fill_history(many, large)
+            before, after = self.alternate(
+                "history", lambda: self.millrace.steps(runs, 64, self.url, small),
+                lambda: self.millrace.steps(runs, 64, self.url, large))
+        finally:
+            self.drop(small)
+            self.drop(large)
+        self.report.add(f"cpu_per_1000_steps_after_{many}", median(after, "cpu_s_per_1000_steps"), "CPU s",
+                        median(before, "cpu_s_per_1000_steps"), most=1.2)
+        self.report.add(f"steps_per_s_after_{many}", median(after, "steps_per_s"), "steps/s",
+                        median(before, "steps_per_s"))
+
+
+def reference_only(bench):
+    """The C programs alone: what this machine can do."""
+    runs = 6000 if bench.options.quick else 20000
+    loaded, alone = bench.alternate("ceiling", lambda: bench.ceiling(runs, 64), lambda: bench.ceiling(runs // 10, 1))
+    for name, rounds in (("64 in flight", loaded), ("one at a time", alone)):
+        for key in ("steps_per_s", "cpu_s_per_1000_steps", "step_p50_ms", "step_p99_ms", "run_p50_ms", "run_p99_ms",
+                    "max_rss_kib"):
+            bench.report.add(f"{name} {key}", median(rounds, key), "")
+
+    def hooks(db):
+        with children.Service([BUILT / "intake", "--port", 0, "--db", db]) as service:
+            return children.wrk(service.first_line, 2 if bench.options.quick else 5)
+
+    (intake,) = bench.alternate("intake", lambda: bench.on_new_file(hooks))
+    for key in ("per_s", "p50_ms", "p99_ms"):
+        bench.report.add(f"intake {key}", median(intake, key), "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures Millrace against the C references on this machine.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter runs, 100,000 runs of history")
+    parser.add_argument("--reference-only", action="store_true", help="measure the C programs alone")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part (may be repeated)")
+    parser.add_argument("--millrace", default=ROOT / ".build" / "release" / "millrace", metavar="FILE")
+    parser.add_argument("--out", default=ROOT / ".build" / "bench.json", metavar="FILE", type=pathlib.Path)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended and files removed
+    parts = options.only or PARTS
+    try:
+        build()
+        with tempfile.TemporaryDirectory(dir=BUILT, prefix="run-") as folder:
+            pathlib.Path(folder).chmod(0o755)
+            with children.StandIn(folder) as stand_in:
+                bench = Bench(options, folder, stand_in.url)
+                if options.reference_only:
+                    reference_only(bench)
+                else:
+                    bench.measure(*(getattr(bench, part) for part in parts))
+    except Failed as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 2
+    print(bench.report.table())
+    if options.reference_only:
+        return 0
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    bench.report.write(options.out)
+    return 0 if bench.report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
