@@ -47,7 +47,7 @@ package struct ChildProcess: Sendable {
     package static var currentProgram: String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
-            readlink("/proc/self/exe", bytes.baseAddress, bytes.count)
+            bytes.bindMemory(to: CChar.self).baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) } ?? 0
         }
         return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
     }
@@ -60,7 +60,9 @@ package struct ChildProcess: Sendable {
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
         while true {
-            let count = buffer.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
+            let count = buffer.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { read(file, $0, bytes.count) } ?? 0
+            }
             guard count > 0 else { break }
             bytes.append(contentsOf: buffer.prefix(count))
         }

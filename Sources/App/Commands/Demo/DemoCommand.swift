@@ -1,0 +1,4 @@
+/// `demo`: the whole story, told and checked.
+enum DemoCommand {
+    static let all: [Command] = []
+}
