@@ -166,6 +166,8 @@ final class Exchange: @unchecked Sendable {
             connection.startWriteDeadline()
             return isBegun
         }
+        // Refusing to answer makes the library close the connection without a byte.
+        if response.dropsConnection { return false }
         let closes = !isBegun || server.currentPhase != .serving
         if ResponseWriter.queue(response, on: handle, closes: closes) { return true }
         server.noteRefusedResponse()

@@ -1,16 +1,15 @@
 package import Clocks
 package import CurlTransport
 package import Ingress
-package import LuaExpressions
-package import MicroHTTPServer
+import LuaExpressions
 package import OpenSSLCrypto
 package import Ports
 package import Runtime
 package import SQLiteStore
 package import Server
 package import Storage
-package import Values
-import Workflow
+import Values
+package import Workflow
 import WorkflowYAML
 
 /// Reads workflow files, YAML or JSON, with Lua expressions.

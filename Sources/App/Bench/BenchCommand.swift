@@ -1,9 +1,10 @@
 import Assembly
-import CurlTransport
+import Clocks
 import Engine
 import Glibc
 import Ports
 import Runtime
+import SQLiteStore
 import Storage
 import Values
 import Workflow
@@ -94,7 +95,7 @@ enum BenchOutput {
 /// Seconds of processor time used by this process so far.
 func processorSeconds() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(RUSAGE_SELF.rawValue, &usage)
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1_000_000
 }

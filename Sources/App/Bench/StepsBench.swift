@@ -3,6 +3,7 @@ import Engine
 import Glibc
 import Ports
 import Runtime
+import SQLiteStore
 import Storage
 import Values
 
