@@ -1,3 +1,4 @@
+import Billing
 import OpenSSLCrypto
 import SQLiteStore
 import Storage

@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// Files and folders as commands need them, over the system's own calls.
 package enum Files {

@@ -9,6 +9,7 @@ enum StoreText {
         case .missing(let what): "\(what) does not exist"
         case .full: "the disk is full"
         case .failed(let code, let message): "\(message) (code \(code))"
+        case .outOfRange(let what): "\(what) is out of range"
         case .closed: "the database is closed"
         }
     }

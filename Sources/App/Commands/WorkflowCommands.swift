@@ -27,12 +27,17 @@ enum WorkflowCommands {
                 """, run: deploy),
         Command("workflows", "list the workflows in service", options: APIClient.options, run: list),
         Command(
-            "trigger", "start a run of a workflow", operands: [Operand("WORKFLOW")],
+            "trigger", "start a run of a workflow",
+            operands: [Operand("WORKFLOW"), Operand("DATA", isOptional: true)],
             options: [
-                Option("data", placeholder: "JSON|@FILE|-", "what the run sees as trigger.body; - reads standard input"),
+                Option("data", placeholder: "JSON|@FILE|-", "the same as DATA"),
                 Option("idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing"),
                 Option("wait", .flag, "wait until the run is over; exits with 1 where it does not succeed"),
-            ] + APIClient.options, run: trigger),
+            ] + APIClient.options,
+            details: """
+                DATA is what the run sees as trigger.body: JSON, @FILE for a file of it, or - for standard input;
+                {} where it is not given.
+                """, run: trigger),
     ]
 
     // MARK: - Checking
@@ -242,7 +247,11 @@ enum WorkflowCommands {
     }
 
     private static func data(_ invocation: Invocation) throws(CommandFailure) -> [UInt8] {
-        guard let text = invocation.arguments.text("data") else { return Array("{}".utf8) }
+        let operands = invocation.arguments.operands
+        if operands.count == 2, invocation.arguments.has("data") { throw .usage("DATA is given twice") }
+        guard let text = operands.count == 2 ? operands[1] : invocation.arguments.text("data") else {
+            return Array("{}".utf8)
+        }
         let bytes: [UInt8]
         if text == "-" {
             bytes = invocation.console.readInput()

@@ -1,4 +1,4 @@
-import Values
+package import Values
 
 /// Why a command did not do its work: what, where, and what to do about it.
 package struct CommandFailure: Error, Sendable, Hashable {

@@ -1,10 +1,12 @@
 import Assembly
 import Clocks
+import CurlTransport
 import Glibc
 import MicroHTTPServer
 import Ports
 import Processes
 import Runtime
+import Server
 import Storage
 import Values
 

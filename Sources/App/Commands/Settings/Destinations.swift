@@ -1,5 +1,5 @@
 import Glibc
-import Ports
+package import Ports
 
 /// A numeric address and a port to listen on.
 package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
