@@ -59,6 +59,15 @@ enum Bench {
         "steps": ["a": ["outcome": "succeeded", "response": ["status": 200, "body": ["id": 9]]]],
     ]
 
+    /// ``document`` with a list that is too large to be returned many times.
+    static let documentWithBigList: Value = {
+        var object = document.object ?? Object()
+        let list = Value.array((0..<2000).map { .int($0) })
+        object["trigger"] = .object(
+            Object((object["trigger"]?.object?.members ?? []) + [.init(name: "big", value: list)]))
+        return .object(object)
+    }()
+
     static func evaluate(
         _ source: String, _ scope: MapScope = MapScope(document)
     ) throws -> Value {

@@ -3,12 +3,6 @@ import Values
 import Workflow
 import WorkflowYAML
 
-enum DocumentReaderDoor {
-    static func workflow(_ bytes: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
-        DocumentReader.workflow(bytes, with: WorkflowReader(compiler: StubCompiler()))
-    }
-}
-
 @Suite("Reading workflows")
 struct WorkflowReaderTests {
     static let ordinary = """

@@ -19,7 +19,7 @@ struct AlarmQueue {
     private var actions: [UInt64: @Sendable () -> Void] = [:]
     private var lastNumber: UInt64 = 0
 
-    /// Adds an alarm. The second value tells whether it is now the earliest of all.
+    /// Adds an alarm and tells whether it is now the earliest of all.
     mutating func insert(
         at instant: Instant, _ action: @escaping @Sendable () -> Void
     ) -> (id: AlarmID, isEarliest: Bool) {

@@ -43,7 +43,9 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         lock.withLock { alarms.remove(id) }
     }
 
-    /// As the port says. Called from an alarm it cannot wait for that alarm itself, and returns at once.
+    /// Drops all alarms and ends the thread, as the port says.
+    ///
+    /// Called from an alarm it cannot wait for that alarm itself, and returns at once.
     package func shutDown() {
         let ended: WorkerThread? = lock.withLock {
             isShutDown = true

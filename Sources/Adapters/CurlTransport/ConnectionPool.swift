@@ -35,7 +35,7 @@ final class ConnectionPool {
         return isOpen
     }
 
-    /// Closes all connections. No transfer may be under way.
+    /// Closes all connections; no transfer may be under way.
     func close() {
         for exchange in idleExchanges { millrace_exchange_destroy(exchange) }
         idleExchanges = []

@@ -45,7 +45,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
         loopThread = started.wait()
     }
 
-    /// As the port says. After ``shutDown()`` the completion is called before this returns.
+    /// Sends a request, as the port says.
+    ///
+    /// After ``shutDown()`` the completion is called before this returns.
     @discardableResult
     package func send(
         _ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void
@@ -56,9 +58,15 @@ package final class CurlTransport: Transport, @unchecked Sendable {
         return TransferID(number: id)
     }
 
+    package func perform(_ action: @escaping @Sendable () -> Void) {
+        if !post(.perform(action)) { action() }
+    }
+
     package func cancel(_ id: TransferID) { _ = post(.cancel(id.number)) }
 
-    /// As the port says. Called from a completion it cannot wait for that one, and returns at once.
+    /// Cancels everything and ends the thread, as the port says.
+    ///
+    /// Called from a completion it cannot wait for that one, and returns at once.
     package func shutDown() {
         inbox.close()
         if isOnLoopThread { return }
@@ -71,7 +79,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
 
     private var isOnLoopThread: Bool { loopThread.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
 
-    /// False where the transport is shut down. A completion's own message needs neither lock nor wake-up.
+    /// False where the transport is shut down.
+    ///
+    /// A completion's own message needs neither lock nor wake-up.
     private func post(_ message: Message) -> Bool {
         guard isOnLoopThread else { return inbox.post(message) }
         loop.post(message)

@@ -1,6 +1,6 @@
 /// Bounds of a ``CurlTransport``.
 package struct CurlTransportOptions: Sendable {
-    /// Transfers under way at once; more wait in a queue, pools taking turns. At least 1.
+    /// Transfers under way at once, at least 1; more wait in a queue, pools taking turns.
     package var transferCountMax = 512
     /// Transfers under way at once to one host and port, over all pools.
     package var transferCountMaxPerHost = 128

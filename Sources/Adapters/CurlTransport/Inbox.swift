@@ -5,6 +5,7 @@ import Values
 enum Message {
     case send(Transfer)
     case cancel(UInt64)
+    case perform(@Sendable () -> Void)
 }
 
 /// Hands messages to the loop and wakes it only where it sleeps.

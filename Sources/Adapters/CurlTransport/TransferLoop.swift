@@ -63,6 +63,7 @@ final class TransferLoop {
         switch message {
         case .send(let transfer): accept(transfer)
         case .cancel(let id): cancel(id)
+        case .perform(let action): action()
         }
     }
 

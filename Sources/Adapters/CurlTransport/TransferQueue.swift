@@ -49,9 +49,10 @@ final class TransferQueue {
         list(lane)
     }
 
-    /// The next transfer that may start, now counted as under way; nil where none may.
+    /// Takes the next transfer that may start and counts it as under way.
     ///
     /// - Parameter open: Gives the pool its connections; false where it has to wait for those.
+    /// - Returns: Nil where none may start.
     func next(open: (ConnectionPool) -> Bool) -> Transfer? {
         while transferCount < options.transferCountMax, let pool = ring.popFirst() {
             pool.isListed = false

@@ -4,6 +4,8 @@ import Ports
 enum ErrorText {
     /// Bytes of a message.
     static let bytesMax = 512
+    /// Bytes that the sandbox keeps of a message.
+    private static let keptBytesMax = 4096
 
     /// Splits `e:3: text` into line and text; line 1 where there is none.
     static func split(_ message: String) -> (line: Int, text: String) {
@@ -20,7 +22,12 @@ enum ErrorText {
     static func raised(_ message: String, sourceLines: Int, secrets: [String]) -> String {
         var (line, text) = split(message)
         // The longest first: one secret may be part of another.
-        for secret in secrets.sorted(by: { $0.utf8.count > $1.utf8.count }) { text = text.hiding(secret) }
+        let longestFirst = secrets.sorted { $0.utf8.count > $1.utf8.count }
+        for secret in longestFirst { text = text.hiding(secret) }
+        // A long message was cut by the sandbox, perhaps within a secret.
+        if message.utf8.count >= keptBytesMax, let longest = longestFirst.first {
+            text = String(decoding: text.utf8.dropLast(longest.utf8.count), as: UTF8.self)
+        }
         let isPlaced = message.hasPrefix("e:") && sourceLines > 1
         return bounded(isPlaced ? "line \(line): \(text)" : text)
     }

@@ -2,7 +2,9 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// The C side's way into an ``Evaluation``. Nothing here may throw past its frame or call Lua.
+/// The C side's way into an evaluation.
+///
+/// Nothing here may throw past its frame or call Lua.
 enum HostCallbacks {
     typealias Out = UnsafeMutablePointer<millrace_lua_value>
 

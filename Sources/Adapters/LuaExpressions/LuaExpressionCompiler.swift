@@ -4,7 +4,9 @@ import Values
 
 /// Expressions in Lua 5.4, evaluated in sealed sandboxes with a bound on work, memory and time.
 ///
-/// May be used from any thread; so may what it compiles.
+/// May be used from any thread; so may what it compiles. Where a Lua table leaves an expression, keys 1 to
+/// n make a list and text keys a map, sorted by their bytes; an empty table is a map unless `list{}` made
+/// it, and `json.null` stands for a null inside. `pairs` walks in a fixed order: numbers, then texts.
 package final class LuaExpressionCompiler: ExpressionCompiler {
     private let limits: LuaLimits
     private let pool: SandboxPool
@@ -73,7 +75,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     private static func problem(_ message: String, _ dialect: Dialect) -> ExpressionProblem {
         var (line, text) = ErrorText.split(message)
         var hint: String?
-        let expectsEnd = "'<eof>' expected near "
+        let expectsEnd = "<eof> expected near "
         if text.hasPrefix(expectsEnd) { text = "unexpected \(text.dropFirst(expectsEnd.count))" }
         if text == "unexpected '='" { hint = "write == to compare" }
         if text.hasSuffix("near <eof>") { text = "\(text.dropLast("near <eof>".utf8.count))at the end" }

@@ -12,7 +12,9 @@ enum Money {
         }
     }
 
-    /// `10.5` with two digits is 1050. Zeros past the digits are allowed, anything else there is refused.
+    /// Whole minor units of an amount: 1050 for `10.5` with two digits.
+    ///
+    /// Zeros past the digits are allowed, anything else there is refused.
     static func minorUnits(of text: String, digits: Int) throws(Problem) -> Int64 {
         var bytes = Array(text.utf8)[...]
         let isNegative = bytes.first == UInt8(ascii: "-")

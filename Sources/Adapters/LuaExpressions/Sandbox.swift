@@ -33,7 +33,9 @@ final class Sandbox: @unchecked Sendable {
 
     deinit { millrace_lua_free(lua) }
 
-    /// The message of a source that does not compile; nil for one that does. Nothing is kept.
+    /// The message of a source that does not compile; nil for one that does.
+    ///
+    /// Nothing is kept.
     func compileError(_ source: String) throws(ExpressionFailure) -> String? {
         var reference: Int32 = 0
         let code = load(source, &reference)

@@ -10,7 +10,9 @@ enum SandboxLibrary {
         case toMinor, fromMinor
         case encodeURL
 
-        /// Library and name as scripts write them. Static, because C keeps the pointers while it reads.
+        /// Library and name as scripts write them.
+        ///
+        /// Static, because C keeps the pointers while it reads.
         var name: (library: StaticString, function: StaticString) {
             switch self {
             case .hmac: ("crypto", "hmac")

@@ -1,4 +1,4 @@
-/// One word of an expression's source. Comments and space are none.
+/// One word of an expression's source; comments and space are none.
 struct SourceToken: Hashable {
     enum Kind: Hashable {
         case name

@@ -5,18 +5,22 @@ import Glibc
 package struct ChildProcess: Sendable {
     package let id: Int32
 
-    /// Starts a program with this process's environment and the given additions.
+    /// Starts a program, with this process's environment and additions to it, or with its own alone.
     ///
     /// - Parameters:
     ///   - arguments: The program, looked up in PATH, and what it is given.
     ///   - environment: Names and values that replace or join those of this process.
+    ///   - isInheriting: Whether this process's environment is passed on at all.
     ///   - output: Descriptor that becomes its standard output; nil shares ours.
     ///   - error: Descriptor that becomes its standard error; nil shares ours.
+    /// - Returns: The running child.
     /// - Throws: ``ChildProblem`` with the system's reason; nothing runs then.
     package static func start(
-        _ arguments: [String], environment: [String: String] = [:], output: Int32? = nil, error: Int32? = nil
+        _ arguments: [String], environment: [String: String] = [:], isInheriting: Bool = true,
+        output: Int32? = nil, error: Int32? = nil
     ) throws(ChildProblem) -> ChildProcess {
-        let variables = currentEnvironment().merging(environment) { $1 }.map { "\($0.key)=\($0.value)" }
+        let inherited = isInheriting ? currentEnvironment() : [:]
+        let variables = inherited.merging(environment) { $1 }.map { "\($0.key)=\($0.value)" }
         let status = withPointers(to: arguments) { argv in
             withPointers(to: variables) { envp in
                 millrace_spawn(argv, envp, output ?? -1, error ?? -1)

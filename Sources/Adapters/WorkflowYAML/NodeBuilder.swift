@@ -108,9 +108,13 @@ struct NodeBuilder {
         while true {
             let event = try events.next()
             if case .listEnd = event.kind { break }
-            let item = try node(from: event)
+            var item = try node(from: event)
             height = max(height, item.height)
-            if split.takes(item.node, into: &problems) { continue }
+            if split.isOpen {
+                _ = split.takes(item.node, into: &problems)
+                continue
+            }
+            split.repair(&item.node, into: &problems)
             items.append(item.node)
         }
         depth -= 1
@@ -130,14 +134,14 @@ struct NodeBuilder {
             let event = try events.next()
             if case .mapEnd = event.kind { break }
             let name = try name(from: event, in: start)
-            let value = try node(from: try events.next())
+            var value = try node(from: try events.next())
             height = max(height, value.height)
             if split.takes(
                 Node(mark: event.mark, content: .scalar(text: name ?? "", style: .plain)), into: &problems)
             {
                 continue
             }
-            _ = split.takes(value.node, into: &problems)
+            split.repair(&value.node, into: &problems)
             guard let name else { continue }
             if let first = names.updateValue(event.mark, forKey: Array(name.utf8)) {
                 problems.append(
@@ -222,6 +226,9 @@ struct SplitExpression {
 
     init(isFlow: Bool) { self.isFlow = isFlow }
 
+    /// Whether the rest of an expression is still to come.
+    var isOpen: Bool { closer != nil }
+
     /// Whether `node` is a later part of an expression that was already reported.
     mutating func takes(_ node: Node, into problems: inout [Problem]) -> Bool {
         guard isFlow, case .scalar(let text, .plain) = node.content else { return false }
@@ -239,6 +246,13 @@ struct SplitExpression {
                     hint: "inside { } and [ ] put the value in quotes, or use block style"))
         }
         return false
+    }
+
+    /// Puts a whole expression in the place of a cut one, so that it is not reported a second time.
+    mutating func repair(_ node: inout Node, into problems: inout [Problem]) {
+        let wasClosed = closer == nil
+        _ = takes(node, into: &problems)
+        if wasClosed, closer != nil { node.content = .scalar(text: "<< null >>", style: .text) }
     }
 
     private static func contains(_ text: String, _ part: String) -> Bool {

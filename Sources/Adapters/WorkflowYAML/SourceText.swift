@@ -25,12 +25,28 @@ struct SourceText {
         }
         self.bytes = body
         self.scalars = Array(text.unicodeScalars)
+        // libyaml would refuse these too, but without a place.
+        if let index = scalars.firstIndex(where: { Self.isControl($0.value) }) {
+            throw YAMLFault(
+                problem: Problem(
+                    .syntax, at: mark(at: index),
+                    "the control character U+\(String(scalars[index].value, radix: 16, uppercase: true)) is not read",
+                    hint: "write it as an escape in double quotes"))
+        }
         if let index = scalars.firstIndex(where: { [0x85, 0x2028, 0x2029].contains($0.value) }) {
             throw YAMLFault(
                 problem: Problem(
                     .lineSeparator, at: mark(at: index),
                     "the line separator U+\(String(scalars[index].value, radix: 16, uppercase: true)) is not read",
                     hint: "use a line feed, or write it as an escape such as \"\\u2028\" in double quotes"))
+        }
+    }
+
+    private static func isControl(_ value: UInt32) -> Bool {
+        switch value {
+        case 0x09, 0x0A, 0x0D, 0x85: false
+        case 0..<0x20, 0x7F..<0xA0, 0xFFFE, 0xFFFF: true
+        default: false
         }
     }
 

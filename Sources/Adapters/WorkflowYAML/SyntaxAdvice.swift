@@ -33,8 +33,6 @@ enum SyntaxAdvice {
             return "a value that starts with %, @ or ` must be in quotes"
         case "could not find expected ':'", "did not find expected key":
             return "check the indentation, and that every name has a colon and a space after it"
-        case "control characters are not allowed":
-            return "write it as an escape in double quotes"
         case "found unexpected end of stream":
             return "a quote is not closed"
         default: return nil

@@ -65,8 +65,12 @@ final class YAMLEvents {
         }
         // The reader's own faults (a control character) leave no mark beside the parser's place.
         let isReaderFault = parser.pointee.error == YAML_READER_ERROR
-        let mark = isReaderFault ? parser.pointee.mark : parser.pointee.problem_mark
-        return YAMLFault(problem: Problem(.syntax, at: Mark(mark), String(cString: text)))
+        let message = String(cString: text)
+        // A quote that is never closed is of more use than the end of the file.
+        let isUnclosed = message == "found unexpected end of stream" && parser.pointee.context != nil
+        let found = isUnclosed ? parser.pointee.context_mark : parser.pointee.problem_mark
+        return YAMLFault(
+            problem: Problem(.syntax, at: Mark(isReaderFault ? parser.pointee.mark : found), message))
     }
 
     private static func event(_ raw: yaml_event_t) -> YAMLEvent? {

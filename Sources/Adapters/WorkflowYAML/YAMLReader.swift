@@ -21,7 +21,9 @@ package enum DocumentLimits {
 
 /// Reads one YAML 1.2 document into nodes with their places, within ``DocumentLimits``.
 package enum YAMLReader {
-    /// The document, or every problem found in it. Takes time in proportion to the text.
+    /// The document, or every problem found in it.
+    ///
+    /// Takes time in proportion to the text.
     package static func read(_ bytes: [UInt8]) -> Result<Node, DocumentProblems> {
         let source: SourceText
         do throws(YAMLFault) { source = try SourceText(bytes) } catch {

@@ -179,7 +179,12 @@ static int base_ipairs(lua_State *L) {
     if (face == NULL && lua_type(L, 1) != LUA_TTABLE)
         return luaL_error(L, "ipairs needs a list, got %s", kind_name(L, 1));
     lua_settop(L, 1);
-    if (face != NULL && !sandbox_of(L)->host.is_list(sandbox_of(L)->context, face->node)) lua_newtable(L), lua_replace(L, 1);
+    millrace_lua *lua = sandbox_of(L);
+    if (face != NULL && !lua->host.is_list(lua->context, face->node)) {
+        // A map has no items.
+        lua_newtable(L);
+        lua_replace(L, 1);
+    }
     lua_pushcfunction(L, list_step);
     lua_insert(L, 1);
     lua_pushinteger(L, 0);
@@ -248,7 +253,8 @@ static int parse_based(const char *text, size_t byte_count, int base, lua_Intege
     size_t first = at;
     lua_Unsigned sum = 0;
     for (; at < byte_count && isalnum((unsigned char)text[at]); at++) {
-        int digit = isdigit((unsigned char)text[at]) ? text[at] - '0' : toupper((unsigned char)text[at]) - 'A' + 10;
+        int letter = toupper((unsigned char)text[at]);
+        int digit = isdigit(letter) ? letter - '0' : letter - 'A' + 10;
         if (digit >= base) return 0;
         sum = sum * (lua_Unsigned)base + (lua_Unsigned)digit;
     }
@@ -361,7 +367,8 @@ static int base_len(lua_State *L) {
 
 static int base_rawlen(lua_State *L) {
     if (to_proxy(L, 1) != NULL) return base_len(L);
-    luaL_argcheck(L, lua_type(L, 1) == LUA_TTABLE || lua_type(L, 1) == LUA_TSTRING, 1, "table or string expected");
+    int is_measurable = lua_type(L, 1) == LUA_TTABLE || lua_type(L, 1) == LUA_TSTRING;
+    luaL_argcheck(L, is_measurable, 1, "table or string expected");
     lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 1));
     return 1;
 }

@@ -12,7 +12,16 @@
 #define CAPTURES_MAX 32
 #define DEPTH_MAX 180
 
-enum item_kind { ITEM_SET, ITEM_OPEN, ITEM_CLOSE, ITEM_POSITION, ITEM_BACK, ITEM_BALANCE, ITEM_FRONTIER, ITEM_END };
+enum item_kind {
+    ITEM_SET,
+    ITEM_OPEN,
+    ITEM_CLOSE,
+    ITEM_POSITION,
+    ITEM_BACK,
+    ITEM_BALANCE,
+    ITEM_FRONTIER,
+    ITEM_END,
+};
 
 typedef struct {
     uint8_t kind;
@@ -53,6 +62,8 @@ static void set_invert(uint8_t *set) {
     for (int index = 0; index < 32; index++) set[index] = (uint8_t)~set[index];
 }
 
+static int is_zero(int byte) { return byte == 0; }
+
 // Adds what `%letter` stands for: a class, its complement for a capital, or the byte itself.
 static void set_add_class(uint8_t *set, unsigned char letter) {
     int (*belongs)(int) = NULL;
@@ -67,6 +78,7 @@ static void set_add_class(uint8_t *set, unsigned char letter) {
     case 'u': belongs = isupper; break;
     case 'w': belongs = isalnum; break;
     case 'x': belongs = isxdigit; break;
+    case 'z': belongs = is_zero; break;
     default: set_add(set, letter); return;
     }
     int wanted = islower(letter) != 0;
@@ -87,7 +99,8 @@ static const char *read_set(lua_State *L, const char *at, const char *end, uint8
             if (at >= end) luaL_error(L, "malformed pattern (missing ']')");
             set_add_class(set, (unsigned char)*at++);
         } else if (at + 1 < end && *at == '-' && at[1] != ']') {
-            for (int member = byte; member <= (unsigned char)at[1]; member++) set_add(set, (unsigned char)member);
+            for (int member = byte; member <= (unsigned char)at[1]; member++)
+                set_add(set, (unsigned char)member);
             at += 2;
         } else {
             set_add(set, byte);
@@ -111,7 +124,8 @@ static const char *read_special(lua_State *L, const char *at, const char *end, i
     }
     if (isdigit((unsigned char)*at)) {
         int number = *at - '1';
-        if (number < 0 || number >= open_count) luaL_error(L, "invalid capture index %%%d in pattern", number + 1);
+        if (number < 0 || number >= open_count)
+            luaL_error(L, "invalid capture index %%%d in pattern", number + 1);
         *out = (item){.kind = ITEM_BACK, .first = (uint8_t)number};
         return at + 1;
     }

@@ -40,7 +40,7 @@ struct millrace_lua {
     int32_t tape_nodes;
 
     millrace_lua_value result;
-    char message[600];
+    char message[4096];
     size_t message_byte_count;
 };
 

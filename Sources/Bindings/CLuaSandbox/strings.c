@@ -152,7 +152,7 @@ static int text_rep(lua_State *L) {
     }
     if ((lua_Unsigned)times > (lua_Unsigned)sandbox_of(L)->limits.memory_bytes / unit)
         return fail_evaluation(L, MILLRACE_LUA_OVER_MEMORY);
-    charge(L, times + (int64_t)((size_t)times * unit / BYTES_A_UNIT));
+    charge(L, times / 8 + (int64_t)((size_t)times * unit / BYTES_A_UNIT));
     text_buffer out;
     buffer_open(L, &out, unit * (size_t)times);
     for (lua_Integer turn = 1; turn <= times; turn++) {
@@ -298,6 +298,7 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     default: {
         // The longest: 99 decimals of a number with 309 digits.
         double number = luaL_checknumber(L, argument);
+        charge(L, how->has_modifiers ? 400 : 50);
         out->used += (size_t)snprintf(buffer_reserve(out, 512), 512, how->text, number);
         return;
     }

@@ -96,7 +96,9 @@ static int comes_before(lua_State *L, int left, int right) {
 }
 
 // Merges the runs [from, middle) and [middle, end) of the table at `source` into the table at `target`.
-static void merge(lua_State *L, int source, int target, lua_Integer from, lua_Integer middle, lua_Integer end) {
+static void merge(
+    lua_State *L, int source, int target, lua_Integer from, lua_Integer middle, lua_Integer end
+) {
     lua_Integer left = from, right = middle;
     int base = lua_gettop(L);
     for (lua_Integer out = from; out < end; out++) {

@@ -232,7 +232,8 @@ static void tape_add_table(lua_State *L, int table, int depth, const void **path
     const void *identity = lua_topointer(L, table);
     for (int level = 0; level < depth; level++)
         if (path[level] == identity) luaL_error(L, "a table that contains itself");
-    if (depth >= lua->limits.depth_max) luaL_error(L, "tables nested deeper than %d levels", lua->limits.depth_max);
+    if (depth >= lua->limits.depth_max)
+        luaL_error(L, "tables nested deeper than %d levels", lua->limits.depth_max);
     path[depth] = identity;
     luaL_checkstack(L, 8, "nested too deep");
     uint32_t count = 0;

@@ -167,7 +167,14 @@ package protocol Transport: Sendable {
     /// Ends a transfer; its completion is called with ``TransportFailure/cancelled`` unless it is
     /// already over. Unknown ids do nothing.
     func cancel(_ id: TransferID)
+    /// Runs `action` soon on the thread that calls completions, after those that are due now; at once, on
+    /// the caller's thread, where the transport has no such thread or is shut down.
+    func perform(_ action: @escaping @Sendable () -> Void)
     /// Cancels everything and ends the transport's threads; every completion has been called when
     /// this returns, and later requests complete as cancelled.
     func shutDown()
+}
+
+extension Transport {
+    package func perform(_ action: @escaping @Sendable () -> Void) { action() }
 }

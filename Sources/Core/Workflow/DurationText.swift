@@ -4,7 +4,9 @@ package enum DurationText {
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
-    /// The duration, or nil for any other text. Units go from large to small, each at most once.
+    /// The duration, or nil for any other text.
+    ///
+    /// Units go from large to small, each at most once.
     package static func read(_ text: String) -> Duration? {
         var rest = Substring(text)
         var total: Int64 = 0

@@ -118,6 +118,9 @@ extension Node {
         }
     }
 
+    /// The kind with its article: `a text`, `null`.
+    var kindPhrase: String { kindName == "null" ? kindName : "a \(kindName)" }
+
     /// Where the byte of a scalar's text at `offset` stands; near enough for folded and escaped text.
     package func mark(ofByte offset: Int) -> Mark {
         guard let text else { return mark }

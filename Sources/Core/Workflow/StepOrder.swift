@@ -55,7 +55,9 @@ enum StepOrder {
         return sets
     }
 
-    /// Separate cycles, each as positions in which every step waits for the next. At most 20 are found.
+    /// Separate cycles, each as positions in which every step waits for the next.
+    ///
+    /// At most 20 are found.
     static func cycles(in steps: [Step]) -> [[Int]] {
         var removed: Set<Int> = []
         var found: [[Int]] = []

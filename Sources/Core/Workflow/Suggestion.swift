@@ -3,8 +3,9 @@ package enum Suggestion {
     /// A "did you mean" for `word`; nil where nothing known is near.
     package static func hint(for word: String, among known: some Sequence<String>) -> String? {
         let letters = Array(word.lowercased().unicodeScalars.prefix(65))
-        guard letters.count <= 64 else { return nil }
-        let reach = max(1, min(3, letters.count / 3 + 1))
+        guard letters.count > 1, letters.count <= 64 else { return nil }
+        // A word of one letter is near every other.
+        let reach = letters.count < 3 ? letters.count - 1 : min(3, letters.count / 3 + 1)
         var best: (word: String, distance: Int)?
         for candidate in known {
             let distance = distance(

@@ -4,7 +4,7 @@ package import Values
 extension WorkflowDecoder {
     /// Compiles one expression of `node`'s text; nil after noting why not.
     ///
-    /// - Parameter offset: Bytes of the text before the expression.
+    /// `offset` counts the bytes of the text before the expression.
     mutating func compile(_ source: String, of node: Node, offset: Int) -> (any CompiledExpression)? {
         let lead = source.utf8.prefix { $0 == 0x20 || $0 == 0x0A || $0 == 0x09 || $0 == 0x0D }.count
         let mark = node.mark(ofByte: offset + lead)
@@ -140,7 +140,7 @@ extension WorkflowDecoder {
 
     private mutating func expression(ofBlock node: Node) -> (any CompiledExpression)? {
         guard let text = node.text else {
-            note(.wrongType, at: node.mark, "expr is a text, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "expr is a text, not \(node.kindPhrase)")
             return nil
         }
         return compile(text, of: node, offset: 0)
@@ -148,7 +148,7 @@ extension WorkflowDecoder {
 
     /// A bare expression, one in `<< >>`, or the block form.
     ///
-    /// - Parameter key: The key it stands under, for messages.
+    /// `key` is the one it stands under, for messages.
     mutating func bareExpression(_ node: Node, under key: String) -> (any CompiledExpression)? {
         if let block = blockForm(node) { return expression(ofBlock: block) }
         guard let text = node.text else {

@@ -11,14 +11,13 @@ struct Fields {
 // MARK: - Maps and scalars
 
 extension WorkflowDecoder {
-    /// The members of a map; nil, with a problem, where `node` is none. Unknown names are noted.
+    /// The members of a map; nil, with a problem, where `node` is none.
     ///
-    /// - Parameters:
-    ///   - kind: What the map is, with its article: `a step`.
-    ///   - later: Names that a later release of the format knows.
+    /// Names that are neither `known` nor known to a `later` release of the format are noted. `kind` is what
+    /// the map is, with its article: `a step`.
     mutating func fields(of node: Node, as kind: String, known: [String], later: [String] = []) -> Fields? {
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "\(kind) is a map, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "\(kind) is a map, not \(node.kindPhrase)")
             return nil
         }
         for member in members where !known.contains(where: { $0 == member.name }) {
@@ -45,12 +44,12 @@ extension WorkflowDecoder {
     /// A text; a plain number or boolean is refused with a hint to quote it.
     mutating func text(_ node: Node, as kind: String) -> String? {
         guard let text = node.text else {
-            note(.wrongType, at: node.mark, "\(kind) is a text, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "\(kind) is a text, not \(node.kindPhrase)")
             return nil
         }
         if case .string = node.value { return text }
         note(
-            .wrongType, at: node.mark, "\(kind) is a text, not a \(node.kindName)",
+            .wrongType, at: node.mark, "\(kind) is a text, not \(node.kindPhrase)",
             hint: text.isEmpty ? nil : "put it in quotes: \"\(text.prefix(60))\"")
         return nil
     }
@@ -64,7 +63,7 @@ extension WorkflowDecoder {
 
     mutating func wholeNumber(_ node: Node, as kind: String, in range: ClosedRange<Int>) -> Int? {
         guard case .int(let number) = node.value else {
-            note(.wrongType, at: node.mark, "\(kind) is a whole number, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "\(kind) is a whole number, not \(node.kindPhrase)")
             return nil
         }
         guard let exact = Int(exactly: number), range.contains(exact) else {
@@ -78,7 +77,7 @@ extension WorkflowDecoder {
 
     mutating func duration(_ node: Node, as kind: String, in range: ClosedRange<Duration>) -> Duration? {
         guard let text = node.text else {
-            note(.badDuration, at: node.mark, "\(kind) is a duration, not a \(node.kindName)")
+            note(.badDuration, at: node.mark, "\(kind) is a duration, not \(node.kindPhrase)")
             return nil
         }
         guard let duration = DurationText.read(text) else {
@@ -109,7 +108,7 @@ extension WorkflowDecoder {
 extension WorkflowDecoder {
     mutating func decodeSchemas(_ node: Node) {
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "schemas is a map of names to schemas, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "schemas is a map of names to schemas, not \(node.kindPhrase)")
             return
         }
         for member in members {

@@ -84,7 +84,7 @@ extension WorkflowDecoder {
         let template = template(node)
         switch template {
         case .list, .map, .constant(.array), .constant(.object):
-            note(.wrongType, at: node.mark, "\(kind) is a text, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "\(kind) is a text, not \(node.kindPhrase)")
         case .constant(.null) where node.value.isNull:
             note(.wrongType, at: node.mark, "\(kind) has no value", hint: "remove the key, or give it a text")
         case .constant(.string(let text)): checkControls(text, node, kind)
@@ -106,7 +106,7 @@ extension WorkflowDecoder {
 
     private mutating func headers(_ node: Node) -> [RequestTemplate.Field] {
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "headers is a map, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "headers is a map, not \(node.kindPhrase)")
             return []
         }
         var seen: Set<String> = []
@@ -140,7 +140,7 @@ extension WorkflowDecoder {
 
     private mutating func query(_ node: Node) -> [RequestTemplate.Field] {
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "query is a map, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "query is a map, not \(node.kindPhrase)")
             return []
         }
         return members.map { member in

@@ -34,7 +34,7 @@ extension WorkflowDecoder {
         case .scalar:
             note(
                 .wrongType, at: node.mark,
-                "steps is a map of ids to steps or a list of steps, not a \(node.kindName)")
+                "steps is a map of ids to steps or a list of steps, not \(node.kindPhrase)")
             return StepScope(steps: [])
         }
         if drafts.isEmpty { note(.emptyList, at: node.mark, "there are no steps") }

@@ -7,7 +7,7 @@ extension WorkflowDecoder {
     mutating func triggers(_ node: Node) -> [Trigger] {
         guard let items = node.items else {
             note(
-                .wrongType, at: node.mark, "triggers is a list, not a \(node.kindName)",
+                .wrongType, at: node.mark, "triggers is a list, not \(node.kindPhrase)",
                 hint: "begin each with a hyphen: - type: http")
             return []
         }
@@ -20,7 +20,7 @@ extension WorkflowDecoder {
     private mutating func trigger(_ node: Node) -> Trigger? {
         guard node.members != nil else {
             note(
-                .wrongType, at: node.mark, "a trigger is a map, not a \(node.kindName)",
+                .wrongType, at: node.mark, "a trigger is a map, not \(node.kindPhrase)",
                 hint: "write - type: http")
             return nil
         }

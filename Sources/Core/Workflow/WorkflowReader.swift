@@ -102,7 +102,7 @@ extension WorkflowDecoder {
     /// A value without expressions.
     private mutating func constants(_ node: Node) -> Value {
         guard node.members != nil else {
-            note(.wrongType, at: node.mark, "vars is a map, not a \(node.kindName)")
+            note(.wrongType, at: node.mark, "vars is a map, not \(node.kindPhrase)")
             return .object(Object())
         }
         refuseExpressions(in: node)

@@ -37,7 +37,7 @@ extension Runtime {
         let run = slot.run
         return { [self, request] in
             transport.send(request) { outcome in
-                self.handle(run, .answered(step: step, attempt: attempt, outcome))
+                self.handleAnswer(run, step: step, attempt: attempt, outcome)
             }
         }
     }
@@ -111,6 +111,7 @@ extension Runtime {
                 }
             }
         }
+        actions += flush()
         lock.unlock()
         perform(actions)
     }

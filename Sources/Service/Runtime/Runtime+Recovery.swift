@@ -51,6 +51,7 @@ extension Runtime {
         let now = clock.now()
         var actions = decide(slot, .recovered(at: now))
         if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
+        actions += flush()
         lock.unlock()
         perform(actions)
     }
@@ -125,7 +126,7 @@ extension Runtime {
             lock.unlock()
             return false
         }
-        let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now()))
+        let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now())) + flush()
         lock.unlock()
         perform(actions)
         return true

@@ -39,6 +39,11 @@ package final class Runtime: @unchecked Sendable {
     /// Runs that cannot go on and why; shown by `/readyz` and the metrics (I11).
     var stuck: [RunID: String] = [:]
     var fatal: StoreError?
+    /// Commits decided in the present turn of the transport, handed to the store together.
+    private var outbox: [Pending] = []
+    /// Results that the store has handed back and nobody has acted on yet; under `settledLock`.
+    private let settledLock = Lock()
+    private var settled: [(Pending, Result<CommitReceipt, StoreError>)] = []
     private let onFatal: @Sendable (StoreError) -> Void
 
     /// - Parameters:
@@ -115,10 +120,11 @@ extension Runtime {
             run: run, tenant: slot.tenant, workflow: request.plan.definition.name, digest: request.plan.digest,
             trigger: request.start.triggerKind, status: commit.status ?? .running, startedAt: request.start.at,
             finishedAt: commit.finishedAt)
-        let actions = submit(commit) { [self] result in
+        submit(commit) { [self] result in
             startingCount -= 1
             return settleStart(slot, decision, result, completion)
         }
+        let actions = flush()
         lock.unlock()
         perform(actions)
     }
@@ -153,13 +159,32 @@ extension Runtime {
     /// Gives an input to a run. One for a run that is over or unknown is dropped.
     func handle(_ run: RunID, _ input: RunInput) {
         lock.lock()
-        if case .answered = input {
-            sentCount -= 1
-            if sentCount == 0 { allAnswered.broadcast() }
-        }
         guard let slot = slots[run], fatal == nil else { return lock.unlock() }
         refreshSecrets(slot)
-        let actions = decide(slot, input)
+        let actions = decide(slot, input) + flush()
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// As ``handle(_:_:)``, for an answer, on the transport's thread. What answers of one turn decide
+    /// goes to the store together at the turn's end: one wake-up and larger groups.
+    func handleAnswer(_ run: RunID, step: Int, attempt: Int, _ outcome: TransferOutcome) {
+        lock.lock()
+        sentCount -= 1
+        if sentCount == 0 { allAnswered.broadcast() }
+        guard let slot = slots[run], fatal == nil else { return lock.unlock() }
+        refreshSecrets(slot)
+        let mustSchedule = outbox.isEmpty
+        let actions = decide(slot, .answered(step: step, attempt: attempt, outcome))
+        let isScheduled = mustSchedule && !outbox.isEmpty
+        lock.unlock()
+        perform(actions)
+        if isScheduled { transport.perform { [self] in flushTurn() } }
+    }
+
+    private func flushTurn() {
+        lock.lock()
+        let actions = flush()
         lock.unlock()
         perform(actions)
     }
@@ -168,31 +193,64 @@ extension Runtime {
     func decide(_ slot: RunSlot, _ input: RunInput) -> [Action] {
         let decision = slot.machine.handle(input, in: slot.surroundings)
         guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
-        return submit(commit(of: decision, slot: slot)) { [self] result in
+        submit(commit(of: decision, slot: slot)) { [self] result in
             switch result {
             case .success: return carryOut(decision.effects, of: slot)
             case .failure(let error): return loseTrack(of: slot, because: error)
             }
         }
+        return []
     }
 
-    /// Hands a commit to the store. `settle` runs under the lock once it is durable or refused; what it
-    /// returns is done after the lock is given up: here at once where the store did the work in
-    /// place, else on the store's thread. Called under the lock.
+    /// Lines a commit up for the store. `settle` runs under the lock once it is durable or refused; what
+    /// it returns is done after the lock is given up. Called under the lock, before ``flush()``.
     private func submit(
         _ commit: RunCommit, settle: @escaping (Result<CommitReceipt, StoreError>) -> [Action]
-    ) -> [Action] {
-        let settling = Settling(settle)
-        let tenant = commit.tenant
-        store.commit(commit, inPlace: slots.count + startingCount <= 1) { [self] result in
-            guard !settling.keepsInPlace(result) else { return }
-            lock.lock()
-            let actions = note(result, tenant) + settling.settle(result)
-            lock.unlock()
-            perform(actions)
+    ) {
+        outbox.append(Pending(commit, settle))
+    }
+
+    /// Hands what is lined up to the store, and acts at once on what the store did in place. Called
+    /// under the lock, at the end of what was begun under it.
+    func flush() -> [Action] {
+        var actions: [Action] = []
+        while !outbox.isEmpty {
+            let batch = outbox
+            outbox.removeAll(keepingCapacity: true)
+            let isAlone = batch.count == 1 && slots.count + startingCount <= 1
+            for pending in batch {
+                store.commit(pending.commit, inPlace: isAlone) { [self] result in
+                    if !pending.keepsInPlace(result) { takeBack(pending, result) }
+                }
+                if let result = pending.takeInPlaceResult() {
+                    actions += note(result, pending.commit.tenant) + pending.settle(result)
+                }
+            }
         }
-        guard let result = settling.takeInPlaceResult() else { return [] }
-        return note(result, tenant) + settling.settle(result)
+        return actions
+    }
+
+    /// On the store's thread: collects the results of a group, and has the transport's thread act on
+    /// them all under one lock. There the requests that follow are sent without another hand-off.
+    private func takeBack(_ pending: Pending, _ result: Result<CommitReceipt, StoreError>) {
+        let isFirst = settledLock.withLock {
+            settled.append((pending, result))
+            return settled.count == 1
+        }
+        if isFirst { transport.perform { [self] in settleAll() } }
+    }
+
+    private func settleAll() {
+        let batch = settledLock.withLock {
+            defer { settled.removeAll(keepingCapacity: true) }
+            return settled
+        }
+        lock.lock()
+        var actions: [Action] = []
+        for (pending, result) in batch { actions += note(result, pending.commit.tenant) + pending.settle(result) }
+        actions += flush()
+        lock.unlock()
+        perform(actions)
     }
 
     /// Learns the balance and raises the alarm at its end. Called under the lock.
@@ -244,17 +302,21 @@ extension Runtime {
     }
 }
 
-/// A commit's completion, which may be called on the caller's own thread while it still holds the
-/// lock (in place) or later on the store's.
-private final class Settling: @unchecked Sendable {
+/// A commit under way. Its completion may be called on the caller's own thread while that still holds
+/// the lock (in place), or later on the store's.
+private final class Pending: @unchecked Sendable {
     // Unchecked: `isInCall` and `inPlaceResult` are touched by the calling thread only; `settle` runs
     // under the runtime's lock.
+    let commit: RunCommit
     let settle: (Result<CommitReceipt, StoreError>) -> [Runtime.Action]
     private let caller = CurrentThread.identity
     private var isInCall = true
     private var inPlaceResult: Result<CommitReceipt, StoreError>?
 
-    init(_ settle: @escaping (Result<CommitReceipt, StoreError>) -> [Runtime.Action]) { self.settle = settle }
+    init(_ commit: RunCommit, _ settle: @escaping (Result<CommitReceipt, StoreError>) -> [Runtime.Action]) {
+        self.commit = commit
+        self.settle = settle
+    }
 
     /// Whether this is the caller's thread, still in its call: then the result waits for it.
     func keepsInPlace(_ result: Result<CommitReceipt, StoreError>) -> Bool {

@@ -71,7 +71,7 @@ package struct ArgumentParser: Sendable {
         guard let option = known.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
             throw .usage(
                 "`millrace \(command.name)` has no option `--\(name)`",
-                hint: Suggestion.hint(for: name, among: known.map(\.name)) ?? "see `\(help(command))`")
+                hint: Suggestion.hint(for: "--\(name)", among: known.map { "--\($0.name)" }) ?? "see `\(help(command))`")
         }
         if parsed.has(name), !option.isRepeated { throw .usage("`--\(name)` is given more than once") }
         if option.kind == .flag {

@@ -18,6 +18,7 @@ enum InitCommand {
             """, run: run)
 
     @Sendable private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        umask(0o077)
         let known = SettingTable.server
         let settings = try SettingValues(known, arguments: invocation.arguments, environment: invocation.environment)
         let database = ServeCommand.databasePath(settings)

@@ -28,6 +28,8 @@ enum ServeCommand {
     @Sendable private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         // Before the first thread, or a signal could end the process on a thread that does not know it.
         TerminationSignals.block()
+        // What the database and its neighbours hold is for this user alone.
+        umask(0o077)
         let begun = ContinuousClock.now
         let settings = try SettingValues(
             SettingTable.server, arguments: invocation.arguments, environment: invocation.environment)

@@ -72,7 +72,8 @@ typedef struct {
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t node, int64_t position,
         millrace_lua_value *_Nonnull out);
     // Whether two nodes hold the same value: 1 or 0.
-    int32_t (*_Nonnull equal)(void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t left, int32_t right);
+    int32_t (*_Nonnull equal)(
+        void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t left, int32_t right);
     // A function of the host by its number.
     int32_t (*_Nonnull call)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t function, int32_t argument_count,

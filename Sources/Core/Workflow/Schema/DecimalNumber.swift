@@ -15,7 +15,9 @@ struct DecimalNumber: Hashable, Sendable {
         }
     }
 
-    /// Reads a number as JSON writes it. An exponent past ±10^9 is taken as that.
+    /// Reads a number as JSON writes it.
+    ///
+    /// An exponent past ±10^9 is taken as that.
     private init(text: String) {
         var rest = Substring(text)
         if rest.first == "-" {

@@ -7,14 +7,14 @@ package import Values
 package struct JSONSchema: Sendable {
     /// The schema as it was written.
     package let source: Value
-    let nodes: [SchemaNode]
+    let nodes: [SchemaTableEntry]
     private let faults: [SchemaFaults.Fault]
 
     /// A schema known to be good; one that is not fits no value at all.
     package init(source: Value) {
         var compiler = SchemaCompiler(source: source)
         compiler.run()
-        (self.source, nodes, faults) = (source, compiler.nodes, compiler.faults)
+        (self.source, nodes, faults) = (source, compiler.nodes.map { SchemaTableEntry($0) }, compiler.faults)
     }
 
     /// The schema ready for use, or everything that is wrong with it.
@@ -26,11 +26,13 @@ package struct JSONSchema: Sendable {
     /// What in `value` does not fit; empty where all does.
     ///
     /// At most 20 violations are named. The work is bounded: a value that needs more counts as unfit.
-    package func validate(_ value: Value) -> [SchemaViolation] {
+    package func validate(_ value: Value) -> [SchemaViolation] { validate(value, workMax: SchemaRun.workMax) }
+
+    func validate(_ value: Value, workMax: Int) -> [SchemaViolation] {
         guard faults.isEmpty else {
             return [SchemaViolation(path: "", message: "the schema itself cannot be used")]
         }
-        var run = SchemaRun(nodes: nodes)
+        var run = SchemaRun(nodes: nodes, workMax: workMax)
         return run.violations(of: value)
     }
 }

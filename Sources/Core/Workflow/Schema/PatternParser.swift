@@ -20,6 +20,7 @@ struct PatternParser {
     private var position = 0
     private var depth = 0
     private var out: [LinearPattern.Instruction] = []
+    private var emitCount = 0
 
     init(_ source: String) { scalars = Array(source.unicodeScalars) }
 
@@ -223,7 +224,9 @@ struct PatternParser {
     // MARK: - Instructions
 
     private mutating func emit(_ tree: Tree) throws(PatternFault) {
-        guard out.count < Self.instructionCountMax else {
+        // Counted apart from the instructions: a repetition of nothing makes none.
+        emitCount += 1
+        guard out.count < Self.instructionCountMax, emitCount < Self.instructionCountMax * 10 else {
             throw PatternFault(reason: "the pattern is too large")
         }
         switch tree {

@@ -2,10 +2,6 @@ import Values
 
 /// Turns a schema into a table of nodes, or lists its faults.
 struct SchemaCompiler {
-    private static let singles: Set<String> = [
-        "items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else",
-        "unevaluatedProperties", "unevaluatedItems", "contentSchema",
-    ]
     private static let counts: Set<String> = [
         "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains",
         "maxContains",
@@ -40,7 +36,7 @@ struct SchemaCompiler {
     mutating func run() {
         _ = schema(source, at: [])
         while let reference = references.popLast(), faults.count < 20 {
-            nodes[reference.node].single["$ref"] = resolve(reference.target, path: reference.path)
+            nodes[reference.node].single[.ref] = resolve(reference.target, path: reference.path)
         }
         if faults.isEmpty { refuseLoops() }
     }
@@ -72,11 +68,12 @@ struct SchemaCompiler {
     }
 
     private mutating func keyword(_ name: String, _ value: Value, of node: Int, at path: [String]) {
-        if Self.singles.contains(name) {
+        if let keyword = SchemaKeyword.byName[name] {
             if name == "items", value.array != nil {
                 return fault(path, "`items` is one schema", hint: "use `prefixItems` for a list of them")
             }
-            nodes[node].single[name] = schema(value, at: path)
+            let inner = schema(value, at: path)
+            nodes[node].single[keyword] = inner
         } else if Self.counts.contains(name) {
             nodes[node].counts[name] = count(value, at: path)
         } else if Self.other.contains(name) {
@@ -86,7 +83,7 @@ struct SchemaCompiler {
         } else if Self.annotations.contains(name) {
             annotation(name, value, of: node, at: path)
         } else {
-            let known = Self.singles.union(Self.counts).union(Self.other).sorted()
+            let known = Set(SchemaKeyword.byName.keys).union(Self.counts).union(Self.other).sorted()
             if !name.hasPrefix("x-"), let hint = Suggestion.hint(for: name, among: known) {
                 fault(path, "JSON Schema has no keyword `\(name)`", hint: hint)
             }

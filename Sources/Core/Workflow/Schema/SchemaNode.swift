@@ -29,7 +29,7 @@ struct SchemaNode: Sendable {
     var exclusiveMinimum: DecimalNumber?
     var exclusiveMaximum: DecimalNumber?
     var multipleOf: DecimalNumber?
-    /// Bounds by keyword: `minLength`, `maxItems`, `minContains`…
+    /// Bounds by keyword, such as `minLength`.
     var counts: [String: Int] = [:]
     var pattern: LinearPattern?
 
@@ -45,12 +45,45 @@ struct SchemaNode: Sendable {
     var allOf: [Int] = []
     var anyOf: [Int] = []
     var oneOf: [Int] = []
-    /// Single schemas by keyword: `items`, `not`, `if`, `additionalProperties`, `$ref`…
-    var single: [String: Int] = [:]
+    /// Single schemas by keyword.
+    var single = SchemaTable()
 
     /// Schemas applied to the same value as this one.
     var inPlace: [Int] {
         allOf + anyOf + oneOf + dependentSchemas.map(\.schema)
-            + ["not", "if", "then", "else", "$ref"].compactMap { single[$0] }
+            + [SchemaKeyword.not, .if, .then, .else, .ref].compactMap { single[$0] }
     }
+}
+
+/// Keywords whose value is one schema.
+enum SchemaKeyword: Int, CaseIterable {
+    case items, contains, additionalProperties, propertyNames, not, `if`, then, `else`, unevaluatedProperties
+    case unevaluatedItems, contentSchema, ref
+
+    static let byName: [String: SchemaKeyword] = [
+        "items": .items, "contains": .contains, "additionalProperties": .additionalProperties,
+        "propertyNames": .propertyNames, "not": .not, "if": .if, "then": .then, "else": .else,
+        "unevaluatedProperties": .unevaluatedProperties, "unevaluatedItems": .unevaluatedItems,
+        "contentSchema": .contentSchema,
+    ]
+}
+
+/// Positions of schemas by keyword; read on every value, so without hashing.
+struct SchemaTable: Sendable {
+    private var positions: [Int?] = []
+
+    subscript(_ keyword: SchemaKeyword) -> Int? {
+        get { positions.isEmpty ? nil : positions[keyword.rawValue] }
+        set {
+            if positions.isEmpty { positions = Array(repeating: nil, count: SchemaKeyword.allCases.count) }
+            positions[keyword.rawValue] = newValue
+        }
+    }
+}
+
+/// A finished node; shared, because copying one touches each of its many parts.
+final class SchemaTableEntry: Sendable {
+    let node: SchemaNode
+
+    init(_ node: SchemaNode) { self.node = node }
 }

@@ -3,7 +3,7 @@ import Values
 /// One validation: counts its work and keeps the violations found so far.
 struct SchemaRun {
     static let violationCountMax = 20
-    private static let workMax = 5_000_000
+    static let workMax = 1_000_000
     private static let depthMax = 400
 
     /// Parts of a value that some schema has looked at, for the `unevaluated` keywords.
@@ -17,19 +17,21 @@ struct SchemaRun {
         }
     }
 
-    private let nodes: [SchemaNode]
+    private let nodes: [SchemaTableEntry]
     private let tracksEvaluated: Bool
     private var found: [SchemaViolation] = []
+    private let workMax: Int
     private var work = 0
     private var depth = 0
     /// Above 0 while the outcome of an alternative is only tried.
     private var trial = 0
     private var hasFailed = false
 
-    init(nodes: [SchemaNode]) {
+    init(nodes: [SchemaTableEntry], workMax: Int) {
+        self.workMax = workMax
         self.nodes = nodes
         tracksEvaluated = nodes.contains {
-            $0.single["unevaluatedProperties"] != nil || $0.single["unevaluatedItems"] != nil
+            $0.node.single[.unevaluatedProperties] != nil || $0.node.single[.unevaluatedItems] != nil
         }
     }
 
@@ -59,7 +61,7 @@ struct SchemaRun {
 
     private mutating func apply(_ index: Int, to value: Value, at path: String) -> Evaluated {
         work += 1
-        guard work < Self.workMax, depth < Self.depthMax, nodes.indices.contains(index) else {
+        guard work < workMax, depth < Self.depthMax, nodes.indices.contains(index) else {
             if found.count < Self.violationCountMax, trial == 0 {
                 found.append(SchemaViolation(path: path, message: "takes more work than a validation may"))
             }
@@ -68,7 +70,7 @@ struct SchemaRun {
         }
         depth += 1
         defer { depth -= 1 }
-        let node = nodes[index]
+        let node = nodes[index].node
         if node.refusesAll {
             fail(path, "is not allowed")
             return Evaluated()
@@ -145,7 +147,7 @@ struct SchemaRun {
 
     private mutating func matches(_ pattern: LinearPattern, _ text: String) -> Bool {
         work += text.utf8.count * pattern.size / 8
-        return work < Self.workMax && pattern.matches(text)
+        return work < workMax && pattern.matches(text)
     }
 
     // MARK: - Lists
@@ -155,7 +157,7 @@ struct SchemaRun {
     ) {
         if !node.counts.isEmpty { checkCount(node, items.count, "Items", "items", path) }
         for (index, item) in items.enumerated() {
-            let schema = index < node.prefixItems.count ? node.prefixItems[index] : node.single["items"]
+            let schema = index < node.prefixItems.count ? node.prefixItems[index] : node.single[.items]
             guard let schema else { break }
             _ = apply(schema, to: item, at: "\(path)/\(index)")
             if tracksEvaluated { evaluated.items.insert(index) }
@@ -168,7 +170,7 @@ struct SchemaRun {
                 if !seen.insert(bytes).inserted { fail("\(path)/\(index)", "stands in the list already") }
             }
         }
-        guard let schema = node.single["contains"] else { return }
+        guard let schema = node.single[.contains] else { return }
         var count = 0
         for (index, item) in items.enumerated() where fits(schema, item, "\(path)/\(index)") != nil {
             count += 1
@@ -206,7 +208,7 @@ struct SchemaRun {
         _ node: SchemaNode, _ member: Object.Member, _ index: Int, _ path: String,
         _ evaluated: inout Evaluated
     ) {
-        if let names = node.single["propertyNames"], fits(names, .string(member.name), path) == nil {
+        if let names = node.single[.propertyNames], fits(names, .string(member.name), path) == nil {
             fail(path, "has a name that is not allowed")
         }
         var isKnown = false
@@ -218,7 +220,7 @@ struct SchemaRun {
             isKnown = true
             _ = apply(schema, to: member.value, at: path)
         }
-        if !isKnown, let additional = node.single["additionalProperties"] {
+        if !isKnown, let additional = node.single[.additionalProperties] {
             isKnown = true
             _ = apply(additional, to: member.value, at: path)
         }
@@ -242,7 +244,7 @@ struct SchemaRun {
     private mutating func applyInPlace(
         _ node: SchemaNode, _ value: Value, _ path: String, _ evaluated: inout Evaluated
     ) {
-        if let target = node.single["$ref"] { evaluated.formUnion(apply(target, to: value, at: path)) }
+        if let target = node.single[.ref] { evaluated.formUnion(apply(target, to: value, at: path)) }
         for schema in node.allOf { evaluated.formUnion(apply(schema, to: value, at: path)) }
         if !node.anyOf.isEmpty {
             var fitting = 0
@@ -261,14 +263,14 @@ struct SchemaRun {
                 fail(path, "fits \(fitting.count) of \(node.oneOf.count) alternatives, not exactly one")
             }
         }
-        if let schema = node.single["not"], fits(schema, value, path) != nil {
+        if let schema = node.single[.not], fits(schema, value, path) != nil {
             fail(path, "is what is not allowed")
         }
-        guard let condition = node.single["if"] else { return }
+        guard let condition = node.single[.if] else { return }
         if let seen = fits(condition, value, path) {
             evaluated.formUnion(seen)
-            if let then = node.single["then"] { evaluated.formUnion(apply(then, to: value, at: path)) }
-        } else if let otherwise = node.single["else"] {
+            if let then = node.single[.then] { evaluated.formUnion(apply(then, to: value, at: path)) }
+        } else if let otherwise = node.single[.else] {
             evaluated.formUnion(apply(otherwise, to: value, at: path))
         }
     }
@@ -276,13 +278,13 @@ struct SchemaRun {
     private mutating func checkUnevaluated(
         _ node: SchemaNode, _ value: Value, _ path: String, _ evaluated: inout Evaluated
     ) {
-        if let schema = node.single["unevaluatedProperties"], let object = value.object {
+        if let schema = node.single[.unevaluatedProperties], let object = value.object {
             for (index, member) in object.members.enumerated() where evaluated.members.insert(index).inserted
             {
                 _ = apply(schema, to: member.value, at: "\(path)/\(Self.escaped(member.name))")
             }
         }
-        if let schema = node.single["unevaluatedItems"], let items = value.array {
+        if let schema = node.single[.unevaluatedItems], let items = value.array {
             for (index, item) in items.enumerated() where evaluated.items.insert(index).inserted {
                 _ = apply(schema, to: item, at: "\(path)/\(index)")
             }

@@ -1,0 +1,206 @@
+import Billing
+import Storage
+import Testing
+import Values
+
+@Suite("Store contract: runs and journals")
+struct RunContractTests {
+    @Test("I4: a journal comes back as it was stored, in sequence order", arguments: StoreBackend.allCases)
+    func journalComesBackInOrder(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let (store, run) = (harness.store, Sample.run(1))
+        _ = try store.commitAndWait(Sample.start(run))
+        let late = Sample.entry("b", 3, charge: 4, body: [0, 255, 10])
+        let early = Sample.entry("c", 2, body: [])
+        _ = try store.commitAndWait(
+            RunCommit(run: run, tenant: Sample.tenant, entries: [late, early], isMetered: false))
+        #expect(try store.entries(of: run) == [Sample.entry("start"), early, late])
+        #expect(try store.entries(of: Sample.run(2)).isEmpty)
+    }
+
+    @Test(
+        "I2: a taken entry key fails its commit alone and leaves nothing of it",
+        arguments: StoreBackend.allCases)
+    func takenKeyFailsAlone(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let (store, run) = (harness.store, Sample.run(1))
+        _ = try store.commitAndWait(Sample.start(run))
+        _ = try store.commitAndWait(Sample.step(run, "outcome/charge", charge: 5))
+        let again = RunCommit(
+            run: run, tenant: Sample.tenant,
+            entries: [Sample.entry("new", 3, charge: 9), Sample.entry("outcome/charge", 4)], status: .failed,
+            finishedAt: Sample.noon, isMetered: true)
+        #expect(throws: StoreError.exists(what: "entry outcome/charge of \(run)")) {
+            try store.commitAndWait(again)
+        }
+        #expect(try store.entries(of: run).map(\.key) == ["start", "outcome/charge"])
+        #expect(try store.run(run, of: Sample.tenant)?.status == .running)
+        #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -5)
+    }
+
+    @Test(
+        "I5: what was acknowledged is there after the store is opened again", arguments: StoreBackend.allCases
+    )
+    func acknowledgedSurvives(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let epoch = harness.store.epoch
+        _ = try harness.store.commitAndWait(Sample.start(Sample.run(1)))
+        _ = try harness.store.commitAndWait(Sample.finish(Sample.run(1), charge: 3), inPlace: true)
+        try harness.reopen()
+        #expect(harness.store.epoch == epoch + 1)
+        #expect(try harness.store.entries(of: Sample.run(1)).count == 2)
+        let record = try #require(try harness.store.run(Sample.run(1), of: Sample.tenant))
+        #expect(record.status == .succeeded)
+        #expect(record.finishedAt == Sample.at(9))
+        #expect(record.chargedMilliseconds == 3)
+        #expect(try harness.store.verifyLedgers().findings.isEmpty)
+    }
+
+    @Test(
+        "a start under a taken dedupe key stores nothing and names the first",
+        arguments: StoreBackend.allCases)
+    func takenDedupeKeyNamesTheFirst(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        func start(
+            _ number: Int64, _ key: String, _ fingerprint: [UInt8]?, of tenant: TenantID = Sample.tenant
+        )
+            throws -> CommitReceipt
+        {
+            try store.commitAndWait(
+                Sample.start(
+                    Sample.run(number), tenant: tenant,
+                    dedupe: RunCommit.Dedupe(key: key, fingerprint: fingerprint)))
+        }
+        let stored = CommitReceipt.stored(balance: nil, depletion: nil)
+        #expect(try start(1, "e\u{301}", [1]) == stored)
+        #expect(try start(2, "e\u{301}", [1]) == .duplicate(of: Sample.run(1), isSameContent: true))
+        #expect(try start(3, "e\u{301}", [2]) == .duplicate(of: Sample.run(1), isSameContent: false))
+        #expect(try start(4, "e\u{301}", nil) == .duplicate(of: Sample.run(1), isSameContent: true))
+        // Another spelling of the same character is another key; another tenant's key is its own (I10).
+        #expect(try start(5, "\u{e9}", nil) == stored)
+        #expect(try start(6, "e\u{301}", nil, of: Sample.other) == stored)
+        #expect(try store.run(Sample.run(2), of: Sample.tenant) == nil)
+        #expect(try store.entries(of: Sample.run(2)).isEmpty)
+        #expect(throws: StoreError.exists(what: "run \(Sample.run(1))")) {
+            try store.commitAndWait(Sample.start(Sample.run(1)))
+        }
+    }
+
+    @Test("I10: a run cannot be seen or moved by another tenant", arguments: StoreBackend.allCases)
+    func foreignRunIsUnknown(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let (store, run) = (harness.store, Sample.run(1))
+        _ = try store.commitAndWait(Sample.start(run))
+        #expect(try store.run(run, of: Sample.other) == nil)
+        #expect(try store.runs(of: Sample.other, RunQuery()).isEmpty)
+        #expect(throws: StoreError.missing(what: "run \(run)")) {
+            try store.commitAndWait(Sample.finish(run, tenant: Sample.other, charge: 7))
+        }
+        #expect(try store.entries(of: run).count == 1)
+        #expect(try store.account(of: Sample.other).sequence == 0)
+        #expect(try store.run(run, of: Sample.tenant)?.status == .running)
+    }
+
+    @Test("runs are listed newest first by workflow, status, time and page", arguments: StoreBackend.allCases)
+    func runsAreListed(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let ends: [RunStatus?] = [nil, .failed, .succeeded, .cancelled, .paused, .failed]
+        for (index, status) in ends.enumerated() {
+            let number = Int64(index)
+            _ = try store.commitAndWait(
+                Sample.start(
+                    Sample.run(number), workflow: index.isMultiple(of: 2) ? "even" : "odd",
+                    startedAt: Sample.at(number)))
+            guard let status else { continue }
+            _ = try store.commitAndWait(Sample.finish(Sample.run(number), status))
+        }
+        func list(_ query: RunQuery) throws -> [Int64] {
+            try store.runs(of: Sample.tenant, query).map { $0.run.number - Sample.run(0).number }
+        }
+        #expect(try list(RunQuery()) == [5, 4, 3, 2, 1, 0])
+        #expect(try list(RunQuery(limit: 2)) == [5, 4])
+        #expect(try list(RunQuery(before: Sample.run(4), limit: 2)) == [3, 2])
+        #expect(try list(RunQuery(workflow: "odd")) == [5, 3, 1])
+        #expect(try list(RunQuery(status: .failed)) == [5, 1])
+        #expect(try list(RunQuery(status: .running)) == [0])
+        #expect(try list(RunQuery(status: .paused)) == [4])
+        #expect(try list(RunQuery(status: .succeeded)) == [2])
+        #expect(try list(RunQuery(workflow: "odd", status: .cancelled)) == [3])
+        #expect(try list(RunQuery(from: Sample.at(2), to: Sample.at(4))) == [3, 2])
+        #expect(try list(RunQuery(status: .failed, to: Sample.at(4))) == [1])
+    }
+
+    @Test("open runs are found by rising id, with what they were charged", arguments: StoreBackend.allCases)
+    func openRunsAreFound(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        #expect(try store.newestRun() == nil)
+        for number in Int64(1)...4 {
+            let tenant = number == 2 ? Sample.other : Sample.tenant
+            _ = try store.commitAndWait(Sample.start(Sample.run(number), tenant: tenant))
+        }
+        _ = try store.commitAndWait(Sample.step(Sample.run(4), "a", charge: 6))
+        _ = try store.commitAndWait(Sample.finish(Sample.run(3)))
+        #expect(try store.openRuns(after: nil, limit: 9).map(\.run) == [1, 2, 4].map(Sample.run))
+        #expect(try store.openRuns(after: Sample.run(1), limit: 1).map(\.run) == [Sample.run(2)])
+        #expect(try store.openRuns(after: Sample.run(2), limit: 9).map(\.chargedMilliseconds) == [6])
+        #expect(try store.run(Sample.run(4), of: Sample.tenant)?.chargedMilliseconds == 6)
+        #expect(try store.newestRun() == Sample.run(4))
+    }
+
+    @Test("old finished runs are deleted, their ledgers still verify", arguments: StoreBackend.allCases)
+    func oldRunsAreDeleted(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        for number in Int64(1)...4 {
+            _ = try store.commitAndWait(
+                Sample.start(Sample.run(number), dedupe: RunCommit.Dedupe(key: "k\(number)")))
+            _ = try store.commitAndWait(Sample.step(Sample.run(number), "a", charge: number))
+            guard number != 2 else { continue }
+            _ = try store.commitAndWait(Sample.finish(Sample.run(number), at: Sample.at(number), charge: 1))
+        }
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(1), limit: 9) == 0)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 1) == 1)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 9) == 2)
+        #expect(try store.runs(of: Sample.tenant, RunQuery()).map(\.run) == [Sample.run(2)])
+        #expect(try store.entries(of: Sample.run(4)).isEmpty)
+        #expect(try store.newestRun() == Sample.run(4))
+        let again = Sample.start(Sample.run(9), dedupe: RunCommit.Dedupe(key: "k1"))
+        #expect(try store.commitAndWait(again) == .duplicate(of: Sample.run(1), isSameContent: true))
+        #expect(try store.verifyLedgers().findings.isEmpty)
+        #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -13)
+    }
+
+    @Test("old dedupe keys are forgotten, but the operator's never", arguments: StoreBackend.allCases)
+    func oldDedupeKeysAreForgotten(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let tenants = [Sample.tenant, .operatorTenant, Sample.tenant]
+        for (index, tenant) in tenants.enumerated() {
+            _ = try store.commitAndWait(
+                Sample.start(
+                    Sample.run(Int64(index)), tenant: tenant, startedAt: Sample.at(Int64(index)),
+                    dedupe: RunCommit.Dedupe(key: "k\(index)")))
+        }
+        #expect(try store.forgetDedupeKeys(before: Sample.at(2), limit: 9) == 1)
+        #expect(try store.forgetDedupeKeys(before: Sample.at(9), limit: 0) == 0)
+        let repeated = Sample.start(
+            Sample.run(9), tenant: .operatorTenant, dedupe: RunCommit.Dedupe(key: "k1"))
+        #expect(try store.commitAndWait(repeated) == .duplicate(of: Sample.run(1), isSameContent: true))
+        let forgotten = Sample.start(Sample.run(10), dedupe: RunCommit.Dedupe(key: "k0"))
+        #expect(try store.commitAndWait(forgotten) == .stored(balance: nil, depletion: nil))
+    }
+
+    @Test("a closed store refuses everything", arguments: StoreBackend.allCases)
+    func closedStoreRefuses(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        store.close()
+        store.close()
+        #expect(throws: StoreError.closed) { try store.commitAndWait(Sample.start(Sample.run(1))) }
+        #expect(throws: StoreError.closed) { try store.entries(of: Sample.run(1)) }
+        #expect(throws: StoreError.closed) { try store.addTenant(Sample.tenantRow()) }
+    }
+}

@@ -1,0 +1,111 @@
+import Storage
+import Testing
+import Values
+
+@Suite("Store contract: tenants, keys, secrets and workflows")
+struct TenantContractTests {
+    @Test("tenants are added once, listed by id and changed", arguments: StoreBackend.allCases)
+    func tenantsAreKept(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        for number: Int64 in [3, 1, 2] { try store.addTenant(Sample.tenantRow(TenantID(number: number))) }
+        #expect(throws: StoreError.exists(what: "tenant \(TenantID(number: 1))")) {
+            try store.addTenant(Sample.tenantRow(TenantID(number: 1)))
+        }
+        #expect(try store.tenants(after: nil, limit: 2).map(\.tenant.number) == [1, 2])
+        #expect(try store.tenants(after: TenantID(number: 1), limit: 9).map(\.tenant.number) == [2, 3])
+        try store.setExternalCustomer("cus_1", of: TenantID(number: 2))
+        #expect(try store.tenant(TenantID(number: 2))?.externalCustomerID == "cus_1")
+        #expect(try store.tenant(TenantID(number: 3)) == Sample.tenantRow(TenantID(number: 3)))
+        #expect(throws: StoreError.missing(what: "tenant \(TenantID(number: 9))")) {
+            try store.setExternalCustomer("cus_1", of: TenantID(number: 9))
+        }
+    }
+
+    @Test("I10: a key is revoked by its own tenant only, once", arguments: StoreBackend.allCases)
+    func keysAreRevokedByTheirTenant(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let id = KeyID(number: 5)
+        var key = APIKey(
+            key: id, tenant: Sample.tenant, scope: .internal, secretHash: [1, 2], createdAt: Sample.noon)
+        try store.addKey(key)
+        #expect(throws: StoreError.exists(what: "key \(id)")) { try store.addKey(key) }
+        #expect(try store.keys(of: Sample.other).isEmpty)
+        #expect(try !store.revokeKey(id, of: Sample.other, at: Sample.noon))
+        #expect(try store.key(id) == key)
+        #expect(try store.revokeKey(id, of: Sample.tenant, at: Sample.noon))
+        #expect(try !store.revokeKey(id, of: Sample.tenant, at: Sample.at(1)))
+        key.revokedAt = Sample.noon
+        #expect(try store.keys(of: Sample.tenant) == [key])
+    }
+
+    @Test("I10: secrets are a tenant's own, replaced and deleted by name", arguments: StoreBackend.allCases)
+    func secretsAreKept(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        func secret(_ name: String, _ sealed: [UInt8], _ hosts: [String] = []) -> SealedSecret {
+            SealedSecret(
+                tenant: Sample.tenant, name: name, sealed: sealed, hosts: hosts, updatedAt: Sample.noon)
+        }
+        try store.setSecret(secret("B", [1], ["api.stripe.com", "x.test"]))
+        try store.setSecret(secret("A", [0, 7]))
+        #expect(try store.secret("B", of: Sample.tenant) == secret("B", [1], ["api.stripe.com", "x.test"]))
+        try store.setSecret(secret("B", [2]))
+        #expect(try store.secrets(of: Sample.tenant) == [secret("A", [0, 7]), secret("B", [2])])
+        #expect(try store.secret("A", of: Sample.other) == nil)
+        #expect(try !store.deleteSecret("A", of: Sample.other))
+        #expect(try store.deleteSecret("A", of: Sample.tenant))
+        #expect(try !store.deleteSecret("A", of: Sample.tenant))
+        try store.setSetting("check", [])
+        #expect(try store.setting("check") == [])
+        try store.setSetting("check", [1, 0])
+        #expect(try store.setting("check") == [1, 0])
+        #expect(try store.setting("other") == nil)
+    }
+
+    @Test("each new source of a workflow has the next number", arguments: StoreBackend.allCases)
+    func workflowsAreVersioned(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        func deploy(_ name: String, _ digest: UInt8, of tenant: TenantID = Sample.tenant) throws -> Int64 {
+            try store.deployWorkflow(
+                name, of: tenant, digest: [digest], source: [digest, digest], at: Sample.noon
+            ).number
+        }
+        #expect(try deploy("b", 1) == 1)
+        #expect(try deploy("b", 1) == 1)
+        #expect(try deploy("b", 2) == 2)
+        #expect(try deploy("a", 3) == 1)
+        #expect(try deploy("a", 4, of: Sample.other) == 1)
+        #expect(try store.workflow("b", of: Sample.tenant)?.source == [2, 2])
+        #expect(try store.workflow(digest: [1], of: Sample.tenant)?.number == 1)
+        #expect(try store.workflow(digest: [4], of: Sample.tenant) == nil)
+        #expect(try store.workflows(of: Sample.tenant, after: nil, limit: 9).map(\.name) == ["a", "b"])
+        #expect(try store.workflows(of: Sample.tenant, after: "a", limit: 9).map(\.name) == ["b"])
+        #expect(try store.deleteWorkflow("b", of: Sample.tenant))
+        #expect(try !store.deleteWorkflow("b", of: Sample.tenant))
+        #expect(try store.workflow("b", of: Sample.tenant) == nil)
+        #expect(try store.workflow(digest: [2], of: Sample.tenant)?.number == 2)
+        #expect(try store.currentWorkflows().map(\.digest) == [[3], [4]])
+        #expect(try deploy("b", 2) == 3)
+        #expect(try store.versions(of: "b", of: Sample.tenant).map(\.number) == [3, 2, 1])
+    }
+
+    @Test("refusals are counted with the last one's reason", arguments: StoreBackend.allCases)
+    func refusalsAreCounted(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        func refusal(_ reason: TriggerRefusal.Reason, _ count: Int64, _ detail: String) -> TriggerRefusal {
+            TriggerRefusal(
+                tenant: Sample.tenant, workflow: "w", reason: reason, count: count, lastAt: Sample.at(count),
+                lastDetail: detail)
+        }
+        try store.countRefusals([refusal(.schema, 2, "x"), refusal(.balance, 1, "y")])
+        try store.countRefusals([refusal(.schema, 3, "z")])
+        var schema = refusal(.schema, 3, "z")
+        schema.count = 5
+        #expect(try store.refusals(of: "w", of: Sample.tenant) == [refusal(.balance, 1, "y"), schema])
+        #expect(try store.refusals(of: "w", of: Sample.other).isEmpty)
+    }
+}
