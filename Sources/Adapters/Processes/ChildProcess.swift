@@ -51,7 +51,8 @@ package struct ChildProcess: Sendable {
     package static var currentProgram: String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
-            bytes.bindMemory(to: CChar.self).baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) } ?? 0
+            bytes.bindMemory(to: CChar.self).baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) }
+                ?? 0
         }
         return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
     }
@@ -72,7 +73,8 @@ package struct ChildProcess: Sendable {
         }
         var variables: [String: String] = [:]
         for entry in bytes.split(separator: 0) {
-            let halves = entry.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            let halves = entry.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard halves.count == 2 else { continue }
             variables[String(decoding: halves[0], as: UTF8.self)] = String(decoding: halves[1], as: UTF8.self)
         }

@@ -10,13 +10,20 @@ enum BillingCommands {
         Command("balance", "show the balance", options: APIClient.options, run: balance),
         Command(
             "ledger", "list ledger entries, the newest first",
-            options: [Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")]
+            options: [
+                Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")
+            ]
                 + APIClient.options, run: ledger),
         Command(
             "ledger verify", "check every ledger: chain, sums, and what the journals charged",
-            options: [Option("database", placeholder: "FILE", "read this database file, without a server, changing nothing")]
+            options: [
+                Option(
+                    "database", placeholder: "FILE",
+                    "read this database file, without a server, changing nothing")
+            ]
                 + APIClient.options,
-            details: "Without --database the server is asked, with an operator's key. Exits with 1 where anything disagrees.",
+            details:
+                "Without --database the server is asked, with an operator's key. Exits with 1 where anything disagrees.",
             run: verify),
         Command(
             "buy", "buy minutes: prints where to pay", operands: [Operand("MINUTES")],
@@ -44,7 +51,8 @@ enum BillingCommands {
         let magnitude = milliseconds.magnitude
         let thousandths = String(magnitude % 1000)
         let fraction = String(repeating: "0", count: 3 - thousandths.count) + thousandths
-        return "\(milliseconds < 0 ? "-" : "")\(magnitude / 60_000) min \(magnitude % 60_000 / 1000).\(fraction) s"
+        return
+            "\(milliseconds < 0 ? "-" : "")\(magnitude / 60_000) min \(magnitude % 60_000 / 1000).\(fraction) s"
     }
 
     @Sendable private static func ledger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
@@ -54,7 +62,8 @@ enum BillingCommands {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
-        var table = TextTable(["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "FOR"], rightAligned: [0, 3, 4])
+        var table = TextTable(
+            ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "FOR"], rightAligned: [0, 3, 4])
         for item in items {
             let cause = [item["reference"], item["run_id"]].compactMap(\.self).first { !$0.isNull }
             let cells = ["sequence", "at", "kind", "amount_ms", "balance_ms"].map { item[$0]?.text ?? "" }
@@ -71,7 +80,8 @@ enum BillingCommands {
         if let path = invocation.arguments.text("database") {
             value = try verification(ofFile: path)
         } else {
-            value = try APIClient(invocation).call("GET", "/api/ledger/verification", timeout: .seconds(600)).value
+            value = try APIClient(invocation).call("GET", "/api/ledger/verification", timeout: .seconds(600))
+                .value
         }
         let findings = value["findings"]?.array ?? []
         if invocation.isJSON {
@@ -79,7 +89,8 @@ enum BillingCommands {
         } else {
             for finding in findings {
                 invocation.console.print(
-                    "\(finding["tenant_id"]?.text ?? "") entry \(finding["sequence"]?.text ?? ""): \(finding["reason"]?.text ?? "")")
+                    "\(finding["tenant_id"]?.text ?? "") entry \(finding["sequence"]?.text ?? ""): \(finding["reason"]?.text ?? "")"
+                )
             }
             invocation.console.print(
                 "\(value["tenants"]?.text ?? "0") ledgers, \(value["entries"]?.text ?? "0") entries, "
@@ -107,7 +118,8 @@ enum BillingCommands {
     private static func value(of verification: LedgerVerification) -> Value {
         [
             "tenants": .int(Int64(verification.tenantCount)), "entries": .int(Int64(verification.entryCount)),
-            "credited_ms": .int(verification.creditedMilliseconds), "used_ms": .int(verification.usedMilliseconds),
+            "credited_ms": .int(verification.creditedMilliseconds),
+            "used_ms": .int(verification.usedMilliseconds),
             "findings": .array(
                 verification.findings.map {
                     [
@@ -128,7 +140,8 @@ enum BillingCommands {
         body["minutes"] = .int(minutes)
         body["success_url"] = invocation.arguments.text("success-url").map(Value.string)
         body["cancel_url"] = invocation.arguments.text("cancel-url").map(Value.string)
-        let answer = try APIClient(invocation).call("POST", "/api/billing/purchases", body: JSON.bytes(.object(body)))
+        let answer = try APIClient(invocation).call(
+            "POST", "/api/billing/purchases", body: JSON.bytes(.object(body)))
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {

@@ -40,7 +40,10 @@ enum HelpCommands {
             "operands": .array(command.operands.map { .string($0.usage) }),
             "options": .array(
                 (command.options + Command.commonOptions).map {
-                    ["name": .string("--" + $0.name), "usage": .string($0.usage), "summary": .string($0.summary)]
+                    [
+                        "name": .string("--" + $0.name), "usage": .string($0.usage),
+                        "summary": .string($0.summary),
+                    ]
                 }),
         ]
     }

@@ -8,7 +8,9 @@ enum RunCommands {
             "runs", "list runs, the newest first",
             options: [
                 Option("workflow", placeholder: "NAME", "only of this workflow"),
-                Option("status", .choice(["running", "paused", "succeeded", "failed", "cancelled"]), "only with this status"),
+                Option(
+                    "status", .choice(["running", "paused", "succeeded", "failed", "cancelled"]),
+                    "only with this status"),
                 Option("from", placeholder: "TIME", "only started at or after this, RFC 3339 in UTC"),
                 Option("to", placeholder: "TIME", "only started before this"),
                 Option("limit", .integer(1...10_000), placeholder: "COUNT", "at most this many (default 50)"),
@@ -33,9 +35,13 @@ enum RunCommands {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
-        var table = TextTable(["RUN", "WORKFLOW", "TRIGGER", "STATUS", "STARTED", "CHARGED MS"], rightAligned: [5])
+        var table = TextTable(
+            ["RUN", "WORKFLOW", "TRIGGER", "STATUS", "STARTED", "CHARGED MS"], rightAligned: [5])
         for item in items {
-            table.add(["run_id", "workflow", "trigger", "status", "started_at", "charged_ms"].map { item[$0]?.text ?? "" })
+            table.add(
+                ["run_id", "workflow", "trigger", "status", "started_at", "charged_ms"].map {
+                    item[$0]?.text ?? ""
+                })
         }
         invocation.console.print(table.isEmpty ? "no runs" : table.text)
         return .ok
@@ -44,7 +50,9 @@ enum RunCommands {
     @Sendable private static func one(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
         let run = arguments.operands[0]
-        if arguments.has("reason"), !arguments.has("cancel") { throw .usage("`--reason` goes with `--cancel`") }
+        if arguments.has("reason"), !arguments.has("cancel") {
+            throw .usage("`--reason` goes with `--cancel`")
+        }
         if arguments.has("cancel") {
             let body: Value = arguments.text("reason").map { ["reason": .string($0)] } ?? [:]
             _ = try client.call("POST", "\(path(run))/cancel", body: JSON.bytes(body))
@@ -86,10 +94,16 @@ enum RunCommands {
         while true {
             // Asked before the journal is read, so that the last entries are not missed.
             let record = try client.call("GET", path(run)).value
-            let news = try client.items("\(path(run))/events", limit: 100_000).filter { ($0["sequence"]?.int ?? 0) > last }
+            let news = try client.items("\(path(run))/events", limit: 100_000).filter {
+                ($0["sequence"]?.int ?? 0) > last
+            }
             for event in news {
                 last = max(last, event["sequence"]?.int ?? 0)
-                if invocation.isJSON { invocation.console.print(event) } else { invocation.console.print(line(for: event)) }
+                if invocation.isJSON {
+                    invocation.console.print(event)
+                } else {
+                    invocation.console.print(line(for: event))
+                }
             }
             if isOver(record) { return show(record, invocation) }
             usleep(pause)
@@ -111,20 +125,26 @@ enum RunCommands {
         if let output = record["output"], !output.isNull { lines.append(label("output") + JSON.text(output)) }
         if let error = record["error"], !error.isNull {
             let step = error["step"].flatMap { $0.isNull ? nil : " in step \($0.text)" } ?? ""
-            lines.append(label("error") + "\(error["code"]?.text ?? "")\(step): \(error["message"]?.text ?? "")")
+            lines.append(
+                label("error") + "\(error["code"]?.text ?? "")\(step): \(error["message"]?.text ?? "")")
         }
         invocation.console.print(lines.joined(separator: "\n"))
         var table = TextTable(["STEP", "STATE", "ATTEMPTS", "ERROR"], rightAligned: [2])
         for step in record["steps"]?.array ?? [] {
             let error = step["error"]?["message"] ?? step["error"]
-            table.add([step["id"]?.text ?? "", step["state"]?.text ?? "", step["attempts"]?.text ?? "", error?.text ?? ""])
+            table.add([
+                step["id"]?.text ?? "", step["state"]?.text ?? "", step["attempts"]?.text ?? "",
+                error?.text ?? "",
+            ])
         }
         if !table.isEmpty { invocation.console.print("\n" + table.text) }
         return code
     }
 
     private static func label(_ name: String) -> String {
-        let words = ["run_id": "run", "started_at": "started", "finished_at": "finished", "charged_ms": "charged ms"]
+        let words = [
+            "run_id": "run", "started_at": "started", "finished_at": "finished", "charged_ms": "charged ms",
+        ]
         return ((words[name] ?? name) + ":").padded(to: 12)
     }
 

@@ -3,11 +3,15 @@ import Values
 /// `secrets`.
 enum SecretCommands {
     static let all = [
-        Command("secrets list", "list the names of secrets; values are never shown", options: APIClient.options, run: list),
+        Command(
+            "secrets list", "list the names of secrets; values are never shown", options: APIClient.options,
+            run: list),
         Command(
             "secrets set", "store a secret, its value read from standard input", operands: [Operand("NAME")],
             options: [
-                Option("host", placeholder: "HOST", isRepeated: true, "a host that it may be sent to; without any, all"),
+                Option(
+                    "host", placeholder: "HOST", isRepeated: true,
+                    "a host that it may be sent to; without any, all"),
                 Option("value-file", placeholder: "FILE", "read the value from this file"),
             ] + APIClient.options,
             details: """
@@ -15,7 +19,9 @@ enum SecretCommands {
 
                     printf %s "$STRIPE_KEY" | millrace secrets set STRIPE_SECRET_KEY --host api.stripe.com
                 """, run: set),
-        Command("secrets delete", "delete a secret", operands: [Operand("NAME")], options: APIClient.options, run: delete),
+        Command(
+            "secrets delete", "delete a secret", operands: [Operand("NAME")], options: APIClient.options,
+            run: delete),
     ]
 
     @Sendable private static func list(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
@@ -27,7 +33,9 @@ enum SecretCommands {
         var table = TextTable(["NAME", "HOSTS", "UPDATED"])
         for item in items {
             let hosts = (item["hosts"]?.array ?? []).map(\.text).joined(separator: ", ")
-            table.add([item["name"]?.text ?? "", hosts.isEmpty ? "any" : hosts, item["updated_at"]?.text ?? ""])
+            table.add([
+                item["name"]?.text ?? "", hosts.isEmpty ? "any" : hosts, item["updated_at"]?.text ?? "",
+            ])
         }
         invocation.console.print(table.isEmpty ? "no secrets" : table.text)
         return .ok
@@ -39,7 +47,8 @@ enum SecretCommands {
             "value": .string(try value(invocation)),
             "hosts": .array(invocation.arguments.all("host").map(Value.string)),
         ]
-        _ = try APIClient(invocation).call("PUT", "/api/secrets/\(Percent.encode(name))", body: JSON.bytes(body))
+        _ = try APIClient(invocation).call(
+            "PUT", "/api/secrets/\(Percent.encode(name))", body: JSON.bytes(body))
         report("set", name, invocation)
         return .ok
     }
@@ -48,14 +57,17 @@ enum SecretCommands {
         var bytes: [UInt8]
         if let path = invocation.arguments.text("value-file") {
             do throws(Files.Problem) { bytes = try Files.read(path) } catch {
-                throw CommandFailure(.usage, "file_unreadable", "the value cannot be read: \(error.reason)", place: path)
+                throw CommandFailure(
+                    .usage, "file_unreadable", "the value cannot be read: \(error.reason)", place: path)
             }
         } else {
             bytes = invocation.console.readInput()
         }
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw .usage("the value is no UTF-8 text") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .usage("the value is no UTF-8 text")
+        }
         return text
     }
 
@@ -67,6 +79,10 @@ enum SecretCommands {
     }
 
     private static func report(_ done: String, _ name: String, _ invocation: Invocation) {
-        if invocation.isJSON { invocation.console.print(.object(Object([.init(name: done, value: .string(name))]))) } else { invocation.console.print("\(done) \(name)") }
+        if invocation.isJSON {
+            invocation.console.print(.object(Object([.init(name: done, value: .string(name))])))
+        } else {
+            invocation.console.print("\(done) \(name)")
+        }
     }
 }

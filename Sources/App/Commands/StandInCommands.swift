@@ -11,7 +11,8 @@ import Values
 enum StandInCommands {
     static let all = [
         Command(
-            "stand-ins", "run Stripe, Mollie, Resend, Slack and an order backend on loopback, for writing workflows",
+            "stand-ins",
+            "run Stripe, Mollie, Resend, Slack and an order backend on loopback, for writing workflows",
             details: """
                 Prints the address of each and serves until it is told to stop (SIGTERM, Ctrl-C).
                 Every stand-in shows what reached it under GET /_standin/log, and fails on demand:
@@ -31,9 +32,12 @@ enum StandInCommands {
             let transport = CurlTransport { clock.now() }
             let listeners = Collected<MicroHTTPServer>()
             do {
-                suite = try StandInSuite(clock: clock, cryptography: OpenSSLCryptography(), transport: transport) { handler in
+                suite = try StandInSuite(
+                    clock: clock, cryptography: OpenSSLCryptography(), transport: transport
+                ) { handler in
                     let listener = try MicroHTTPServer.start(
-                        address: "127.0.0.1", port: 0, limits: ListenerLimits(), clock: { clock.now() }, handler: handler)
+                        address: "127.0.0.1", port: 0, limits: ListenerLimits(), clock: { clock.now() },
+                        handler: handler)
                     listeners.add(listener)
                     return listener.port
                 }
@@ -55,11 +59,14 @@ enum StandInCommands {
         let running = try Running()
         defer { running.stop() }
         if invocation.isJSON {
-            let members = running.suite.variables.map { Object.Member(name: $0.name, value: .string($0.value)) }
+            let members = running.suite.variables.map {
+                Object.Member(name: $0.name, value: .string($0.value))
+            }
             invocation.console.print(.object(Object(members)))
         } else {
             for (name, value) in running.suite.variables { invocation.console.print("\(name)=\(value)") }
-            invocation.console.complain("serving until Ctrl-C; deploy with --var NAME=URL for each that a workflow names")
+            invocation.console.complain(
+                "serving until Ctrl-C; deploy with --var NAME=URL for each that a workflow names")
         }
         TerminationSignals.wait()
         return .ok

@@ -5,12 +5,16 @@ enum TenantCommands {
     static let all = [
         Command("tenants list", "list the tenants and their balances", options: APIClient.options, run: list),
         Command(
-            "tenants create", "create a tenant; its first key is shown this once", operands: [Operand("NAME")],
+            "tenants create", "create a tenant; its first key is shown this once",
+            operands: [Operand("NAME")],
             options: APIClient.options, run: create),
-        Command("tenants keys", "list the keys of a tenant", operands: [Operand("TENANT")], options: APIClient.options, run: keys),
+        Command(
+            "tenants keys", "list the keys of a tenant", operands: [Operand("TENANT")],
+            options: APIClient.options, run: keys),
         Command(
             "tenants keys create", "create a key, shown this once", operands: [Operand("TENANT")],
-            options: [Option("scope", .choice(["full", "internal"]), "what it may do (default full)")] + APIClient.options,
+            options: [Option("scope", .choice(["full", "internal"]), "what it may do (default full)")]
+                + APIClient.options,
             run: createKey),
         Command(
             "tenants keys revoke", "end a key for good", operands: [Operand("TENANT"), Operand("KEY")],
@@ -25,7 +29,10 @@ enum TenantCommands {
         }
         var table = TextTable(["TENANT", "NAME", "BALANCE MS", "CUSTOMER", "CREATED"], rightAligned: [2])
         for item in items {
-            table.add(["tenant_id", "name", "balance_ms", "external_customer_id", "created_at"].map { item[$0]?.text ?? "" })
+            table.add(
+                ["tenant_id", "name", "balance_ms", "external_customer_id", "created_at"].map {
+                    item[$0]?.text ?? ""
+                })
         }
         invocation.console.print(table.text)
         return .ok
@@ -33,12 +40,14 @@ enum TenantCommands {
 
     @Sendable private static func create(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let name = invocation.arguments.operands[0]
-        let answer = try APIClient(invocation).call("POST", "/api/tenants", body: JSON.bytes(["name": .string(name)]))
+        let answer = try APIClient(invocation).call(
+            "POST", "/api/tenants", body: JSON.bytes(["name": .string(name)]))
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {
             invocation.console.print("tenant: \(answer.value["tenant_id"]?.text ?? "")")
-            invocation.console.print("key:    \(answer.value["key"]?["secret"]?.text ?? "")   (shown this once)")
+            invocation.console.print(
+                "key:    \(answer.value["key"]?["secret"]?.text ?? "")   (shown this once)")
         }
         return .ok
     }
@@ -50,14 +59,17 @@ enum TenantCommands {
             return .ok
         }
         var table = TextTable(["KEY", "SCOPE", "CREATED", "REVOKED"])
-        for item in items { table.add(["key_id", "scope", "created_at", "revoked_at"].map { item[$0]?.text ?? "" }) }
+        for item in items {
+            table.add(["key_id", "scope", "created_at", "revoked_at"].map { item[$0]?.text ?? "" })
+        }
         invocation.console.print(table.isEmpty ? "no keys" : table.text)
         return .ok
     }
 
     @Sendable private static func createKey(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let scope = invocation.arguments.text("scope") ?? "full"
-        let answer = try APIClient(invocation).call("POST", path(invocation), body: JSON.bytes(["scope": .string(scope)]))
+        let answer = try APIClient(invocation).call(
+            "POST", path(invocation), body: JSON.bytes(["scope": .string(scope)]))
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {

@@ -19,7 +19,9 @@ enum WorkflowCommands {
         Command(
             "deploy", "put workflow files into service", operands: [Operand("PATH", isRepeated: true)],
             options: [
-                Option("var", placeholder: "NAME=VALUE", isRepeated: true, "replaces a constant of `vars:`, as text")
+                Option(
+                    "var", placeholder: "NAME=VALUE", isRepeated: true,
+                    "replaces a constant of `vars:`, as text")
             ] + APIClient.options,
             details: """
                 A folder stands for the *.yaml, *.yml and *.json files in it, without *.test.yaml.
@@ -53,7 +55,8 @@ enum WorkflowCommands {
     static func read(_ path: String, with reader: WorkflowReader) throws(CommandFailure) -> Source {
         let bytes: [UInt8]
         do throws(Files.Problem) { bytes = try Files.read(path) } catch {
-            throw CommandFailure(.usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: path)
+            throw CommandFailure(
+                .usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: path)
         }
         let (definition, problems) = DocumentReader.workflow(bytes, with: reader)
         return Source(
@@ -75,10 +78,12 @@ enum WorkflowCommands {
             }
             let inside: [String]
             do throws(Files.Problem) { inside = try Files.names(in: path).filter(isWorkflow) } catch {
-                throw CommandFailure(.usage, "folder_unreadable", "the folder cannot be read: \(error.reason)", place: path)
+                throw CommandFailure(
+                    .usage, "folder_unreadable", "the folder cannot be read: \(error.reason)", place: path)
             }
             if inside.isEmpty {
-                throw CommandFailure(.usage, "no_files", "the folder holds no *.yaml, *.yml or *.json file", place: path)
+                throw CommandFailure(
+                    .usage, "no_files", "the folder holds no *.yaml, *.yml or *.json file", place: path)
             }
             files += inside.map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
         }
@@ -136,7 +141,8 @@ enum WorkflowCommands {
             let broken = sources.filter { $0.definition == nil }
             if !invocation.isJSON { for source in broken { invocation.console.complain(source.report.text) } }
             throw CommandFailure(
-                .notOK, "invalid_workflow", "\(counted(broken.count, "file")) with errors; nothing was deployed",
+                .notOK, "invalid_workflow",
+                "\(counted(broken.count, "file")) with errors; nothing was deployed",
                 place: failed.path, hint: "`millrace validate` shows every problem")
         }
         try checkUse(of: constants, in: sources)
@@ -148,7 +154,8 @@ enum WorkflowCommands {
     }
 
     private static func send(
-        _ source: Source, _ constants: [(name: String, value: String)], with client: APIClient, _ invocation: Invocation
+        _ source: Source, _ constants: [(name: String, value: String)], with client: APIClient,
+        _ invocation: Invocation
     ) throws(CommandFailure) -> Value {
         let name = source.definition?.name ?? ""
         let body = try replaced(constants, in: source)
@@ -161,13 +168,16 @@ enum WorkflowCommands {
             let news = answer.status == 201 ? "deployed" : "unchanged"
             invocation.console.print("\(news) \(name) number \(number) (\(source.path))")
             for warning in source.report.problems {
-                invocation.console.complain("  \(warning.mark.line):\(warning.mark.column) warning \(warning.code): \(warning.message)")
+                invocation.console.complain(
+                    "  \(warning.mark.line):\(warning.mark.column) warning \(warning.code): \(warning.message)"
+                )
             }
         }
         return answer.value
     }
 
-    private static func constants(_ texts: [String]) throws(CommandFailure) -> [(name: String, value: String)] {
+    private static func constants(_ texts: [String]) throws(CommandFailure) -> [(name: String, value: String)]
+    {
         var constants: [(name: String, value: String)] = []
         for text in texts {
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
@@ -209,11 +219,13 @@ enum WorkflowCommands {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
-        var table = TextTable(["WORKFLOW", "NUMBER", "DEPLOYED", "TRIGGERS", "DESCRIPTION"], rightAligned: [1])
+        var table = TextTable(
+            ["WORKFLOW", "NUMBER", "DEPLOYED", "TRIGGERS", "DESCRIPTION"], rightAligned: [1])
         for item in items {
             table.add([
                 item["name"]?.text ?? "", item["number"]?.text ?? "", item["deployed_at"]?.text ?? "",
-                (item["triggers"]?.array ?? []).map(\.text).joined(separator: ", "), item["description"]?.text ?? "",
+                (item["triggers"]?.array ?? []).map(\.text).joined(separator: ", "),
+                item["description"]?.text ?? "",
             ])
         }
         invocation.console.print(table.isEmpty ? "no workflows" : table.text)
@@ -240,7 +252,8 @@ enum WorkflowCommands {
         } else if answer.status == 200, let status = answer.value["status"]?.text {
             invocation.console.print("\(run) \(status) \(JSON.text(answer.value["output"] ?? .null))")
         } else {
-            invocation.console.print(answer.value["duplicate"]?.bool == true ? "\(run) (the first run of this key)" : run)
+            invocation.console.print(
+                answer.value["duplicate"]?.bool == true ? "\(run) (the first run of this key)" : run)
         }
         let status = answer.value["status"]?.string
         return invocation.arguments.has("wait") && status != "succeeded" ? .notOK : .ok
@@ -258,14 +271,16 @@ enum WorkflowCommands {
         } else if text.hasPrefix("@") {
             let path = String(text.dropFirst())
             do throws(Files.Problem) { bytes = try Files.read(path) } catch {
-                throw CommandFailure(.usage, "file_unreadable", "the data cannot be read: \(error.reason)", place: path)
+                throw CommandFailure(
+                    .usage, "file_unreadable", "the data cannot be read: \(error.reason)", place: path)
             }
         } else {
             bytes = Array(text.utf8)
         }
         do throws(JSONProblem) { _ = try JSON.parse(bytes) } catch {
             throw CommandFailure(
-                .usage, "data_not_json", "the data is no JSON: \(error.reason) at byte \(error.offset)", place: "--data")
+                .usage, "data_not_json", "the data is no JSON: \(error.reason) at byte \(error.offset)",
+                place: "--data")
         }
         return bytes
     }

@@ -21,7 +21,8 @@ package struct ArgumentParser: Sendable {
     package init(commands: [Command]) { self.commands = commands }
 
     /// The command that the first words name, the longest first, and how many words that took.
-    package func command(in arguments: [String]) throws(CommandFailure) -> (command: Command, wordCount: Int) {
+    package func command(in arguments: [String]) throws(CommandFailure) -> (command: Command, wordCount: Int)
+    {
         let words = Array(arguments.prefix { !$0.hasPrefix("-") })
         guard let first = words.first else { throw .usage("which command?", hint: "see `millrace help`") }
         let found = commands.filter { words.starts(with: $0.path) }.max { $0.path.count < $1.path.count }
@@ -40,7 +41,8 @@ package struct ArgumentParser: Sendable {
     /// Reads what follows the command's own words.
     ///
     /// - Throws: ``CommandFailure`` with exit code 2 naming the argument that is wrong.
-    package func parse(_ arguments: [String], for command: Command) throws(CommandFailure) -> ParsedArguments {
+    package func parse(_ arguments: [String], for command: Command) throws(CommandFailure) -> ParsedArguments
+    {
         var parsed = ParsedArguments()
         var rest = arguments[...]
         while let argument = rest.popFirst() {
@@ -53,7 +55,9 @@ package struct ArgumentParser: Sendable {
             } else if argument.hasPrefix("--") {
                 try option(argument, &rest, command, &parsed)
             } else if argument.hasPrefix("-"), argument.utf8.count > 1 {
-                throw .usage("there is no option `\(argument)`", hint: "options have two dashes; see `\(help(command))`")
+                throw .usage(
+                    "there is no option `\(argument)`",
+                    hint: "options have two dashes; see `\(help(command))`")
             } else {
                 parsed.operands.append(argument)
             }
@@ -63,15 +67,18 @@ package struct ArgumentParser: Sendable {
     }
 
     private func option(
-        _ argument: String, _ rest: inout ArraySlice<String>, _ command: Command, _ parsed: inout ParsedArguments
+        _ argument: String, _ rest: inout ArraySlice<String>, _ command: Command,
+        _ parsed: inout ParsedArguments
     ) throws(CommandFailure) {
-        let halves = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let halves = argument.dropFirst(2).split(
+            separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(halves.first ?? "")
         let known = command.options + Command.commonOptions
         guard let option = known.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
             throw .usage(
                 "`millrace \(command.name)` has no option `--\(name)`",
-                hint: Suggestion.hint(for: "--\(name)", among: known.map { "--\($0.name)" }) ?? "see `\(help(command))`")
+                hint: Suggestion.hint(for: "--\(name)", among: known.map { "--\($0.name)" })
+                    ?? "see `\(help(command))`")
         }
         if parsed.has(name), !option.isRepeated { throw .usage("`--\(name)` is given more than once") }
         if option.kind == .flag {
@@ -91,12 +98,14 @@ package struct ArgumentParser: Sendable {
         let needed = command.operands.filter { !$0.isOptional }
         if operands.count < needed.count {
             throw .usage(
-                "`millrace \(command.name)` needs \(needed[operands.count].name)", hint: "see `\(help(command))`")
+                "`millrace \(command.name)` needs \(needed[operands.count].name)",
+                hint: "see `\(help(command))`")
         }
         let isOpen = command.operands.last?.isRepeated ?? false
         if !isOpen, operands.count > command.operands.count {
             throw .usage(
-                "`\(operands[command.operands.count])` is one argument too many", hint: "see `\(help(command))`")
+                "`\(operands[command.operands.count])` is one argument too many",
+                hint: "see `\(help(command))`")
         }
     }
 

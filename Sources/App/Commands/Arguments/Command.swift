@@ -13,7 +13,8 @@ package struct Command: Sendable {
     package var run: @Sendable (Invocation) throws(CommandFailure) -> ExitCode
 
     package init(
-        _ path: String, _ summary: String, operands: [Operand] = [], options: [Option] = [], details: String = "",
+        _ path: String, _ summary: String, operands: [Operand] = [], options: [Option] = [],
+        details: String = "",
         isHidden: Bool = false, run: @escaping @Sendable (Invocation) throws(CommandFailure) -> ExitCode
     ) {
         self.path = path.split(separator: " ").map(String.init)

@@ -28,7 +28,8 @@ package enum HelpText {
         let options = command.options + Command.commonOptions
         var sections = [
             command.summary + ".", "usage: \(usage) [OPTION…]",
-            "options:\n" + columns(options.map { ($0.usage, $0.summary + ($0.isRepeated ? " (repeatable)" : "")) }),
+            "options:\n"
+                + columns(options.map { ($0.usage, $0.summary + ($0.isRepeated ? " (repeatable)" : "")) }),
         ]
         if !command.details.isEmpty { sections.append(command.details) }
         return sections.joined(separator: "\n\n")

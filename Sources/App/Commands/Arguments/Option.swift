@@ -19,7 +19,8 @@ package struct Option: Sendable, Hashable {
     package var summary: String
 
     package init(
-        _ name: String, _ kind: Kind = .text, placeholder: String = "", isRepeated: Bool = false, _ summary: String
+        _ name: String, _ kind: Kind = .text, placeholder: String = "", isRepeated: Bool = false,
+        _ summary: String
     ) {
         self.name = name
         self.kind = kind
@@ -45,7 +46,8 @@ package struct Option: Sendable, Hashable {
             Int64(value).map(range.contains) ?? false
                 ? nil : "must be a whole number from \(range.lowerBound) to \(range.upperBound)"
         case .choice(let words):
-            words.contains { $0.utf8.elementsEqual(value.utf8) } ? nil : "must be one of \(words.joined(separator: ", "))"
+            words.contains { $0.utf8.elementsEqual(value.utf8) }
+                ? nil : "must be one of \(words.joined(separator: ", "))"
         }
     }
 }

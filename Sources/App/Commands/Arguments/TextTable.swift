@@ -43,7 +43,9 @@ extension String {
 
     /// Without blanks, tabs and line breaks at either end.
     var trimmed: String {
-        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" }
+        let isBlank: (Character) -> Bool = {
+            $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" || $0 == "\r\n"
+        }
         var text = drop(while: isBlank)
         while let last = text.last, isBlank(last) { text.removeLast() }
         return String(text)

@@ -16,7 +16,8 @@ final class APIClient: Sendable {
     static let options = SettingTable.options(SettingTable.client)
 
     private static let egress = EgressPolicy(allowed: [
-        EgressPolicy.Destination(range: "0.0.0.0/0", port: nil), EgressPolicy.Destination(range: "::/0", port: nil),
+        EgressPolicy.Destination(range: "0.0.0.0/0", port: nil),
+        EgressPolicy.Destination(range: "::/0", port: nil),
     ])
 
     /// `http://127.0.0.1:7070`, without a slash at its end.
@@ -53,7 +54,8 @@ final class APIClient: Sendable {
             let text = String(decoding: try Files.read(path, atMost: 4096), as: UTF8.self)
             return text.split(separator: "\n").first.map { String($0).trimmed }
         } catch {
-            throw CommandFailure(.usage, "key_unreadable", "the API key cannot be read: \(error.reason)", place: path)
+            throw CommandFailure(
+                .usage, "key_unreadable", "the API key cannot be read: \(error.reason)", place: path)
         }
     }
 
@@ -78,7 +80,9 @@ final class APIClient: Sendable {
         let target = path + (items.isEmpty ? "" : "?" + items.joined(separator: "&"))
         var headers = headers
         if let key { headers.append(HTTPHeader("Authorization", "Bearer \(key)")) }
-        if body != nil, headers["content-type"] == nil { headers.append(HTTPHeader("Content-Type", "application/json")) }
+        if body != nil, headers["content-type"] == nil {
+            headers.append(HTTPHeader("Content-Type", "application/json"))
+        }
         let answered = Promise<TransferOutcome>()
         transport.send(
             OutboundRequest(
@@ -87,10 +91,12 @@ final class APIClient: Sendable {
         ) { answered.fulfil($0) }
         switch answered.wait().result {
         case .success(let response):
-            return APIAnswer(status: response.status, value: try value(of: response, place: "\(method) \(server)\(path)"))
+            return APIAnswer(
+                status: response.status, value: try value(of: response, place: "\(method) \(server)\(path)"))
         case .failure(let failure):
             throw CommandFailure(
-                .unreachable, "unreachable", "the server cannot be reached: \(failure.message)", place: server,
+                .unreachable, "unreachable", "the server cannot be reached: \(failure.message)",
+                place: server,
                 hint: "start it with `millrace serve`, or name another with --server or MILLRACE_SERVER")
         }
     }
@@ -109,7 +115,8 @@ final class APIClient: Sendable {
         let hint: String? =
             answer.status == 401 ? "give a key with --key-file, MILLRACE_KEY or MILLRACE_KEY_FILE" : nil
         return CommandFailure(
-            answer.status < 500 ? .refused : .serverFault, error?["code"]?.string ?? "status_\(answer.status)",
+            answer.status < 500 ? .refused : .serverFault,
+            error?["code"]?.string ?? "status_\(answer.status)",
             error?["message"]?.string ?? "the server answered \(answer.status)", place: place, hint: hint)
     }
 }
@@ -123,7 +130,8 @@ extension APIClient {
         var cursor: String?
         repeat {
             let page = try call(
-                "GET", path, query: query + [("limit", String(min(200, limit - items.count))), ("cursor", cursor)])
+                "GET", path,
+                query: query + [("limit", String(min(200, limit - items.count))), ("cursor", cursor)])
             items += page.value["items"]?.array ?? []
             cursor = page.value["next"]?.string
         } while cursor != nil && items.count < limit

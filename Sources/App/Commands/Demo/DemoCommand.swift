@@ -22,7 +22,8 @@ enum DemoCommand {
         let repository = invocation.arguments.text("repository") ?? "."
         guard Files.isFolder("\(repository)/workflows/operator/stripe") else {
             throw CommandFailure(
-                .usage, "no_repository", "the workflows are not here", place: "\(repository)/workflows/operator/stripe",
+                .usage, "no_repository", "the workflows are not here",
+                place: "\(repository)/workflows/operator/stripe",
                 hint: "run it in the repository, or name that with --repository")
         }
         let begun = ContinuousClock.now
@@ -39,7 +40,8 @@ enum DemoCommand {
         return report(transcript, seconds: seconds, invocation)
     }
 
-    private static func report(_ transcript: Transcript, seconds: Int64, _ invocation: Invocation) -> ExitCode {
+    private static func report(_ transcript: Transcript, seconds: Int64, _ invocation: Invocation) -> ExitCode
+    {
         let failures = transcript.failures
         if invocation.isJSON {
             invocation.console.print([

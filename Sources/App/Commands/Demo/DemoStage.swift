@@ -22,7 +22,8 @@ final class DemoStage: @unchecked Sendable {
         self.repository = repository
         program = ChildProcess.currentProgram ?? "millrace"
         do throws(Files.Problem) { folder = try Files.makeTemporaryFolder("millrace-demo") } catch {
-            throw CommandFailure(.internal, "folder", "no folder can be made: \(error.reason)", place: error.path)
+            throw CommandFailure(
+                .internal, "folder", "no folder can be made: \(error.reason)", place: error.path)
         }
         standIns = try StandInCommands.Running()
     }
@@ -51,11 +52,13 @@ final class DemoStage: @unchecked Sendable {
         let child = try ServerChild(
             program: program,
             arguments: [
-                "--data", data, "--listen", listen, "--internal-listen", internalListen, "--tenant-egress", egress,
+                "--data", data, "--listen", listen, "--internal-listen", internalListen, "--tenant-egress",
+                egress,
                 "--operator-egress", egress,
             ], logPath: "\(folder)/server.log")
         lock.withLock { server = child }
-        transcript.command("millrace serve --data … --tenant-egress \(egress)", output: JSON.text(child.ready))
+        transcript.command(
+            "millrace serve --data … --tenant-egress \(egress)", output: JSON.text(child.ready))
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
@@ -102,7 +105,9 @@ final class DemoStage: @unchecked Sendable {
             object[name] = .string((object[name]?.text.prefix(20) ?? "") + "…")
             value = .object(object)
         }
-        let text = value["key"]?["secret"] == nil ? JSON.text(value) : "{\"tenant_id\":\(JSON.text(value["tenant_id"] ?? .null)),…}"
+        let text =
+            value["key"]?["secret"] == nil
+            ? JSON.text(value) : "{\"tenant_id\":\(JSON.text(value["tenant_id"] ?? .null)),…}"
         return text.count > 240 ? text.prefix(240) + "…" : text
     }
 

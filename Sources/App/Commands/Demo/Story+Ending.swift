@@ -17,7 +17,8 @@ extension Story {
             let goal = Int64(number) * 60_000
             transcript.expect("balance after paying, in ms", goal, try balance(bolt, reaching: goal))
             _ = mollie.courier.waitUntilIdle(atMost: .seconds(10))
-            transcript.expect("customers made at Mollie", 1, mollie.desk.log.filter { $0.path == "/v2/customers" }.count)
+            transcript.expect(
+                "customers made at Mollie", 1, mollie.desk.log.filter { $0.path == "/v2/customers" }.count)
         }
         transcript.say("a stranger names a payment that does not exist:")
         let before = runs(owner, workflow: "payment-webhook").count
@@ -26,7 +27,8 @@ extension Story {
             "POST", "/hooks/operator/payment-webhook", body: Array("id=tr_999999".utf8), headers: form)
         transcript.expect("answer to the stranger", 202, answer.status)
         let after = try stage.eventually(
-            atMost: 10, { runs(owner, workflow: "payment-webhook", status: "succeeded").count }, until: { $0 > before })
+            atMost: 10, { runs(owner, workflow: "payment-webhook", status: "succeeded").count },
+            until: { $0 > before })
         transcript.expect("runs that ended well", before + 1, after)
         transcript.expect("credits on Bolt's ledger", 2, credits(bolt).count)
     }
@@ -40,16 +42,21 @@ extension Story {
         let run = trigger("ord_killed", acme)
         let inFlight = try stage.eventually(atMost: 10, { charges("ord_killed").count }, until: { $0 == 1 })
         transcript.expect("charges in flight", 1, inFlight)
-        transcript.expect("unanswered when the server is killed", 1, charges("ord_killed").count { $0.status == nil })
+        transcript.expect(
+            "unanswered when the server is killed", 1, charges("ord_killed").count { $0.status == nil })
         transcript.expect("how the server ended (128 + SIGKILL)", 137, stage.killServer())
         let reached = stage.run(["balance"], key: acme.key)
         transcript.expect("exit code while there is no server", 4, reached.code)
         try stage.startServer()
         expectOrder("ord_killed", status: "paid", try finished(run, acme, within: 40))
         let sent = charges("ord_killed")
-        transcript.say("requests for the charge: \(sent.map { "\($0.status ?? 0)\($0.isReplay ? " (replayed)" : "")" }.joined(separator: ", "))")
-        transcript.expect("the charge was asked for", "twice or more", isMet: sent.count >= 2, seen: "\(sent.count) times")
-        transcript.expect("idempotency keys of all of them", 1, Set(sent.map { $0.idempotencyKey ?? "" }).count)
+        transcript.say(
+            "requests for the charge: \(sent.map { "\($0.status ?? 0)\($0.isReplay ? " (replayed)" : "")" }.joined(separator: ", "))"
+        )
+        transcript.expect(
+            "the charge was asked for", "twice or more", isMet: sent.count >= 2, seen: "\(sent.count) times")
+        transcript.expect(
+            "idempotency keys of all of them", 1, Set(sent.map { $0.idempotencyKey ?? "" }).count)
         transcript.expect("charges made", 1, sent.count { $0.status == 200 && !$0.isReplay })
         transcript.expect("receipts", 1, emails("Receipt for order ord_killed").count)
     }

@@ -34,7 +34,8 @@ struct Story {
         transcript.chapter("An installation, its server, and the operator's billing with Stripe")
         let made = stage.run(["init", "--data", stage.data])
         transcript.expect("exit code of a first init", 0, made.code)
-        transcript.expect("exit code of a second init", 2, stage.run(["init", "--data", stage.data], isShown: false).code)
+        transcript.expect(
+            "exit code of a second init", 2, stage.run(["init", "--data", stage.data], isShown: false).code)
         try stage.startServer()
         for (name, value) in stage.suite.variables { transcript.say("stand-in: \(name) \(value)") }
         let owner = Person(tenant: "operator", key: made.value["operator_key"]?.text ?? "")
@@ -43,27 +44,35 @@ struct Story {
             ("MOLLIE_API_KEY", "test_demo_key"), ("RESEND_API_KEY", "re_demo_key"),
             ("MILLRACE_INTERNAL_KEY", made.value["internal_key"]?.text ?? ""),
         ]
-        for (name, value) in secrets { stage.run(["secrets", "set", name], key: owner.key, input: value) }
+        for (name, value) in secrets {
+            stage.run(
+                ["secrets", "set", name], key: owner.key, input: value, isShown: name == "STRIPE_SECRET_KEY")
+        }
         deploy("stripe", owner)
-        stage.suite.stripe.setWebhook(url: "\(stage.url)/hooks/operator/payment-webhook", secrets: [Self.webhookSecret])
+        stage.suite.stripe.setWebhook(
+            url: "\(stage.url)/hooks/operator/payment-webhook", secrets: [Self.webhookSecret])
         return owner
     }
 
     func deploy(_ provider: String, _ owner: Person) {
         var constants = [
-            "resend_url=\(stage.suite.resendURL)", "internal_url=\(stage.internalURL)", "public_url=\(stage.url)",
+            "resend_url=\(stage.suite.resendURL)", "internal_url=\(stage.internalURL)",
+            "public_url=\(stage.url)",
         ]
         constants.append(
-            provider == "stripe" ? "stripe_url=\(stage.suite.stripeURL)" : "mollie_url=\(stage.suite.mollieURL)")
+            provider == "stripe"
+                ? "stripe_url=\(stage.suite.stripeURL)" : "mollie_url=\(stage.suite.mollieURL)")
         let flags = constants.flatMap { ["--var", $0] }
-        let deployed = stage.run(["deploy", "\(stage.repository)/workflows/operator/\(provider)"] + flags, key: owner.key)
+        let deployed = stage.run(
+            ["deploy", "\(stage.repository)/workflows/operator/\(provider)"] + flags, key: owner.key)
         transcript.expect("workflows deployed", 3, deployed.value["deployed"]?.array?.count ?? 0)
     }
 
     func tenant(_ name: String, _ owner: Person) throws(CommandFailure) -> Person {
         let made = stage.run(["tenants", "create", name], key: owner.key).value
         guard let tenant = made["tenant_id"]?.string, let key = made["key"]?["secret"]?.string else {
-            throw CommandFailure(.notOK, "no_tenant", "the tenant \(name) was not created; the story cannot go on")
+            throw CommandFailure(
+                .notOK, "no_tenant", "the tenant \(name) was not created; the story cannot go on")
         }
         return Person(tenant: tenant, key: key)
     }
@@ -101,7 +110,8 @@ struct Story {
     func buy(_ person: Person) throws(CommandFailure) -> String {
         let bought = stage.run(["buy", "1"], key: person.key)
         guard let url = bought.value["checkout_url"]?.string, let id = url.split(separator: "/").last else {
-            throw CommandFailure(.notOK, "no_checkout", "no checkout address came back; the story cannot go on")
+            throw CommandFailure(
+                .notOK, "no_checkout", "no checkout address came back; the story cannot go on")
         }
         return String(id)
     }

@@ -12,7 +12,9 @@ final class Gate: InboundHandler, @unchecked Sendable {
 
     func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
         if let handler = lock.withLock({ handler }) { return handler.handle(request, respond: respond) }
-        let error: Value = ["error": ["code": "starting", "message": "the server is starting", "details": nil]]
+        let error: Value = [
+            "error": ["code": "starting", "message": "the server is starting", "details": nil]
+        ]
         respond(
             InboundResponse(
                 status: 503,

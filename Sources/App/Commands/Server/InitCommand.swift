@@ -10,7 +10,8 @@ import Values
 enum InitCommand {
     static let command = Command(
         "init", "make an installation: data folder, master key, database, and the operator's first keys",
-        options: SettingTable.options(SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
+        options: SettingTable.options(
+            SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
         details: """
             Prints the operator's key and an internal key, for the operator's workflows, once: keep them.
             Keep the master key file apart from backups of the database, and do not lose it.
@@ -20,14 +21,16 @@ enum InitCommand {
     @Sendable private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         umask(0o077)
         let known = SettingTable.server
-        let settings = try SettingValues(known, arguments: invocation.arguments, environment: invocation.environment)
+        let settings = try SettingValues(
+            known, arguments: invocation.arguments, environment: invocation.environment)
         let database = ServeCommand.databasePath(settings)
         try refuseIfThere(database, "a database")
         do throws(Files.Problem) {
             try Files.makeFolder(settings.text("data") ?? ".", mode: 0o700)
             try Files.makeFolder(Files.folder(of: database), mode: 0o700)
         } catch {
-            throw CommandFailure(.internal, "folder", "the folder cannot be made: \(error.reason)", place: error.path)
+            throw CommandFailure(
+                .internal, "folder", "the folder cannot be made: \(error.reason)", place: error.path)
         }
         let cryptography = OpenSSLCryptography()
         let key = try masterKey(settings, invocation.environment, cryptography)
@@ -47,12 +50,15 @@ enum InitCommand {
     private static func masterKey(
         _ settings: SettingValues, _ environment: [String: String], _ cryptography: OpenSSLCryptography
     ) throws(CommandFailure) -> MasterKey {
-        if environment[MasterKey.variable] != nil { return try MasterKey.read(settings, environment: environment) }
+        if environment[MasterKey.variable] != nil {
+            return try MasterKey.read(settings, environment: environment)
+        }
         let path = MasterKey.path(settings)
         try refuseIfThere(path, "a master key")
         let digits = Hex.encode(cryptography.randomBytes(count: 32))
         do throws(Files.Problem) { try Files.create(path, Array((digits + "\n").utf8), mode: 0o600) } catch {
-            throw CommandFailure(.internal, "key_unwritable", "the master key cannot be written: \(error.reason)", place: path)
+            throw CommandFailure(
+                .internal, "key_unwritable", "the master key cannot be written: \(error.reason)", place: path)
         }
         return try MasterKey(digits: digits, place: path)
     }
@@ -81,7 +87,8 @@ enum InitCommand {
             return Made(operatorKey: full.secret, internalKey: inner.secret)
         } catch {
             throw CommandFailure(
-                .internal, "store_\(error.label)", "the database cannot be made: \(StoreText.sentence(error))",
+                .internal, "store_\(error.label)",
+                "the database cannot be made: \(StoreText.sentence(error))",
                 place: database)
         }
     }
@@ -89,7 +96,8 @@ enum InitCommand {
     private static func report(_ made: Made, database: String, key: MasterKey, _ invocation: Invocation) {
         if invocation.isJSON {
             return invocation.console.print([
-                "database": .string(database), "master_key": .string(key.place), "operator_key": .string(made.operatorKey),
+                "database": .string(database), "master_key": .string(key.place),
+                "operator_key": .string(made.operatorKey),
                 "internal_key": .string(made.internalKey),
             ])
         }

@@ -17,14 +17,18 @@ struct MasterKey: Sendable {
     /// Reads the key that the settings name.
     ///
     /// - Throws: ``CommandFailure`` with exit code 2 where there is none or it is not 64 hex digits.
-    static func read(_ settings: SettingValues, environment: [String: String]) throws(CommandFailure) -> MasterKey {
+    static func read(_ settings: SettingValues, environment: [String: String]) throws(CommandFailure)
+        -> MasterKey
+    {
         if let digits = environment[variable] { return try MasterKey(digits: digits, place: variable) }
         let path = path(settings)
         let text: [UInt8]
         do throws(Files.Problem) { text = try Files.read(path, atMost: 4096) } catch {
             throw CommandFailure(
                 .usage, "no_master_key", "the master key cannot be read: \(error.reason)", place: path,
-                hint: "make an installation with `millrace init`, or name the key's file with --master-key-file")
+                hint:
+                    "make an installation with `millrace init`, or name the key's file with --master-key-file"
+            )
         }
         return try MasterKey(digits: String(decoding: text, as: UTF8.self), place: path)
     }
@@ -35,7 +39,8 @@ struct MasterKey: Sendable {
 
     init(digits: String, place: String) throws(CommandFailure) {
         guard let bytes = Hex.decode(digits.trimmed), bytes.count == 32 else {
-            throw CommandFailure(.usage, "bad_master_key", "the master key must be 64 hex digits", place: place)
+            throw CommandFailure(
+                .usage, "bad_master_key", "the master key must be 64 hex digits", place: place)
         }
         (self.bytes, self.place) = (bytes, place)
     }
@@ -53,11 +58,13 @@ struct MasterKey: Sendable {
         }
         guard let stored else {
             throw CommandFailure(
-                .usage, "not_initialised", "the database holds no installation", hint: "make one with `millrace init`")
+                .usage, "not_initialised", "the database holds no installation",
+                hint: "make one with `millrace init`")
         }
         guard cryptography.equals(stored, check(cryptography)) else {
             throw CommandFailure(
-                .usage, "wrong_master_key", "this is not the master key that the database was made with", place: place,
+                .usage, "wrong_master_key", "this is not the master key that the database was made with",
+                place: place,
                 hint: "use the key that `millrace init` wrote; secrets cannot be opened with any other")
         }
     }

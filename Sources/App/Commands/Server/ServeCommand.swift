@@ -37,13 +37,16 @@ enum ServeCommand {
         let database = databasePath(settings)
         guard Files.exists(database) else {
             throw CommandFailure(
-                .usage, "no_database", "there is no database", place: database, hint: "make one with `millrace init`")
+                .usage, "no_database", "there is no database", place: database,
+                hint: "make one with `millrace init`")
         }
         let process = try ServerProcess(settings, database: database, key: key)
         let count = try process.begin()
         invocation.console.print([
-            "event": "ready", "listen": .string("\(process.address)"), "internal_listen": .string("\(process.internalAddress)"),
-            "recovered_runs": .int(Int64(count)), "ready_ms": .int((ContinuousClock.now - begun).milliseconds),
+            "event": "ready", "listen": .string("\(process.address)"),
+            "internal_listen": .string("\(process.internalAddress)"),
+            "recovered_runs": .int(Int64(count)),
+            "ready_ms": .int((ContinuousClock.now - begun).milliseconds),
         ])
         TerminationSignals.wait()
         _ = WorkerThread(name: "second-signal") {
@@ -146,7 +149,8 @@ final class ServerProcess: Sendable {
             allowed: Destinations.readAll(settings.text("tenant-egress") ?? ""),
             denied: address.destinations + internalAddress.destinations)
         wanted.runtime.operatorEgress = EgressPolicy(
-            allowed: Destinations.readAll(settings.text("operator-egress") ?? "") + internalAddress.destinations)
+            allowed: Destinations.readAll(settings.text("operator-egress") ?? "")
+                + internalAddress.destinations)
         wanted.runtime.openRunCountMax = Int(clamping: settings.integer("open-runs-max"))
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")
@@ -166,7 +170,8 @@ final class ServerProcess: Sendable {
             gate.open(to: installation.api)
             return count
         } catch {
-            throw CommandFailure(.internal, "store_\(error.label)", "recovery failed: \(StoreText.sentence(error))")
+            throw CommandFailure(
+                .internal, "store_\(error.label)", "recovery failed: \(StoreText.sentence(error))")
         }
     }
 

@@ -1,5 +1,5 @@
 import Glibc
-import Processes
+package import Processes
 package import Values
 
 /// A `millrace serve` in a process of its own, as the demonstration and the tests start it.
@@ -23,20 +23,22 @@ package final class ServerChild: Sendable {
         let log = open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { close(log) }
         guard pipe(&ends) == 0, log >= 0 else {
-            throw CommandFailure(.internal, "descriptors", "no file can be opened: \(String(cString: strerror(errno)))")
+            throw CommandFailure(
+                .internal, "descriptors", "no file can be opened: \(String(cString: strerror(errno)))")
         }
-        // Only the child's copy of the writing end may stay open, or its end would not be seen.
-        fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+        // Only the child may keep the writing end, or its own end would not be seen.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[0]) }
         do throws(ChildProblem) {
             process = try ChildProcess.start(
-                [program, "serve"] + arguments, environment: ["MILLRACE_CONFIG": "/dev/null"], isInheriting: false,
+                [program, "serve"] + arguments, environment: ["MILLRACE_CONFIG": "/dev/null"],
+                isInheriting: false,
                 output: ends[1], error: log)
             close(ends[1])
         } catch {
             close(ends[1])
-            throw CommandFailure(.internal, "spawn", "the server does not start: \(error.reason)", place: program)
+            throw CommandFailure(
+                .internal, "spawn", "the server does not start: \(error.reason)", place: program)
         }
         let line = Self.firstLine(of: ends[0])
         guard let ready = try? JSON.parse(line), let address = ready["listen"]?.string,

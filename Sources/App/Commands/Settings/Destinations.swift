@@ -46,7 +46,9 @@ package enum Destinations {
     }
 
     /// All of a list that has been checked.
-    package static func readAll(_ list: String) -> [EgressPolicy.Destination] { parts(list).compactMap { read($0) } }
+    package static func readAll(_ list: String) -> [EgressPolicy.Destination] {
+        parts(list).compactMap { read($0) }
+    }
 
     /// One of them; nil for what is no address, no range or has no right port.
     package static func read(_ text: String) -> EgressPolicy.Destination? {
@@ -60,7 +62,9 @@ package enum Destinations {
                 guard rest.hasPrefix(":"), let number = UInt16(rest.dropFirst()) else { return nil }
                 port = number
             }
-        } else if text.utf8.count(where: { $0 == UInt8(ascii: ":") }) == 1, let colon = text.firstIndex(of: ":") {
+        } else if text.utf8.count(where: { $0 == UInt8(ascii: ":") }) == 1,
+            let colon = text.firstIndex(of: ":")
+        {
             guard let number = UInt16(text[text.index(after: colon)...]) else { return nil }
             (range, port) = (String(text[..<colon]), number)
         }

@@ -38,7 +38,8 @@ package struct Setting: Sendable, Hashable {
     package var option: Option {
         let note = standard.map { " (default \($0.isEmpty ? "none" : $0))" } ?? ""
         return Option(
-            name, placeholder: placeholder, isRepeated: kind == .destinations, "\(summary)\(note) [\(variable)]")
+            name, placeholder: placeholder, isRepeated: kind == .destinations,
+            "\(summary)\(note) [\(variable)]")
     }
 
     /// Bounds and form as the documentation shows them.
@@ -60,7 +61,8 @@ package struct Setting: Sendable, Hashable {
         switch kind {
         case .text, .path: return value.isEmpty ? "must not be empty" : nil
         case .address:
-            return SocketAddress(value) == nil ? "must be a numeric address and a port, such as 127.0.0.1:7070" : nil
+            return SocketAddress(value) == nil
+                ? "must be a numeric address and a port, such as 127.0.0.1:7070" : nil
         case .integer(let range):
             return Int64(value).map(range.contains) ?? false ? nil : "must be a whole number, \(form)"
         case .duration(let range):

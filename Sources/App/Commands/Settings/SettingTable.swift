@@ -27,10 +27,12 @@ package enum SettingTable {
     private static let network = [
         Setting(
             name: "listen", audience: .server, kind: .address, placeholder: "ADDRESS:PORT",
-            standard: "127.0.0.1:7070", summary: "where the API and webhooks are served; port 0 takes any free one"),
+            standard: "127.0.0.1:7070",
+            summary: "where the API and webhooks are served; port 0 takes any free one"),
         Setting(
             name: "internal-listen", audience: .server, kind: .address, placeholder: "ADDRESS:PORT",
-            standard: "127.0.0.1:7071", summary: "where /api/internal is served, for the operator's workflows alone"),
+            standard: "127.0.0.1:7071",
+            summary: "where /api/internal is served, for the operator's workflows alone"),
         Setting(
             name: "public-url", audience: .server, kind: .text, placeholder: "URL", standard: nil,
             summary: "how the world reaches `listen`; without it http:// and that address"),
@@ -39,7 +41,8 @@ package enum SettingTable {
             summary: "private addresses that tenants' steps may reach, beside all public ones; never the "
                 + "server's own ports"),
         Setting(
-            name: "operator-egress", audience: .server, kind: .destinations, placeholder: "LIST", standard: "",
+            name: "operator-egress", audience: .server, kind: .destinations, placeholder: "LIST",
+            standard: "",
             summary: "private addresses that the operator's steps may reach; `internal-listen` always is"),
     ]
 
@@ -55,7 +58,8 @@ package enum SettingTable {
     private static let limits = [
         Setting(
             name: "open-runs-max", audience: .server, kind: .integer(1...10_000_000), placeholder: "COUNT",
-            standard: "100000", summary: "runs that are not over, of all tenants, before triggers are answered 503"),
+            standard: "100000",
+            summary: "runs that are not over, of all tenants, before triggers are answered 503"),
         Setting(
             name: "requests-max", audience: .server, kind: .integer(1...100_000), placeholder: "COUNT",
             standard: "512", summary: "requests of steps under way at once; more wait"),
@@ -63,7 +67,8 @@ package enum SettingTable {
             name: "connections-max", audience: .server, kind: .integer(8...100_000), placeholder: "COUNT",
             standard: "4096", summary: "connections at once to each listener"),
         Setting(
-            name: "server-threads", audience: .server, kind: .integer(1...64), placeholder: "COUNT", standard: "1",
+            name: "server-threads", audience: .server, kind: .integer(1...64), placeholder: "COUNT",
+            standard: "1",
             summary: "threads that read and answer requests on `listen`"),
         Setting(
             name: "drain-time", audience: .server, kind: .duration(0...600), placeholder: "DURATION",
@@ -72,7 +77,8 @@ package enum SettingTable {
 
     package static let client = [
         Setting(
-            name: "server", audience: .client, kind: .text, placeholder: "URL", standard: "http://127.0.0.1:7070",
+            name: "server", audience: .client, kind: .text, placeholder: "URL",
+            standard: "http://127.0.0.1:7070",
             summary: "the server to talk to"),
         Setting(
             name: "key", audience: .client, kind: .text, placeholder: "KEY", standard: nil,

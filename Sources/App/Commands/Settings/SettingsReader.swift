@@ -37,7 +37,9 @@ package struct SettingValues: Sendable {
 
     /// A setting that has a default.
     package func integer(_ name: String) -> Int64 { values[name].flatMap { Int64($0) } ?? 0 }
-    package func duration(_ name: String) -> Duration { values[name].flatMap { DurationText.read($0) } ?? .zero }
+    package func duration(_ name: String) -> Duration {
+        values[name].flatMap { DurationText.read($0) } ?? .zero
+    }
     package func address(_ name: String) -> SocketAddress {
         values[name].flatMap { SocketAddress($0) } ?? SocketAddress(host: "127.0.0.1", port: 0)
     }
@@ -63,7 +65,8 @@ package struct SettingValues: Sendable {
         let bytes: [UInt8]
         do throws(Files.Problem) { bytes = try Files.read(path) } catch {
             throw CommandFailure(
-                .usage, "config_unreadable", "the file of settings cannot be read: \(error.reason)", place: path)
+                .usage, "config_unreadable", "the file of settings cannot be read: \(error.reason)",
+                place: path)
         }
         return try parse(String(decoding: bytes, as: UTF8.self), path: path).get()
     }
@@ -75,14 +78,18 @@ package struct SettingValues: Sendable {
             let line = String(line).trimmed
             if line.isEmpty || line.hasPrefix("#") { continue }
             func refuse(_ message: String, hint: String?) -> Result<File, CommandFailure> {
-                .failure(CommandFailure(.usage, "bad_config", message, place: "\(path):\(index + 1)", hint: hint))
+                .failure(
+                    CommandFailure(.usage, "bad_config", message, place: "\(path):\(index + 1)", hint: hint))
             }
             let halves = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard halves.count == 2 else { return refuse("this is no `name = value` line", hint: "a comment starts with #") }
+            guard halves.count == 2 else {
+                return refuse("this is no `name = value` line", hint: "a comment starts with #")
+            }
             let name = String(halves[0]).trimmed
             guard SettingTable.all.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
                 return refuse(
-                    "there is no setting `\(name)`", hint: Suggestion.hint(for: name, among: SettingTable.all.map(\.name)))
+                    "there is no setting `\(name)`",
+                    hint: Suggestion.hint(for: name, among: SettingTable.all.map(\.name)))
             }
             if file.values[name] != nil { return refuse("`\(name)` is set twice", hint: nil) }
             file.values[name] = (String(halves[1]).trimmed, index + 1)
