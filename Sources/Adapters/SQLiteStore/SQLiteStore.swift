@@ -14,7 +14,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
     let sha256: @Sendable ([UInt8]) -> [UInt8]
     private let path: String
     /// Nil where the file is only inspected.
-    private let queue: WriteQueue?
+    let queue: WriteQueue?
     private let closing = Lock()
     private var fileLock: FileLock?
 
@@ -92,8 +92,10 @@ package final class SQLiteStore: Store, @unchecked Sendable {
 
     package func close() {
         closing.withLock {
+            // What was queued may read when it completes, so the readers go after it.
+            let writer = queue?.close()
             readers.close()
-            guard let writer = queue?.close() else { return }
+            guard let writer else { return }
             // Without the last checkpoint the log stays and is read at the next opening: nothing is lost.
             do throws(StoreError) { try writer.checkpoints.finish() } catch {}
             writer.connection.close()
