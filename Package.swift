@@ -40,7 +40,7 @@ func tests(_ name: String, _ needs: [String]) -> Target {
 let core = ["Values", "Ports", "Workflow", "Billing", "Engine", "Storage"]
 let adapters = [
     "WorkflowYAML", "LuaExpressions", "SQLiteStore", "MemoryStore", "CurlTransport",
-    "MicroHTTPServer", "OpenSSLCrypto", "Clocks",
+    "MicroHTTPServer", "OpenSSLCrypto", "Clocks", "Processes",
 ]
 let service = ["Runtime", "Ingress", "Server"]
 
@@ -75,6 +75,7 @@ let package = Package(
         swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
         swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
         swift("Adapters", "Clocks", ["Values", "Ports"]),
+        swift("Adapters", "Processes", ["CSystem"]),
 
         swift("Service", "Runtime", core),
         swift("Service", "Ingress", core + ["Runtime"]),

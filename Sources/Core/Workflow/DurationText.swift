@@ -1,5 +1,5 @@
 /// Durations as a workflow writes them: `250ms`, `30s`, `15m`, `4h`, `7d`, `1h30m`.
-enum DurationText {
+package enum DurationText {
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
@@ -7,7 +7,7 @@ enum DurationText {
     /// The duration, or nil for any other text.
     ///
     /// Units go from large to small, each at most once.
-    static func read(_ text: String) -> Duration? {
+    package static func read(_ text: String) -> Duration? {
         var rest = Substring(text)
         var total: Int64 = 0
         var unitsLeft = units[...]
@@ -29,7 +29,7 @@ enum DurationText {
     }
 
     /// The shortest text that reads as `duration`.
-    static func write(_ duration: Duration) -> String {
+    package static func write(_ duration: Duration) -> String {
         let (seconds, attoseconds) = duration.components
         var left = seconds * 1000 + attoseconds / 1_000_000_000_000_000
         var text = ""

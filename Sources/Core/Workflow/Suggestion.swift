@@ -1,7 +1,7 @@
 /// Finds the known word that a misspelt one was meant to be.
-enum Suggestion {
+package enum Suggestion {
     /// A "did you mean" for `word`; nil where nothing known is near.
-    static func hint(for word: String, among known: some Sequence<String>) -> String? {
+    package static func hint(for word: String, among known: some Sequence<String>) -> String? {
         let letters = Array(word.lowercased().unicodeScalars.prefix(65))
         guard letters.count > 1, letters.count <= 64 else { return nil }
         // A word of one letter is near every other.

@@ -1,0 +1,103 @@
+import CSystem
+import Glibc
+
+/// A program that this process started and must wait for.
+package struct ChildProcess: Sendable {
+    package let id: Int32
+
+    /// Starts a program, with this process's environment and additions to it, or with its own alone.
+    ///
+    /// - Parameters:
+    ///   - arguments: The program, looked up in PATH, and what it is given.
+    ///   - environment: Names and values that replace or join those of this process.
+    ///   - isInheriting: Whether this process's environment is passed on at all.
+    ///   - output: Descriptor that becomes its standard output; nil shares ours.
+    ///   - error: Descriptor that becomes its standard error; nil shares ours.
+    /// - Returns: The running child.
+    /// - Throws: ``ChildProblem`` with the system's reason; nothing runs then.
+    package static func start(
+        _ arguments: [String], environment: [String: String] = [:], isInheriting: Bool = true,
+        output: Int32? = nil, error: Int32? = nil
+    ) throws(ChildProblem) -> ChildProcess {
+        let inherited = isInheriting ? currentEnvironment() : [:]
+        let variables = inherited.merging(environment) { $1 }.map { "\($0.key)=\($0.value)" }
+        let status = withPointers(to: arguments) { argv in
+            withPointers(to: variables) { envp in
+                millrace_spawn(argv, envp, output ?? -1, error ?? -1)
+            }
+        }
+        guard status > 0 else {
+            throw ChildProblem(program: arguments.first ?? "", reason: String(cString: strerror(-status)))
+        }
+        return ChildProcess(id: status)
+    }
+
+    /// Sends SIGKILL: it ends where it stands.
+    package func kill() { _ = millrace_kill(id, SIGKILL) }
+
+    /// Sends SIGTERM: it may finish what it does.
+    package func terminate() { _ = millrace_kill(id, SIGTERM) }
+
+    /// Waits for its end: its exit status, or 128 and the number of the signal that ended it.
+    package func wait() -> Int32 { millrace_wait(id) }
+
+    /// Resident memory in KiB; nil where it has ended.
+    package var residentKiB: Int? {
+        let size = millrace_resident_kib(id)
+        return size < 0 ? nil : size
+    }
+
+    /// The program that runs now, as a path.
+    package static var currentProgram: String? {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.bindMemory(to: CChar.self).baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) }
+                ?? 0
+        }
+        return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
+    }
+
+    /// Variables of this process, as they were when it started.
+    package static func currentEnvironment() -> [String: String] {
+        var bytes: [UInt8] = []
+        let file = open("/proc/self/environ", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return [:] }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { read(file, $0, bytes.count) } ?? 0
+            }
+            guard count > 0 else { break }
+            bytes.append(contentsOf: buffer.prefix(count))
+        }
+        var variables: [String: String] = [:]
+        for entry in bytes.split(separator: 0) {
+            let halves = entry.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard halves.count == 2 else { continue }
+            variables[String(decoding: halves[0], as: UTF8.self)] = String(decoding: halves[1], as: UTF8.self)
+        }
+        return variables
+    }
+
+    /// Calls `body` with C strings and a closing null pointer, which live for that call alone.
+    private static func withPointers<Result>(
+        to texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
+    ) -> Result {
+        let pointers = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
+        for (index, text) in texts.enumerated() { pointers[index] = strdup(text) }
+        pointers[texts.count] = nil
+        defer {
+            for index in texts.indices { free(pointers[index]) }
+            pointers.deallocate()
+        }
+        return body(pointers)
+    }
+}
+
+/// Why a program did not start.
+package struct ChildProblem: Error, Sendable, Hashable {
+    package let program: String
+    package let reason: String
+}

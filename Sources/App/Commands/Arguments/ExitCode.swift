@@ -1,0 +1,25 @@
+/// How a command ended, as the shell sees it.
+package enum ExitCode: Int32, Sendable, CaseIterable {
+    case ok = 0
+    case notOK = 1
+    case usage = 2
+    case refused = 3
+    case unreachable = 4
+    case serverFault = 5
+    case `internal` = 70
+    case storeFailed = 75
+
+    /// For the help and `docs/cli.md`.
+    package var meaning: String {
+        switch self {
+        case .ok: "done"
+        case .notOK: "problems were found, the run failed, or something is not as it should be"
+        case .usage: "the command line, a setting or a file was not understood; nothing was done"
+        case .refused: "the server said no (4xx)"
+        case .unreachable: "the server cannot be reached"
+        case .serverFault: "the server failed (5xx)"
+        case .internal: "a fault of millrace itself or of this machine"
+        case .storeFailed: "serve: the database takes nothing more; start it again"
+        }
+    }
+}

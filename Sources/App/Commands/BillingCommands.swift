@@ -1,0 +1,152 @@
+import Billing
+import OpenSSLCrypto
+import SQLiteStore
+import Storage
+import Values
+
+/// `balance`, `ledger`, `ledger verify` and `buy`.
+enum BillingCommands {
+    static let all = [
+        Command("balance", "show the balance", options: APIClient.options, run: balance),
+        Command(
+            "ledger", "list ledger entries, the newest first",
+            options: [
+                Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")
+            ]
+                + APIClient.options, run: ledger),
+        Command(
+            "ledger verify", "check every ledger: chain, sums, and what the journals charged",
+            options: [
+                Option(
+                    "database", placeholder: "FILE",
+                    "read this database file, without a server, changing nothing")
+            ]
+                + APIClient.options,
+            details:
+                "Without --database the server is asked, with an operator's key. Exits with 1 where anything disagrees.",
+            run: verify),
+        Command(
+            "buy", "buy minutes: prints where to pay", operands: [Operand("MINUTES")],
+            options: [
+                Option("success-url", placeholder: "URL", "where the buyer lands after paying"),
+                Option("cancel-url", placeholder: "URL", "where the buyer lands after giving up"),
+            ] + APIClient.options, run: buy),
+    ]
+
+    @Sendable private static func balance(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let answer = try APIClient(invocation).call("GET", "/api/balance")
+        if invocation.isJSON {
+            invocation.console.print(answer.value)
+        } else if answer.value["is_metered"]?.bool == false {
+            invocation.console.print("\(answer.value["tenant_id"]?.text ?? ""): not metered")
+        } else {
+            let milliseconds = answer.value["balance_ms"]?.int ?? 0
+            invocation.console.print("\(milliseconds) ms (\(minutes(milliseconds)))")
+        }
+        return .ok
+    }
+
+    /// `12 min 3.500 s`.
+    private static func minutes(_ milliseconds: Int64) -> String {
+        let magnitude = milliseconds.magnitude
+        let thousandths = String(magnitude % 1000)
+        let fraction = String(repeating: "0", count: 3 - thousandths.count) + thousandths
+        return
+            "\(milliseconds < 0 ? "-" : "")\(magnitude / 60_000) min \(magnitude % 60_000 / 1000).\(fraction) s"
+    }
+
+    @Sendable private static func ledger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let limit = Int(clamping: invocation.arguments.integer("limit") ?? 50)
+        let items = try APIClient(invocation).items("/api/ledger", limit: limit)
+        if invocation.isJSON {
+            invocation.console.print(["items": .array(items)])
+            return .ok
+        }
+        var table = TextTable(
+            ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "FOR"], rightAligned: [0, 3, 4])
+        for item in items {
+            let cause = [item["reference"], item["run_id"]].compactMap(\.self).first { !$0.isNull }
+            let cells = ["sequence", "at", "kind", "amount_ms", "balance_ms"].map { item[$0]?.text ?? "" }
+            table.add(cells + [cause?.text ?? "several runs"])
+        }
+        invocation.console.print(table.isEmpty ? "no entries" : table.text)
+        return .ok
+    }
+
+    // MARK: - Verifying
+
+    @Sendable private static func verify(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let value: Value
+        if let path = invocation.arguments.text("database") {
+            value = try verification(ofFile: path)
+        } else {
+            value = try APIClient(invocation).call("GET", "/api/ledger/verification", timeout: .seconds(600))
+                .value
+        }
+        let findings = value["findings"]?.array ?? []
+        if invocation.isJSON {
+            invocation.console.print(value)
+        } else {
+            for finding in findings {
+                invocation.console.print(
+                    "\(finding["tenant_id"]?.text ?? "") entry \(finding["sequence"]?.text ?? ""): \(finding["reason"]?.text ?? "")"
+                )
+            }
+            invocation.console.print(
+                "\(value["tenants"]?.text ?? "0") ledgers, \(value["entries"]?.text ?? "0") entries, "
+                    + "\(value["credited_ms"]?.text ?? "0") ms credited, \(value["used_ms"]?.text ?? "0") ms used: "
+                    + (findings.isEmpty ? "all agree" : "\(findings.count) do not agree"))
+        }
+        return findings.isEmpty ? .ok : .notOK
+    }
+
+    static func verification(ofFile path: String) throws(CommandFailure) -> Value {
+        guard Files.exists(path) else {
+            throw CommandFailure(.usage, "no_database", "there is no such database file", place: path)
+        }
+        let cryptography = OpenSSLCryptography()
+        do throws(StoreError) {
+            let store = try SQLiteStore.openForReading(path: path) { cryptography.sha256($0) }
+            defer { store.close() }
+            return value(of: try store.verifyLedgers())
+        } catch {
+            throw CommandFailure(.notOK, "database_unreadable", StoreText.sentence(error), place: path)
+        }
+    }
+
+    /// As `GET /api/ledger/verification` answers.
+    private static func value(of verification: LedgerVerification) -> Value {
+        [
+            "tenants": .int(Int64(verification.tenantCount)), "entries": .int(Int64(verification.entryCount)),
+            "credited_ms": .int(verification.creditedMilliseconds),
+            "used_ms": .int(verification.usedMilliseconds),
+            "findings": .array(
+                verification.findings.map {
+                    [
+                        "tenant_id": .string("\($0.tenant)"), "sequence": .int($0.sequence),
+                        "reason": .string($0.reason),
+                    ]
+                }),
+        ]
+    }
+
+    // MARK: - Buying
+
+    @Sendable private static func buy(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        guard let minutes = Int64(invocation.arguments.operands[0]), minutes > 0 else {
+            throw .usage("MINUTES must be a whole number above 0, not `\(invocation.arguments.operands[0])`")
+        }
+        var body = Object()
+        body["minutes"] = .int(minutes)
+        body["success_url"] = invocation.arguments.text("success-url").map(Value.string)
+        body["cancel_url"] = invocation.arguments.text("cancel-url").map(Value.string)
+        let answer = try APIClient(invocation).call(
+            "POST", "/api/billing/purchases", body: JSON.bytes(.object(body)))
+        if invocation.isJSON {
+            invocation.console.print(answer.value)
+        } else {
+            invocation.console.print(answer.value["checkout_url"]?.text ?? "")
+        }
+        return .ok
+    }
+}

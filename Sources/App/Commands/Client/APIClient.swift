@@ -1,0 +1,140 @@
+import Clocks
+import CurlTransport
+import Ports
+import Values
+
+/// What the server answered.
+struct APIAnswer: Sendable {
+    var status: Int
+    /// Null where the body is empty.
+    var value: Value
+}
+
+/// Calls of the server's API, one at a time.
+final class APIClient: Sendable {
+    /// Settings that every command takes which talks to a server.
+    static let options = SettingTable.options(SettingTable.client)
+
+    private static let egress = EgressPolicy(allowed: [
+        EgressPolicy.Destination(range: "0.0.0.0/0", port: nil),
+        EgressPolicy.Destination(range: "::/0", port: nil),
+    ])
+
+    /// `http://127.0.0.1:7070`, without a slash at its end.
+    let server: String
+    private let key: String?
+    private let transport: CurlTransport
+    private let clock = SystemClock()
+
+    init(server: String, key: String?) {
+        var server = server
+        while server.hasSuffix("/") { server.removeLast() }
+        self.server = server
+        self.key = key
+        let clock = clock
+        transport = CurlTransport { clock.now() }
+    }
+
+    /// The server and key of a command's settings.
+    convenience init(_ invocation: Invocation) throws(CommandFailure) {
+        let settings = try SettingValues(
+            SettingTable.client, arguments: invocation.arguments, environment: invocation.environment)
+        self.init(server: settings.text("server") ?? "", key: try Self.key(settings))
+    }
+
+    deinit {
+        transport.shutDown()
+        clock.shutDown()
+    }
+
+    private static func key(_ settings: SettingValues) throws(CommandFailure) -> String? {
+        if let key = settings.text("key") { return key.trimmed }
+        guard let path = settings.text("key-file") else { return nil }
+        do throws(Files.Problem) {
+            let text = String(decoding: try Files.read(path, atMost: 4096), as: UTF8.self)
+            return text.split(separator: "\n").first.map { String($0).trimmed }
+        } catch {
+            throw CommandFailure(
+                .usage, "key_unreadable", "the API key cannot be read: \(error.reason)", place: path)
+        }
+    }
+
+    /// One request.
+    ///
+    /// - Throws: ``CommandFailure``: 3 for a 4xx, 4 where nobody answers, 5 for a 5xx.
+    func call(
+        _ method: String, _ path: String, query: [(String, String?)] = [], body: [UInt8]? = nil,
+        headers: [HTTPHeader] = [], timeout: Duration = .seconds(60)
+    ) throws(CommandFailure) -> APIAnswer {
+        let answer = try attempt(method, path, query: query, body: body, headers: headers, timeout: timeout)
+        guard answer.status >= 400 else { return answer }
+        throw Self.refusal(answer, place: "\(method) \(server)\(path)")
+    }
+
+    /// As ``call(_:_:query:body:headers:timeout:)``, handing out refusals as answers.
+    func attempt(
+        _ method: String, _ path: String, query: [(String, String?)] = [], body: [UInt8]? = nil,
+        headers: [HTTPHeader] = [], timeout: Duration = .seconds(60)
+    ) throws(CommandFailure) -> APIAnswer {
+        let items = query.compactMap { name, value in value.map { "\(name)=\(Percent.encode($0))" } }
+        let target = path + (items.isEmpty ? "" : "?" + items.joined(separator: "&"))
+        var headers = headers
+        if let key { headers.append(HTTPHeader("Authorization", "Bearer \(key)")) }
+        if body != nil, headers["content-type"] == nil {
+            headers.append(HTTPHeader("Content-Type", "application/json"))
+        }
+        let answered = Promise<TransferOutcome>()
+        transport.send(
+            OutboundRequest(
+                method: method, url: server + target, headers: headers, body: body ?? [], timeout: timeout,
+                bodyByteCountMax: 64 << 20, egress: Self.egress)
+        ) { answered.fulfil($0) }
+        switch answered.wait().result {
+        case .success(let response):
+            return APIAnswer(
+                status: response.status, value: try value(of: response, place: "\(method) \(server)\(path)"))
+        case .failure(let failure):
+            throw CommandFailure(
+                .unreachable, "unreachable", "the server cannot be reached: \(failure.message)",
+                place: server,
+                hint: "start it with `millrace serve`, or name another with --server or MILLRACE_SERVER")
+        }
+    }
+
+    private func value(of response: OutboundResponse, place: String) throws(CommandFailure) -> Value {
+        if response.body.isEmpty { return .null }
+        do throws(JSONProblem) { return try JSON.parse(response.body) } catch {
+            throw CommandFailure(
+                .serverFault, "not_json", "the answer (status \(response.status)) is no JSON", place: place,
+                hint: "is this the address of a Millrace server?")
+        }
+    }
+
+    static func refusal(_ answer: APIAnswer, place: String) -> CommandFailure {
+        let error = answer.value["error"]
+        let hint: String? =
+            answer.status == 401 ? "give a key with --key-file, MILLRACE_KEY or MILLRACE_KEY_FILE" : nil
+        return CommandFailure(
+            answer.status < 500 ? .refused : .serverFault,
+            error?["code"]?.string ?? "status_\(answer.status)",
+            error?["message"]?.string ?? "the server answered \(answer.status)", place: place, hint: hint)
+    }
+}
+
+extension APIClient {
+    /// Items of a list over as many pages as needed, at most `limit` of them.
+    func items(
+        _ path: String, query: [(String, String?)] = [], limit: Int
+    ) throws(CommandFailure) -> [Value] {
+        var items: [Value] = []
+        var cursor: String?
+        repeat {
+            let page = try call(
+                "GET", path,
+                query: query + [("limit", String(min(200, limit - items.count))), ("cursor", cursor)])
+            items += page.value["items"]?.array ?? []
+            cursor = page.value["next"]?.string
+        } while cursor != nil && items.count < limit
+        return items
+    }
+}

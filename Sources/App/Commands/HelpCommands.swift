@@ -1,0 +1,50 @@
+import Values
+
+/// `help` and `version`.
+enum HelpCommands {
+    static let all = [
+        Command("version", "print the version") { invocation throws(CommandFailure) in
+            if invocation.isJSON {
+                invocation.console.print(["version": .string(Program.version)])
+            } else {
+                invocation.console.print("millrace \(Program.version)")
+            }
+            return .ok
+        },
+        Command(
+            "help", "explain millrace or one of its commands",
+            operands: [Operand("COMMAND", isOptional: true, isRepeated: true)], run: help),
+    ]
+
+    @Sendable private static func help(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let words = invocation.arguments.operands
+        let commands = Program.commands
+        if invocation.isJSON {
+            invocation.console.print(.array(commands.filter { !$0.isHidden }.map(describe)))
+        } else if words.isEmpty {
+            invocation.console.print(HelpText.overview(of: commands))
+        } else if words.count == 1, !commands.contains(where: { $0.path == words }),
+            commands.contains(where: { $0.path.first == words[0] })
+        {
+            invocation.console.print(HelpText.family(words[0], of: commands))
+        } else {
+            let found = try ArgumentParser(commands: commands).command(in: words).command
+            invocation.console.print(HelpText.text(for: found))
+        }
+        return .ok
+    }
+
+    private static func describe(_ command: Command) -> Value {
+        [
+            "name": .string(command.name), "summary": .string(command.summary),
+            "operands": .array(command.operands.map { .string($0.usage) }),
+            "options": .array(
+                (command.options + Command.commonOptions).map {
+                    [
+                        "name": .string("--" + $0.name), "usage": .string($0.usage),
+                        "summary": .string($0.summary),
+                    ]
+                }),
+        ]
+    }
+}

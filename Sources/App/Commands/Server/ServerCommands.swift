@@ -1,0 +1,4 @@
+/// The commands about the server itself.
+enum ServerCommands {
+    static let all = [InitCommand.command, ServeCommand.command]
+}

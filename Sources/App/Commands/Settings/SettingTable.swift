@@ -1,0 +1,97 @@
+/// Every setting there is.
+package enum SettingTable {
+    package static let all = server + client
+
+    package static let server = storage + network + billing + limits
+
+    private static let storage = [
+        Setting(
+            name: "data", audience: .server, kind: .path, placeholder: "FOLDER", standard: "millrace-data",
+            summary: "folder of the database and the master key"),
+        Setting(
+            name: "database", audience: .server, kind: .path, placeholder: "FILE", standard: nil,
+            summary: "the database file; without it millrace.db in the data folder"),
+        Setting(
+            name: "master-key-file", audience: .server, kind: .path, placeholder: "FILE", standard: nil,
+            summary: "file of the key that seals secrets, 64 hex digits; without it master.key in the data "
+                + "folder; the variable MILLRACE_MASTER_KEY with the digits themselves comes first"),
+        Setting(
+            name: "run-retention", audience: .server, kind: .duration(86_400...315_360_000),
+            placeholder: "DURATION", standard: "30d", summary: "runs that are over are deleted after this"),
+        Setting(
+            name: "dedupe-retention", audience: .server, kind: .duration(2_592_000...315_360_000),
+            placeholder: "DURATION", standard: "30d",
+            summary: "dedupe keys of tenants are forgotten after this; the operator's never are"),
+    ]
+
+    private static let network = [
+        Setting(
+            name: "listen", audience: .server, kind: .address, placeholder: "ADDRESS:PORT",
+            standard: "127.0.0.1:7070",
+            summary: "where the API and webhooks are served; port 0 takes any free one"),
+        Setting(
+            name: "internal-listen", audience: .server, kind: .address, placeholder: "ADDRESS:PORT",
+            standard: "127.0.0.1:7071",
+            summary: "where /api/internal is served, for the operator's workflows alone"),
+        Setting(
+            name: "public-url", audience: .server, kind: .text, placeholder: "URL", standard: nil,
+            summary: "how the world reaches `listen`; without it http:// and that address"),
+        Setting(
+            name: "tenant-egress", audience: .server, kind: .destinations, placeholder: "LIST", standard: "",
+            summary: "private addresses that tenants' steps may reach, beside all public ones; never the "
+                + "server's own ports"),
+        Setting(
+            name: "operator-egress", audience: .server, kind: .destinations, placeholder: "LIST",
+            standard: "",
+            summary: "private addresses that the operator's steps may reach; `internal-listen` always is"),
+    ]
+
+    private static let billing = [
+        Setting(
+            name: "price-per-minute", audience: .server, kind: .integer(0...1_000_000), placeholder: "AMOUNT",
+            standard: "10", summary: "price of a minute of run time, in the currency's minor unit (cents)"),
+        Setting(
+            name: "currency", audience: .server, kind: .currency, placeholder: "CODE", standard: "EUR",
+            summary: "currency of the price, ISO 4217"),
+    ]
+
+    private static let limits = [
+        Setting(
+            name: "open-runs-max", audience: .server, kind: .integer(1...10_000_000), placeholder: "COUNT",
+            standard: "100000",
+            summary: "runs that are not over, of all tenants, before triggers are answered 503"),
+        Setting(
+            name: "requests-max", audience: .server, kind: .integer(1...100_000), placeholder: "COUNT",
+            standard: "512", summary: "requests of steps under way at once; more wait"),
+        Setting(
+            name: "connections-max", audience: .server, kind: .integer(8...100_000), placeholder: "COUNT",
+            standard: "4096", summary: "connections at once to each listener"),
+        Setting(
+            name: "server-threads", audience: .server, kind: .integer(1...64), placeholder: "COUNT",
+            standard: "1",
+            summary: "threads that read and answer requests on `listen`"),
+        Setting(
+            name: "drain-time", audience: .server, kind: .duration(0...600), placeholder: "DURATION",
+            standard: "25s", summary: "longest wait for what is under way when told to stop"),
+    ]
+
+    package static let client = [
+        Setting(
+            name: "server", audience: .client, kind: .text, placeholder: "URL",
+            standard: "http://127.0.0.1:7070",
+            summary: "the server to talk to"),
+        Setting(
+            name: "key", audience: .client, kind: .text, placeholder: "KEY", standard: nil,
+            summary: "the API key; better in the variable or in a file, which `ps` does not show"),
+        Setting(
+            name: "key-file", audience: .client, kind: .path, placeholder: "FILE", standard: nil,
+            summary: "file whose first line is the API key"),
+    ]
+
+    /// Names a file of settings; itself only a flag or a variable.
+    package static let configOption = Option(
+        "config", placeholder: "FILE",
+        "file of `name = value` lines (default millrace.conf where that exists) [MILLRACE_CONFIG]")
+
+    package static func options(_ settings: [Setting]) -> [Option] { settings.map(\.option) + [configOption] }
+}
