@@ -38,12 +38,13 @@ extension Runtime {
                 return strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
             }
         }
+        let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
             tenant: record.tenant, isMetered: record.tenant != .operatorTenant,
             machine: RunMachine(run: record.run, plan: plan, records: records),
-            surroundings: surroundings(of: record.tenant, plan: plan, secrets: secrets),
-            secretGeneration: vault.generation)
+            surroundings: surroundings(of: record.tenant, plan: plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
         slot.waiters = waiters
         lock.lock()
         stuck[record.run] = nil

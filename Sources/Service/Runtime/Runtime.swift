@@ -51,6 +51,8 @@ package final class Runtime: @unchecked Sendable {
     /// Results that the store has handed back and nobody has acted on yet; under `settledLock`.
     private let settledLock = Lock()
     private var settled: [(Pending, Result<CommitReceipt, StoreError>)] = []
+    private let surroundingsLock = Lock()
+    private var knownSurroundings: [ObjectIdentifier: KnownSurroundings] = [:]
     private let onFatal: @Sendable (StoreError) -> Void
 
     /// - Parameters:
@@ -83,6 +85,12 @@ package final class Runtime: @unchecked Sendable {
         ids = RunIDSource(after: try store.newestRun())
     }
 
+    private struct KnownSurroundings {
+        let plan: RunPlan
+        let generation: Int
+        let surroundings: Surroundings
+    }
+
     /// What to do once the lock is given up, in order.
     typealias Action = @Sendable () -> Void
 
@@ -96,6 +104,8 @@ package final class Runtime: @unchecked Sendable {
 extension Runtime {
     /// Stores a new run and, once it is durable, calls `completion` and sets it going.
     package func start(_ request: StartRequest, completion: @escaping @Sendable (StartResult) -> Void) {
+        // Read before the secrets: a change in between makes the run look again, not miss it.
+        let generation = vault.generation
         let secrets: OpenSecrets
         let isFunded: Bool
         do throws(StoreError) {
@@ -109,8 +119,9 @@ extension Runtime {
         let slot = RunSlot(
             tenant: request.tenant.tenant, isMetered: request.tenant.isMetered,
             machine: RunMachine(run: run, plan: request.plan),
-            surroundings: surroundings(of: request.tenant.tenant, plan: request.plan, secrets: secrets),
-            secretGeneration: vault.generation)
+            surroundings: surroundings(
+                of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
 
         lock.lock()
@@ -148,7 +159,12 @@ extension Runtime {
         case .success(.stored):
             metrics.add("runs_started_total")
             slots[run] = slot
-            return [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            // A credit may have come after the balance was read and before the run could be found.
+            if slot.machine.state.isPaused, hasFunds(slot) {
+                actions += decide(slot, .fundsReturned(at: clock.now()))
+            }
+            return actions
         case .success(.duplicate(let first, let isSameContent)):
             return [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
         case .failure(let error):
@@ -156,10 +172,20 @@ extension Runtime {
         }
     }
 
-    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets) -> Surroundings {
+    /// What a plan's runs rest on; made once for each plan and state of the secrets, because every
+    /// form of every secret has to be worked out for the redactor.
+    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int) -> Surroundings {
+        let key = ObjectIdentifier(plan)
+        let known = surroundingsLock.withLock { knownSurroundings[key] }
+        if let known, known.plan === plan, known.generation == generation { return known.surroundings }
         let named = plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
-        return Surroundings(
+        let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+        surroundingsLock.withLock {
+            if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
+            knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
+        }
+        return made
     }
 }
 
@@ -314,7 +340,8 @@ extension Runtime {
         guard slot.secretGeneration != generation else { return }
         // Where they cannot be read just now, the run goes on with those it had.
         guard let secrets = try? vault.secrets(of: slot.tenant) else { return }
-        slot.surroundings = surroundings(of: slot.tenant, plan: slot.machine.plan, secrets: secrets)
+        slot.surroundings = surroundings(
+            of: slot.tenant, plan: slot.machine.plan, secrets: secrets, generation: generation)
         slot.secretGeneration = generation
     }
 }
