@@ -178,7 +178,12 @@ extension Runtime {
         let key = ObjectIdentifier(plan)
         let known = surroundingsLock.withLock { knownSurroundings[key] }
         if let known, known.plan === plan, known.generation == generation { return known.surroundings }
-        let named = plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        // A workflow that reaches `secrets` without naming one may read any of them.
+        let readsAny = plan.definition.secretNames.contains("*")
+        let named =
+            readsAny
+            ? secrets.byName.values.map(\.value)
+            : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
         let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
         surroundingsLock.withLock {
@@ -226,13 +231,34 @@ extension Runtime {
     }
 
     /// Decides and stores; returns what to do at once. Called under the lock.
+    ///
+    /// While a decision of the run is not durable its further inputs wait: they would else be decided, and
+    /// requests sent, on the strength of what a full disk may still refuse (I1).
     func decide(_ slot: RunSlot, _ input: RunInput) -> [Action] {
-        let decision = slot.machine.handle(input, in: slot.surroundings)
+        slot.waitingInputs.append(input)
+        return decideWaiting(slot)
+    }
+
+    /// Decides all that waits, to be stored as one commit.
+    func decideWaiting(_ slot: RunSlot) -> [Action] {
+        guard !slot.isCommitting, !slot.waitingInputs.isEmpty, fatal == nil else { return [] }
+        let inputs = slot.waitingInputs
+        slot.waitingInputs = []
+        var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
+        for input in inputs.dropFirst() {
+            let next = slot.machine.handle(input, in: slot.surroundings)
+            decision.records += next.records
+            decision.effects += next.effects
+        }
         guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
-        submit(commit(of: decision, slot: slot)) { [self] result in
+        slot.isCommitting = true
+        submit(commit(of: decision, slot: slot)) { [self, decision] result in
             switch result {
-            case .success: return carryOut(decision.effects, of: slot)
-            case .failure(let error): return loseTrack(of: slot, because: error)
+            case .success:
+                slot.isCommitting = false
+                slot.reloadCount = 0
+                return carryOut(decision.effects, of: slot) + decideWaiting(slot)
+            case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
         return []
@@ -255,6 +281,7 @@ extension Runtime {
             outbox.removeAll(keepingCapacity: true)
             let isAlone = mayCommitInPlace && batch.count == 1 && slots.count + startingCount <= 1
             for pending in batch {
+                pending.beginCall()
                 store.commit(pending.commit, inPlace: isAlone) { [self] result in
                     if !pending.keepsInPlace(result) { takeBack(pending, result) }
                 }
@@ -302,7 +329,8 @@ extension Runtime {
         case .success(.stored(let balance, let depletion)):
             if let balance { balances[tenant] = balance }
             guard let depletion else { return [] }
-            return [{ [self] in announce(depletion) }]
+            // On the clock's thread: this one may be the store's, which cannot wait for itself.
+            return [{ [self] in clock.schedule(at: clock.now()) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
@@ -353,13 +381,19 @@ private final class Pending: @unchecked Sendable {
     // under the runtime's lock.
     let commit: RunCommit
     let settle: (Result<CommitReceipt, StoreError>) -> [Runtime.Action]
-    private let caller = CurrentThread.identity
-    private var isInCall = true
+    private var caller: UInt = 0
+    private var isInCall = false
     private var inPlaceResult: Result<CommitReceipt, StoreError>?
 
     init(_ commit: RunCommit, _ settle: @escaping (Result<CommitReceipt, StoreError>) -> [Runtime.Action]) {
         self.commit = commit
         self.settle = settle
+    }
+
+    /// The current thread is about to hand it to the store; not always the one that decided it.
+    func beginCall() {
+        caller = CurrentThread.identity
+        isInCall = true
     }
 
     /// Whether this is the caller's thread, still in its call: then the result waits for it.
@@ -389,7 +423,7 @@ extension StoreError {
     /// Whether the store itself is well and only this one thing was refused.
     var isAboutOneCommit: Bool {
         switch self {
-        case .exists, .missing: true
+        case .exists, .missing, .outOfRange: true
         default: false
         }
     }
