@@ -168,6 +168,13 @@ final class TestService: @unchecked Sendable {
         return client
     }
 
+    /// Where a purchase stands: `open`, `credited` or `parked`.
+    func stateOfPurchase(_ id: String) throws -> String? {
+        try PurchaseID(id).flatMap { try installation.store.purchase($0) }?.state.rawValue
+    }
+
+    var now: Instant { clock.now() }
+
     // MARK: - Waiting
 
     /// Waits until no run is under way; paused runs count as under way.
