@@ -148,7 +148,30 @@ final class TestService: @unchecked Sendable {
             headers: [HTTPHeader("Content-Type", type)] + headers)
     }
 
+    /// Gives a request to the public handler directly, as if it had arrived at `at`.
+    func handle(
+        _ method: String, _ segments: [String], body: [UInt8], headers: [HTTPHeader], at: Instant
+    ) -> Reply {
+        let request = InboundRequest(
+            method: method, path: "/" + segments.joined(separator: "/"), segments: segments, query: [],
+            headers: headers, body: body, peer: "127.0.0.1", receivedAt: at)
+        let answer = Promise<Reply>()
+        installation.api.handle(request) {
+            answer.fulfil(Reply(status: $0.status, headers: $0.headers, body: $0.body))
+        }
+        return answer.wait(atMost: .seconds(20)) ?? Reply(status: 0, headers: [], body: [])
+    }
+
     // MARK: - Tenants
+
+    /// A purchase as if a tenant had pressed Buy.
+    func addPurchase(minutes: Int64, amount: Int64, for client: Client) throws -> String {
+        let purchase = Purchase(
+            purchase: runtime.newPurchaseID(), tenant: try #require(TenantID(client.tenant)), minutes: minutes,
+            price: Credit.Paid(amountMinor: amount, currency: "EUR"), state: .open, createdAt: now)
+        try installation.store.addPurchase(purchase)
+        return "\(purchase.purchase)"
+    }
 
     /// A new tenant; `milliseconds` are put on its balance.
     func tenant(_ name: String = "Acme", milliseconds: Int64 = 600_000) throws -> Client {
