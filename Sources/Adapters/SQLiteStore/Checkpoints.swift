@@ -6,8 +6,9 @@ import Storage
 /// SQLite's automatic checkpoints would happen inside a commit, while callers wait. Done soon
 /// enough, the log is written over from its start instead of growing, which halves the cost of a commit.
 final class Checkpoints {
-    /// Pages in the log after which it is moved; 4 MiB.
-    private static let pageLimit: Int32 = 1000
+    /// Pages in the log after which it is moved: enough to be worth two syncs, soon enough that nobody
+    /// waits for more than a millisecond or two.
+    private static let pageLimit: Int32 = 400
 
     private let connection: Connection
     /// Pages in the log after the last commit, set by SQLite's hook.

@@ -14,7 +14,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
     let sha256: @Sendable ([UInt8]) -> [UInt8]
     private let path: String
     /// Nil where the file is only inspected.
-    private let queue: WriteQueue?
+    let queue: WriteQueue?
     private let closing = Lock()
     private var fileLock: FileLock?
 
@@ -54,6 +54,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         path: String, fileLock: FileLock?, sha256: @escaping @Sendable ([UInt8]) -> [UInt8],
         clock now: @escaping @Sendable () -> Instant
     ) throws(StoreError) -> SQLiteStore {
+        createPrivately(path)
         let connection = try Connection(path: path, mode: .writing)
         do throws(StoreError) {
             try Migration.apply(to: connection, at: now())
@@ -74,6 +75,12 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         }
     }
 
+    /// Makes a missing file readable by its owner alone, and with it the log; what exists keeps its mode.
+    private static func createPrivately(_ path: String) {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if descriptor >= 0 { Glibc.close(descriptor) }
+    }
+
     /// Opens a file for looking at it, whether a process runs on it or not: takes no lock, raises no epoch,
     /// changes nothing.
     ///
@@ -92,8 +99,10 @@ package final class SQLiteStore: Store, @unchecked Sendable {
 
     package func close() {
         closing.withLock {
+            // What was queued may read when it completes, so the readers go after it.
+            let writer = queue?.close()
             readers.close()
-            guard let writer = queue?.close() else { return }
+            guard let writer else { return }
             // Without the last checkpoint the log stays and is read at the next opening: nothing is lost.
             do throws(StoreError) { try writer.checkpoints.finish() } catch {}
             writer.connection.close()

@@ -131,12 +131,20 @@ struct RequestBuilder {
 
     /// W3C trace context: one trace a run, one span an attempt.
     private var traceParent: String {
-        func hex(_ number: UInt64) -> String {
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
+        var text: [UInt8] = [0x30, 0x30, 0x2D]
+        text.reserveCapacity(55)
+        func append(_ number: UInt64) {
+            for shift in stride(from: 60, through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift) & 15)
+                text.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+            }
         }
-        let span = RetryDelay.hash(run, stepPath, attempt) | 1
-        return "00-\(hex(RetryDelay.hash(run, "trace", 0) | 1))\(hex(UInt64(run.number)))-\(hex(span))-01"
+        append(RetryDelay.hash(run, "trace", 0) | 1)
+        append(UInt64(run.number))
+        text.append(0x2D)
+        append(RetryDelay.hash(run, stepPath, attempt) | 1)
+        text.append(contentsOf: [0x2D, 0x30, 0x31])
+        return String(decoding: text, as: UTF8.self)
     }
 
     private func checkSecrets(host: String) throws(RequestFailure) {

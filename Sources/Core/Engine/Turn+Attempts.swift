@@ -61,6 +61,7 @@ extension Turn {
 
     /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
     private func verdict(on response: OutboundResponse, _ rule: ResponseRule, retry: RetryPolicy) -> Verdict {
+        if (200..<300).contains(response.status), rule.failWhen == nil, rule.schema == nil { return Verdict() }
         let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
         var scope = self.scope
         scope.response = ResponseBranch(status: response.status, headers: response.headers, body: body)
@@ -107,14 +108,23 @@ extension Turn {
         return text.isEmpty ? "status \(response.status)" : "status \(response.status): \(text)"
     }
 
+    private static let unkeptHeaders: Set<String> = [
+        "set-cookie", "connection", "keep-alive", "transfer-encoding", "date", "server",
+    ]
+
+    /// `lowercased()` knows all of Unicode and takes a microsecond; a header's name is ASCII.
+    private static func lowered(_ name: String) -> String {
+        guard name.utf8.contains(where: { (0x41...0x5A).contains($0) }) else { return name }
+        return String(decoding: name.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+
     /// The answer as it is kept: names in lower case, without cookies, without secrets.
     private static func stored(_ response: OutboundResponse, redactor: Redactor) -> OutboundResponse {
-        let dropped: Set<String> = ["set-cookie", "connection", "keep-alive", "transfer-encoding", "date", "server"]
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(response.headers.count)
         for header in response.headers {
-            let name = header.name.lowercased()
-            if !dropped.contains(name) { headers.append(HTTPHeader(name, redactor.redact(header.value))) }
+            let name = lowered(header.name)
+            if !unkeptHeaders.contains(name) { headers.append(HTTPHeader(name, redactor.redact(header.value))) }
         }
         return OutboundResponse(
             status: response.status, headers: headers,
@@ -168,7 +178,10 @@ enum RetryDelay {
     /// FNV-1a over run, path and attempt.
     static func hash(_ run: RunID, _ path: String, _ attempt: Int) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in "\(run.number)/\(path)#\(attempt)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for shift in stride(from: 0, to: 64, by: 8) { mix(UInt8(truncatingIfNeeded: run.number >> Int64(shift))) }
+        for byte in path.utf8 { mix(byte) }
+        for shift in stride(from: 0, to: 32, by: 8) { mix(UInt8(truncatingIfNeeded: attempt >> shift)) }
         // FNV's low bits follow the last byte closely; fold the high ones in.
         return hash ^ hash >> 32
     }

@@ -14,7 +14,16 @@ package struct HTTPHeader: Sendable, Hashable {
 extension [HTTPHeader] {
     /// The value of the first header of that name, whatever the case of its letters.
     package subscript(_ name: String) -> String? {
-        first { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name.lowercased() }?.value
+        first { $0.name.isSameName(as: name) }?.value
+    }
+}
+
+extension String {
+    /// Whether both are the same bytes but for the case of ASCII letters.
+    fileprivate func isSameName(as other: String) -> Bool {
+        func lowered(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
+        guard utf8.count == other.utf8.count else { return false }
+        return zip(utf8, other.utf8).allSatisfy { lowered($0) == lowered($1) }
     }
 }
 

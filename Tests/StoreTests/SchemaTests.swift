@@ -1,0 +1,71 @@
+import Storage
+import Testing
+import Values
+
+@testable import SQLiteStore
+
+@Suite("SQLite schema")
+struct SchemaTests {
+    private let directory: TemporaryDirectory
+    private let connection: Connection
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        connection = try Connection(path: directory.file("store.db"), mode: .writing)
+        try Migration.apply(to: connection, at: Sample.noon)
+    }
+
+    @Test("migrations are applied once each, by number and name")
+    func migrationsAreRecorded() throws {
+        try Migration.apply(to: connection, at: Sample.noon)
+        let applied = try connection.all("SELECT number || ' ' || name FROM schema_migration ORDER BY number")
+        {
+            row throws(StoreError) in row.text(0)
+        }
+        #expect(applied == ["1 create_tables"])
+    }
+
+    @Test("no column of a unique key may be null")
+    func uniqueKeysHoldNoNull() throws {
+        let nullable = try connection.all(
+            """
+            SELECT m.name || '.' || c.name FROM sqlite_schema AS m, pragma_index_list(m.name) AS i,
+                pragma_index_info(i.name) AS k, pragma_table_info(m.name) AS c
+            WHERE m.type = 'table' AND i."unique" AND c.cid = k.cid AND NOT c."notnull" AND c.pk = 0
+            """
+        ) { row throws(StoreError) in row.text(0) }
+        #expect(nullable.isEmpty)
+    }
+
+    @Test("I10: the key of every tenant's table starts with the tenant, and none is without one")
+    func keysStartWithTheTenant() throws {
+        // A journal is reached through its run; a reference is unique over all tenants.
+        let exempt: Set = ["journal_entry", "credit_reference"]
+        let firstKeyColumns = try connection.all(
+            """
+            SELECT m.name, c.name, c."notnull" OR c.pk = 1 FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+            WHERE m.type = 'table' AND c.pk = 1
+                AND EXISTS (SELECT 1 FROM pragma_table_info(m.name) AS t WHERE t.name = 'tenant_id')
+            """
+        ) { row throws(StoreError) in (table: row.text(0), column: row.text(1)) }
+        #expect(firstKeyColumns.count >= 15)
+        for (table, column) in firstKeyColumns where !exempt.contains(table) {
+            #expect(column == "tenant_id", "table \(table)")
+        }
+        let nullable = try connection.integer(
+            """
+            SELECT count(*) FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+            WHERE m.type = 'table' AND c.name = 'tenant_id' AND NOT c."notnull" AND c.pk = 0
+            """)
+        #expect(nullable == 0)
+    }
+
+    @Test("readers neither write nor checkpoint")
+    func readersNeverCheckpoint() throws {
+        let reader = try Connection(path: directory.file("store.db"), mode: .reading)
+        defer { reader.close() }
+        #expect(try reader.integer("PRAGMA wal_autocheckpoint") == 0)
+        #expect(try reader.integer("PRAGMA query_only") == 1)
+        #expect(throws: StoreError.self) { try reader.execute("DELETE FROM setting") }
+    }
+}
