@@ -8,12 +8,15 @@ struct CommandLineTests {
         "what is not understood exits with 2 and says what to do",
         arguments: [
             (["balanse"], "did you mean `balance`"), (["runs", "--stat", "x"], "did you mean `--status`"),
-            (["runs", "--limit", "many"], "whole number from 1 to 10000"), (["runs", "--limit"], "needs a value"),
+            (["runs", "--limit", "many"], "whole number from 1 to 10000"),
+            (["runs", "--limit"], "needs a value"),
             (["runs", "--status", "done"], "must be one of running"), (["run"], "needs ID"),
             (["version", "now"], "one argument too many"), (["version", "--json=1"], "takes no value"),
             (["version", "-x"], "options have two dashes"), (["secrets"], "needs one of: list, set, delete"),
-            (["validate", "/no/such/file.yaml"], "/no/such/file.yaml"), (["buy", "none"], "whole number above 0"),
-            (["trigger", "x", "{", "--key", "k"], "no JSON"), (["balance", "--key", "a", "--key", "b"], "more than once"),
+            (["validate", "/no/such/file.yaml"], "/no/such/file.yaml"),
+            (["buy", "none"], "whole number above 0"),
+            (["trigger", "x", "{", "--key", "k"], "no JSON"),
+            (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),
         ] as [([String], String)])
     func misunderstandingExitsWithTwo(arguments: [String], text: String) {
@@ -68,6 +71,7 @@ struct CommandLineTests {
         let parser = ArgumentParser(commands: Program.commands)
         #expect(try parser.command(in: ["ledger", "verify"]).command.name == "ledger verify")
         #expect(try parser.command(in: ["ledger", "--limit"]).command.name == "ledger")
-        #expect(try parser.command(in: ["tenants", "keys", "create", "x"]).command.name == "tenants keys create")
+        #expect(
+            try parser.command(in: ["tenants", "keys", "create", "x"]).command.name == "tenants keys create")
     }
 }

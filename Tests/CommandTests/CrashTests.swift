@@ -69,7 +69,9 @@ struct CrashTests {
         let outcomes = try runs.map { run in
             try store.entries(of: run.run).filter { $0.kind == "step.succeeded" }.map(\.key)
         }
-        #expect(outcomes.allSatisfy { $0.count == 2 && Set($0).count == 2 }, "an outcome is missing or there twice")
+        #expect(
+            outcomes.allSatisfy { $0.count == 2 && Set($0).count == 2 },
+            "an outcome is missing or there twice")
 
         let effects = fixture.orders.effectCounts
         #expect(effects.distinctKeyCount == runs.count * 2)

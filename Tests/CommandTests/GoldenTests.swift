@@ -10,7 +10,8 @@ struct GoldenTests {
     /// The file with the part between the marks replaced.
     private func replaced(_ path: String, with generated: String) throws -> String {
         let text = try Repository.text(path)
-        let first = try #require(text.range(of: Self.start), "\(path) has no mark where generated text starts")
+        let first = try #require(
+            text.range(of: Self.start), "\(path) has no mark where generated text starts")
         let last = try #require(text.range(of: Self.end), "\(path) has no mark where generated text ends")
         return text[..<first.upperBound] + generated + text[last.lowerBound...]
     }
@@ -19,9 +20,11 @@ struct GoldenTests {
     func documentationShowsEveryHelp() throws {
         let overview = "    " + HelpText.overview(of: Program.commands).replacing("\n", with: "\n    ")
         let sections = Program.commands.filter { !$0.isHidden }.map { command in
-            "## millrace \(command.name)\n\n    " + HelpText.text(for: command).replacing("\n", with: "\n    ")
+            "## millrace \(command.name)\n\n    "
+                + HelpText.text(for: command).replacing("\n", with: "\n    ")
         }
-        let generated = ([overview] + sections).joined(separator: "\n\n").replacing("\n    \n", with: "\n\n") + "\n"
+        let generated =
+            ([overview] + sections).joined(separator: "\n\n").replacing("\n    \n", with: "\n\n") + "\n"
         try Repository.expectGolden(try replaced("docs/cli.md", with: generated), at: "docs/cli.md")
     }
 
@@ -32,7 +35,8 @@ struct GoldenTests {
         for setting in SettingTable.all {
             let standard = setting.standard.map { $0.isEmpty ? "none" : "`\($0)`" } ?? "–"
             lines.append(
-                "| `\(setting.name)` | `\(setting.variable)` | \(standard) | \(setting.form) | \(setting.summary) |")
+                "| `\(setting.name)` | `\(setting.variable)` | \(standard) | \(setting.form) | \(setting.summary) |"
+            )
         }
         let generated = lines.joined(separator: "\n") + "\n"
         try Repository.expectGolden(

@@ -77,7 +77,9 @@ struct InstallationTests {
         let wrong = CommandLineRun(["balance", "--server", url, "--key", "mk_wrong", "--json"])
         #expect(wrong.code == 3)
         #expect(wrong.problem["code"] == "unauthorized")
-        let missing = CommandLineRun(["run", "run_0000000000001", "--server", url, "--key", fixture.operatorKey])
+        let missing = CommandLineRun([
+            "run", "run_0000000000001", "--server", url, "--key", fixture.operatorKey,
+        ])
         #expect(missing.code == 3)
         let tenant = try fixture.makeTenant()
         let unsold = CommandLineRun(["buy", "1", "--server", url, "--key", tenant.key, "--json"])
@@ -89,7 +91,9 @@ struct InstallationTests {
     func failedRunExitsWithOne() throws {
         let fixture = try ServerFixture()
         try fixture.start()
-        let environment = ["MILLRACE_SERVER": try #require(fixture.child?.url), "MILLRACE_KEY": fixture.operatorKey]
+        let environment = [
+            "MILLRACE_SERVER": try #require(fixture.child?.url), "MILLRACE_KEY": fixture.operatorKey,
+        ]
         let source = """
             name: failing
             version: 1
@@ -104,7 +108,8 @@ struct InstallationTests {
         let run = CommandLineRun(["trigger", "failing", "{}", "--wait", "--json"], environment: environment)
         #expect(run.code == 1)
         #expect(run.value["status"] == "failed")
-        let events = CommandLineRun(["run", run.value["run_id"]?.text ?? "", "--events"], environment: environment)
+        let events = CommandLineRun(
+            ["run", run.value["run_id"]?.text ?? "", "--events"], environment: environment)
         #expect(events.output.contains("run.started"), "\(events.output)")
     }
 

@@ -79,7 +79,9 @@ final class ServerFixture: @unchecked Sendable {
 
     /// A tenant with an hour of run time and a workflow of two steps that count their effects; returns its id and key.
     func makeTenant() throws -> (id: String, key: String) {
-        let made = try client(key: operatorKey).call("POST", "/api/tenants", body: JSON.bytes(["name": "Acme"])).value
+        let made = try client(key: operatorKey).call(
+            "POST", "/api/tenants", body: JSON.bytes(["name": "Acme"])
+        ).value
         let id = try #require(made["tenant_id"]?.string)
         let key = try #require(made["key"]?["secret"]?.string)
         let credit: Value = ["tenant_id": .string(id), "ms": 3_600_000, "reference": "test:1:gift"]
