@@ -28,6 +28,13 @@ package final class Runtime: @unchecked Sendable {
     var slots: [RunID: RunSlot] = [:]
     /// Starts whose commit has not returned; with `slots` the work in memory.
     var startingCount = 0
+    /// When the last run began to start.
+    private var lastStartAt = Instant(microseconds: 0)
+    /// Starts in a row that came alone.
+    private var quietStartCount = 0
+    /// Starts closer together than this come from several callers at once: they are stored in groups,
+    /// because one committed in place would keep the listener's thread from reading the next.
+    private static let quietStartInterval = Duration.microseconds(400)
     /// Balances of metered tenants as last heard, in milliseconds.
     var balances: [TenantID: Int64] = [:]
     /// Tenants that were asked for before.
@@ -124,7 +131,10 @@ extension Runtime {
             startingCount -= 1
             return settleStart(slot, decision, result, completion)
         }
-        let actions = flush()
+        quietStartCount = request.start.at - lastStartAt > Self.quietStartInterval ? quietStartCount + 1 : 0
+        lastStartAt = request.start.at
+        // The first of a crowd also comes after a pause; a second pause tells the two apart.
+        let actions = flush(mayCommitInPlace: quietStartCount > 1)
         lock.unlock()
         perform(actions)
     }
@@ -212,12 +222,12 @@ extension Runtime {
 
     /// Hands what is lined up to the store, and acts at once on what the store did in place. Called
     /// under the lock, at the end of what was begun under it.
-    func flush() -> [Action] {
+    func flush(mayCommitInPlace: Bool = true) -> [Action] {
         var actions: [Action] = []
         while !outbox.isEmpty {
             let batch = outbox
             outbox.removeAll(keepingCapacity: true)
-            let isAlone = batch.count == 1 && slots.count + startingCount <= 1
+            let isAlone = mayCommitInPlace && batch.count == 1 && slots.count + startingCount <= 1
             for pending in batch {
                 store.commit(pending.commit, inPlace: isAlone) { [self] result in
                     if !pending.keepsInPlace(result) { takeBack(pending, result) }
@@ -233,6 +243,13 @@ extension Runtime {
     /// On the store's thread: collects the results of a group, and has the transport's thread act on
     /// them all under one lock. There the requests that follow are sent without another hand-off.
     private func takeBack(_ pending: Pending, _ result: Result<CommitReceipt, StoreError>) {
+        // A start's caller waits for its answer, which the store's thread can give at once.
+        if pending.commit.start != nil {
+            lock.lock()
+            let actions = note(result, pending.commit.tenant) + pending.settle(result) + flush()
+            lock.unlock()
+            return perform(actions)
+        }
         let isFirst = settledLock.withLock {
             settled.append((pending, result))
             return settled.count == 1
