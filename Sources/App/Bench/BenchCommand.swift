@@ -51,7 +51,8 @@ package enum BenchCommand {
 struct BenchOptions {
     var runCount = 1_000
     var inFlight = 64
-    var url = ""
+    /// Where steps go; nothing listens at the default.
+    var url = "http://127.0.0.1:9/"
     var database = ""
     var port: UInt16 = 0
     var isThroughAPI = false

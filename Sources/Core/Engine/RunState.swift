@@ -107,7 +107,7 @@ extension RunState {
             ending = RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason))
             stopRetries()
         case .runFinished(let outcome):
-            if outcome.status != .cancelled || meter.totalMicroseconds > 0 { _ = meter.chargeRemainder() }
+            _ = meter.chargeRemainder()
             self.outcome = outcome
         }
     }

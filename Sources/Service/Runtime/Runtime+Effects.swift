@@ -98,6 +98,7 @@ extension Runtime {
     func hasFunds(_ slot: RunSlot) -> Bool {
         guard slot.isMetered else { return true }
         if let known = balances[slot.tenant], known > 0 { return true }
+        // Unreadable counts as empty: the run pauses, and the next credit or start looks again.
         guard let account = try? store.account(of: slot.tenant) else { return false }
         balances[slot.tenant] = account.balanceMilliseconds
         return account.isFunded
@@ -113,6 +114,7 @@ extension Runtime {
     package func balanceChanged(of tenant: TenantID) {
         lock.lock()
         var actions: [Action] = []
+        // Where it cannot be read, paused runs wait for the next credit or the next start.
         if let account = try? store.account(of: tenant) {
             balances[tenant] = account.balanceMilliseconds
             if account.isFunded {
@@ -195,6 +197,7 @@ extension Runtime {
     func announce(_ depletion: Depletion) {
         log.write(.info, "balance.depleted", [("tenant", .string("\(depletion.tenant)"))])
         metrics.add("balance_depletions_total")
+        // The alert is worth sending without the customer's id as well.
         let customer = (try? store.tenant(depletion.tenant))?.externalCustomerID
         let body: Value = [
             "tenant_id": .string("\(depletion.tenant)"), "balance_ms": .int(depletion.balanceMilliseconds),

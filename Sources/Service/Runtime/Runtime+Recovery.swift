@@ -28,11 +28,13 @@ extension Runtime {
 
     private func recover(_ record: RunRecord) throws(StoreError) {
         guard let machine = try machine(of: record) else { return }
+        let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
             tenant: record.tenant, isMetered: record.tenant != .operatorTenant, machine: machine,
-            surroundings: surroundings(of: record.tenant, plan: machine.plan, secrets: secrets),
-            secretGeneration: vault.generation)
+            surroundings: surroundings(
+                of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
         lock.lock()
         slots[record.run] = slot
         let actions = setGoing(slot) + flush()
