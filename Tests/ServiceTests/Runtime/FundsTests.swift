@@ -21,11 +21,13 @@ struct FundsTests {
           b: {request: {url: https://b.example/}}
           join: {after: [a, b], request: {url: https://c.example/}}
         """
-    private static let hook = "steps:\n  tell: {request: {method: POST, url: https://mail.example/, body: << trigger.body >>}}"
+    private static let hook =
+        "steps:\n  tell: {request: {method: POST, url: https://mail.example/, body: << trigger.body >>}}"
 
     /// A tenant with a credit, and an operator workflow that listens where `listens`.
     private func world(
-        credit: Int64?, listens: Bool = true, completesOnFlush: Bool = false, options: RuntimeOptions = RuntimeOptions()
+        credit: Int64?, listens: Bool = true, completesOnFlush: Bool = false,
+        options: RuntimeOptions = RuntimeOptions()
     ) throws -> RuntimeWorld {
         let world = try RuntimeWorld(completesOnFlush: completesOnFlush, options: options)
         if listens {
@@ -44,7 +46,9 @@ struct FundsTests {
         let world = try world(credit: nil)
         let plan = try world.deploy(Self.two, of: RuntimeWorld.tenant)
         try world.start(plan, of: RuntimeWorld.tenant)
-        guard case .unfunded = world.results.items[0] else { return #expect(Bool(false), "\(world.results.items)") }
+        guard case .unfunded = world.results.items[0] else {
+            return #expect(Bool(false), "\(world.results.items)")
+        }
         #expect(try world.store.runs(of: RuntimeWorld.tenant, RunQuery()).isEmpty)
         try world.start(plan, of: RuntimeWorld.tenant, keepsWithoutFunds: true)
         #expect(try world.status(of: world.runs[0], RuntimeWorld.tenant) == .paused)
@@ -101,7 +105,9 @@ struct FundsTests {
         try world.credit(150, reference: "second")
         world.runtime.balanceChanged(of: RuntimeWorld.tenant)
         #expect(!world.transport.steps.contains("b"))
-        #expect(world.runtime.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x"), "a paused run can be cancelled")
+        #expect(
+            world.runtime.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x"),
+            "a paused run can be cancelled")
         #expect(world.outcomes.items.map(\.status) == [.cancelled])
     }
 
@@ -142,7 +148,9 @@ struct FundsTests {
         world.transport.succeed(0)
         world.clock.advance(by: .milliseconds(50))
         world.transport.succeed(1)
-        #expect(try world.store.account(of: RuntimeWorld.tenant).balanceMilliseconds == -100, "200 ms in flight, once")
+        #expect(
+            try world.store.account(of: RuntimeWorld.tenant).balanceMilliseconds == -100,
+            "200 ms in flight, once")
         #expect(try world.status(of: world.runs[0], RuntimeWorld.tenant) == .paused)
         #expect(!world.transport.steps.contains("join"))
     }

@@ -34,9 +34,15 @@ private struct Storm {
           e: {after: [d], request: {method: POST, url: https://e.example/, body: {d: << steps.d.output >>}}}
         """
 
+    struct Sending: Hashable {
+        var key: String?
+        var body: [UInt8]
+    }
+
     var world: RuntimeWorld
     var random: SeededGenerator
-    var bodies: [String: Set<[UInt8]>] = [:]
+    /// What has left, by run and step.
+    var sent: [String: Set<Sending>] = [:]
     var started: Set<RunID> = []
     var creditCount = 0
     private var seen = 0
@@ -70,7 +76,9 @@ private struct Storm {
         case 88..<91: world.store.failNext(.full)
         case 91..<94: try credit(Int64.random(in: 1...300, using: &random))
         case 94..<96:
-            if let run = started.randomElement(using: &random) { _ = world.runtime.cancel(run, of: RuntimeWorld.tenant, reason: "storm") }
+            if let run = started.randomElement(using: &random) {
+                _ = world.runtime.cancel(run, of: RuntimeWorld.tenant, reason: "storm")
+            }
         case 96..<98: try crash()
         default: world.clock.advance(by: .seconds(10))
         }
@@ -91,7 +99,8 @@ private struct Storm {
     private mutating func credit(_ milliseconds: Int64) throws {
         creditCount += 1
         let credit = Credit(
-            tenant: RuntimeWorld.tenant, milliseconds: milliseconds, reference: "c\(creditCount)", fingerprint: [1],
+            tenant: RuntimeWorld.tenant, milliseconds: milliseconds, reference: "c\(creditCount)",
+            fingerprint: [1],
             at: world.clock.now())
         // A full disk refuses it; the caller would try again.
         for _ in 0..<50 {
@@ -121,7 +130,9 @@ private struct Storm {
     private mutating func look() {
         let requests = world.transport.requests
         for request in requests[seen...] {
-            bodies[request.headers["idempotency-key"] ?? "", default: []].insert(request.body)
+            let step = "\(request.headers["millrace-run"] ?? "")/\(request.headers["millrace-step"] ?? "")"
+            sent[step, default: []].insert(
+                Sending(key: request.headers["idempotency-key"], body: request.body))
         }
         seen = requests.count
         let runs = world.runs
@@ -132,7 +143,9 @@ private struct Storm {
 
 @Suite("A storm over the runtime")
 struct RuntimeStormTests {
-    @Test("full disks, crashes, empty balances and failing requests lose, double and strand nothing", arguments: 0..<10)
+    @Test(
+        "full disks, crashes, empty balances and failing requests lose, double and strand nothing",
+        arguments: 0..<10)
     func nothingIsLost(group: Int) throws {
         for seed in (UInt64(group) * 12)..<(UInt64(group) * 12 + 12) {
             var storm = try Storm(seed: seed)
@@ -143,9 +156,11 @@ struct RuntimeStormTests {
                 let status = try storm.world.status(of: run, RuntimeWorld.tenant)
                 #expect(status?.isFinal == true, "seed \(seed): \(run) is \(String(describing: status))")
                 let entries = try storm.world.store.entries(of: run)
-                #expect(entries.map(\.sequence) == Array(1...Int64(max(1, entries.count))), "seed \(seed): \(entries.map(\.key))")
+                #expect(
+                    entries.map(\.sequence) == Array(1...Int64(max(1, entries.count))),
+                    "seed \(seed): \(entries.map(\.key))")
             }
-            for (key, bodies) in storm.bodies { #expect(bodies.count == 1, "seed \(seed): \(key) (I3)") }
+            for (step, sent) in storm.sent { #expect(sent.count == 1, "seed \(seed): \(step) (I3)") }
             let ledgers = try storm.world.store.verifyLedgers()
             #expect(ledgers.findings.isEmpty, "seed \(seed): \(ledgers.findings)")
             #expect(try storm.world.store.pendingDepletions().isEmpty, "seed \(seed)")

@@ -57,13 +57,17 @@ struct RuntimeTests {
         let world = try RuntimeWorld { _ in ScriptedTransport.ok(["id": 1]) }
         try world.start(try world.deploy(Self.two))
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
-        #expect(try world.kinds(of: world.runs[0]) == ["run.started", "step.succeeded", "step.succeeded", "run.finished"])
+        #expect(
+            try world.kinds(of: world.runs[0]) == [
+                "run.started", "step.succeeded", "step.succeeded", "run.finished",
+            ])
     }
 
     @Test("a hundred steps in a row end without a deep stack or a lock held twice")
     func longRunInline() throws {
         let world = try RuntimeWorld { _ in ScriptedTransport.ok() }
-        let steps = (0..<300).map { "  - {id: s\($0), request: {url: https://a.example/}}" }.joined(separator: "\n")
+        let steps = (0..<300).map { "  - {id: s\($0), request: {url: https://a.example/}}" }.joined(
+            separator: "\n")
         try world.start(try world.deploy("steps:\n\(steps)"))
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
     }
@@ -73,7 +77,8 @@ struct RuntimeTests {
         let world = try RuntimeWorld()
         let plan = try world.deploy(Self.two)
         for fingerprint in [[1], [1], [2]] as [[UInt8]] {
-            try world.start(plan, of: .operatorTenant, dedupe: RunCommit.Dedupe(key: "evt_1", fingerprint: fingerprint))
+            try world.start(
+                plan, of: .operatorTenant, dedupe: RunCommit.Dedupe(key: "evt_1", fingerprint: fingerprint))
         }
         #expect(world.runs.count == 1 && world.transport.requests.count == 1)
         guard case .duplicate(let first, let isSame) = world.results.items[1],
@@ -120,7 +125,8 @@ struct RuntimeTests {
         for number in world.transport.waiting { world.transport.succeed(number) }
         #expect(world.outcomes.items.map(\.status) == [.succeeded], "the waiter is told, once")
         let sent = world.transport.requests.filter { $0.headers["millrace-step"] == "a" }
-        #expect(Set(sent.map { $0.headers["idempotency-key"] }).count == 1 && Set(sent.map(\.body)).count == 1)
+        #expect(
+            Set(sent.map { $0.headers["idempotency-key"] }).count == 1 && Set(sent.map(\.body)).count == 1)
         #expect(world.runtime.load.sent == 0)
         #expect(world.fatal.items.isEmpty && world.runtime.readiness.isReady)
     }
@@ -149,7 +155,9 @@ struct RuntimeTests {
         #expect(world.fatal.items == [.failed(code: 10, message: "I/O")])
         #expect(world.transport.steps == ["a", "b"])
         #expect(!world.runtime.readiness.isReady)
-        guard case .overloaded = world.results.items.last else { return #expect(Bool(false), "\(world.results.items)") }
+        guard case .overloaded = world.results.items.last else {
+            return #expect(Bool(false), "\(world.results.items)")
+        }
         let next = try world.crashed { _ in ScriptedTransport.ok() }
         #expect(try next.runtime.recover() == 1)
         #expect(try next.status(of: world.runs[0], .operatorTenant) == .succeeded)
@@ -227,7 +235,9 @@ struct RuntimeTests {
     @Test("`finish` ends a run once the others in flight are answered")
     func finishWaitsForOthers() throws {
         let world = try RuntimeWorld()
-        let plan = try world.deploy("steps:\n  a: {request: {url: https://a.example/}}\n  f: {finish: 5}\n  b: {after: [a], lua: return 1}")
+        let plan = try world.deploy(
+            "steps:\n  a: {request: {url: https://a.example/}}\n  f: {finish: 5}\n  b: {after: [a], lua: return 1}"
+        )
         try world.start(plan)
         #expect(world.outcomes.items.isEmpty)
         world.transport.answer(0, .failure(.timeout))
@@ -237,7 +247,8 @@ struct RuntimeTests {
     @Test("retries come at their time and a server's answer to an old attempt changes nothing")
     func retriesComeDue() throws {
         let world = try RuntimeWorld()
-        let plan = try world.deploy("steps:\n  a: {request: {url: https://a.example/}, retry: {delay: 10s, jitter: none}}")
+        let plan = try world.deploy(
+            "steps:\n  a: {request: {url: https://a.example/}, retry: {delay: 10s, jitter: none}}")
         try world.start(plan)
         world.transport.answer(0, .failure(.connection(reason: "refused")))
         world.clock.advance(by: .seconds(9))
@@ -251,7 +262,9 @@ struct RuntimeTests {
     @Test("a retry that was waiting when the process died comes due in the next")
     func retrySurvivesCrash() throws {
         let world = try RuntimeWorld()
-        let plan = try world.deploy("steps:\n  a: {request: {url: https://a.example/}, retry: {delay: 1h, max_delay: 1h, jitter: none}}")
+        let plan = try world.deploy(
+            "steps:\n  a: {request: {url: https://a.example/}, retry: {delay: 1h, max_delay: 1h, jitter: none}}"
+        )
         try world.start(plan)
         world.transport.answer(0, .failure(.timeout))
         let next = try world.crashed { _ in ScriptedTransport.ok() }
@@ -259,21 +272,29 @@ struct RuntimeTests {
         #expect(next.transport.requests.isEmpty)
         next.clock.advance(by: .seconds(3600))
         #expect(next.transport.requests.map { $0.headers["millrace-attempt"] } == ["2"])
-        #expect(next.transport.requests[0].headers["idempotency-key"] == world.transport.requests[0].headers["idempotency-key"])
+        #expect(
+            next.transport.requests[0].headers["idempotency-key"]
+                == world.transport.requests[0].headers["idempotency-key"])
     }
 
     @Test("every open run is recovered, over several pages, and sent under the key it had (I3)")
     func manyRunsRecover() throws {
         let world = try RuntimeWorld()
         let plan = try world.deploy(Self.two)
-        for number in 0..<1_203 { try world.start(plan, of: .operatorTenant, body: ["n": .int(Int64(number))]) }
+        for number in 0..<1_203 {
+            try world.start(plan, of: .operatorTenant, body: ["n": .int(Int64(number))])
+        }
         for number in 0..<100 { world.transport.succeed(number) }
         let next = try world.crashed { _ in ScriptedTransport.ok() }
         #expect(try next.runtime.recover() == 1_203)
         #expect(next.transport.requests.count == 1_203 + 1_103)
         #expect(next.runtime.load.openRuns == 0)
         let keys = Set(world.transport.requests.compactMap { $0.headers["idempotency-key"] })
-        #expect(keys.isSuperset(of: next.transport.requests.filter { $0.headers["millrace-step"] == "a" }.compactMap { $0.headers["idempotency-key"] }))
+        #expect(
+            keys.isSuperset(
+                of: next.transport.requests.filter { $0.headers["millrace-step"] == "a" }.compactMap {
+                    $0.headers["idempotency-key"]
+                }))
         #expect(try world.crashed().runtime.recover() == 0)
     }
 
@@ -281,14 +302,23 @@ struct RuntimeTests {
     func unreadableRunsAreVisible() throws {
         let world = try RuntimeWorld()
         let plan = try world.deploy(Self.two)
-        for _ in 0..<3 { try world.start(plan, of: .operatorTenant) }
+        for _ in 0..<3 { try world.start(plan) }
         let (altered, unknown) = (world.runs[0], RunID(number: 77))
-        let strange = StoredEntry(key: "strange", sequence: 9, kind: "step.compensated", at: world.clock.now(), facts: Array("{}".utf8))
-        world.store.commit(RunCommit(run: altered, tenant: .operatorTenant, entries: [strange], isMetered: false), inPlace: true) { _ in }
+        let strange = StoredEntry(
+            key: "strange", sequence: 9, kind: "step.compensated", at: world.clock.now(),
+            facts: Array("{}".utf8))
+        world.store.commit(
+            RunCommit(run: altered, tenant: .operatorTenant, entries: [strange], isMetered: false),
+            inPlace: true
+        ) { _ in }
         let record = RunRecord(
-            run: unknown, tenant: .operatorTenant, workflow: "gone", digest: [9], trigger: "http", status: .running,
+            run: unknown, tenant: .operatorTenant, workflow: "gone", digest: [9], trigger: "http",
+            status: .running,
             startedAt: world.clock.now())
-        world.store.commit(RunCommit(run: unknown, tenant: .operatorTenant, start: record, entries: [], isMetered: false), inPlace: true) { _ in }
+        world.store.commit(
+            RunCommit(run: unknown, tenant: .operatorTenant, start: record, entries: [], isMetered: false),
+            inPlace: true
+        ) { _ in }
         let next = try world.crashed { _ in ScriptedTransport.ok() }
         try next.runtime.recover()
         #expect(next.runtime.load.stuck[altered]?.contains("step.compensated") == true)
@@ -302,7 +332,7 @@ struct RuntimeTests {
         options.openRunCountMax = 2
         let world = try RuntimeWorld(options: options)
         let plan = try world.deploy(Self.two)
-        for _ in 0..<3 { try world.start(plan, of: .operatorTenant) }
+        for _ in 0..<3 { try world.start(plan) }
         guard case .overloaded = world.results.items[2] else { return #expect(Bool(false)) }
         for number in 0..<2 { world.transport.answer(number, .failure(.destinationRefused)) }
         try world.start(plan)
@@ -316,7 +346,7 @@ struct RuntimeTests {
         let world = try RuntimeWorld(script: { _ in ScriptedTransport.ok() }, options: options)
         let plan = try world.deploy(Self.two)
         try world.runtime.recover()
-        for _ in 0..<450 { try world.start(plan, of: .operatorTenant) }
+        for _ in 0..<450 { try world.start(plan) }
         world.clock.advance(by: .seconds(29 * 86_400))
         #expect(try world.status(of: world.runs[0], .operatorTenant) == .succeeded)
         world.clock.advance(by: .seconds(2 * 86_400))
@@ -328,19 +358,16 @@ struct RuntimeTests {
     func manyThreads() throws {
         let world = try RuntimeWorld()
         let plan = try world.deploy(Self.parallel)
-        for _ in 0..<100 { try world.start(plan, of: .operatorTenant) }
+        for _ in 0..<60 { try world.start(plan) }
+        // Two branches a run; its join is sent by whichever answer comes last.
         let threads = (0..<4).map { part in
             WorkerThread(name: "answers") {
-                for number in stride(from: part, to: 300, by: 4) {
-                    // The joins are sent as the branches are answered, by whichever thread comes last.
-                    for _ in 0..<200 where world.transport.requests.count <= number { _ = world.runtime.load }
-                    world.transport.succeed(number)
-                }
+                for number in stride(from: part, to: 120, by: 4) { world.transport.succeed(number) }
             }
         }
         for thread in threads { thread.join() }
         for number in world.transport.waiting { world.transport.succeed(number) }
-        #expect(world.outcomes.items.count == 100)
+        #expect(world.outcomes.items.count == 60)
         #expect(world.runtime.load.openRuns == 0 && world.runtime.load.sent == 0)
     }
 }

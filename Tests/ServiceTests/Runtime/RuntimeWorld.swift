@@ -46,7 +46,9 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
     func answerAll(with script: Script?) { lock.withLock { self.script = script } }
 
     @discardableResult
-    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void) -> TransferID {
+    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
+        -> TransferID
+    {
         let now = clock.now()
         let (number, script) = lock.withLock {
             sent.append(Sent(request: request, at: now, completion: completion))
@@ -75,7 +77,9 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
 
     static func ok(_ body: Value = .object(Object())) -> Result<OutboundResponse, TransportFailure> {
         .success(
-            OutboundResponse(status: 200, headers: [HTTPHeader("content-type", "application/json")], body: JSON.bytes(body)))
+            OutboundResponse(
+                status: 200, headers: [HTTPHeader("content-type", "application/json")], body: JSON.bytes(body)
+            ))
     }
 
     var requests: [OutboundRequest] { lock.withLock { sent.map(\.request) } }
@@ -84,7 +88,7 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
     var waiting: [Int] { lock.withLock { sent.indices.filter { !sent[$0].isAnswered } } }
 }
 
-private struct Loader: DefinitionLoader {
+struct FileLoader: DefinitionLoader {
     static let reader = WorkflowReader(compiler: LuaExpressionCompiler(cryptography: OpenSSLCryptography()))
 
     func load(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
@@ -96,6 +100,7 @@ private struct Loader: DefinitionLoader {
 final class RuntimeWorld: @unchecked Sendable {
     // Unchecked: nothing changes after it was made.
     static let tenant = TenantID(number: 9)
+    static let loader = FileLoader()
 
     let store: MemoryStore
     let clock: ManualClock
@@ -138,10 +143,12 @@ final class RuntimeWorld: @unchecked Sendable {
         _ fatal: Recorder<StoreError>
     ) throws -> (Catalog, SecretVault, Runtime) {
         let cryptography = OpenSSLCryptography()
-        let catalog = Catalog(store: store, loader: Loader(), cryptography: cryptography)
-        let vault = SecretVault(store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
+        let catalog = Catalog(store: store, loader: loader, cryptography: cryptography)
+        let vault = SecretVault(
+            store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         let runtime = try Runtime(
-            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault, cryptography: cryptography,
+            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
+            cryptography: cryptography,
             options: options, metrics: Metrics(), log: .silent, onFatal: { fatal.add($0) })
         return (catalog, vault, runtime)
     }
@@ -157,7 +164,8 @@ final class RuntimeWorld: @unchecked Sendable {
     /// Deploys steps (and more keys) as a workflow of that name.
     @discardableResult
     func deploy(
-        _ yaml: String, name: String = "flow", of tenant: TenantID = .operatorTenant, trigger: String = "type: http"
+        _ yaml: String, name: String = "flow", of tenant: TenantID = .operatorTenant,
+        trigger: String = "type: http"
     ) throws -> RunPlan {
         let source = Array("name: \(name)\nversion: 1\ntriggers:\n  - \(trigger)\n\(yaml)".utf8)
         let (definition, problems) = catalog.check(source)
@@ -167,11 +175,13 @@ final class RuntimeWorld: @unchecked Sendable {
     }
 
     func start(
-        _ plan: RunPlan, of tenant: TenantID = .operatorTenant, body: Value = .null, dedupe: RunCommit.Dedupe? = nil,
+        _ plan: RunPlan, of tenant: TenantID = .operatorTenant, body: Value = .null,
+        dedupe: RunCommit.Dedupe? = nil,
         keepsWithoutFunds: Bool = false
     ) throws {
         let start = RunStart(
-            triggerKind: "http", headers: [], query: [], body: JSON.bytes(body), at: clock.now(), tenantName: "Acme",
+            triggerKind: "http", headers: [], query: [], body: JSON.bytes(body), at: clock.now(),
+            tenantName: "Acme",
             externalCustomerID: nil)
         let request = StartRequest(
             tenant: try #require(try store.tenant(tenant)), plan: plan, start: start, dedupe: dedupe,
@@ -181,7 +191,9 @@ final class RuntimeWorld: @unchecked Sendable {
 
     func credit(_ milliseconds: Int64, reference: String, of tenant: TenantID = RuntimeWorld.tenant) throws {
         let outcome = try store.credit(
-            Credit(tenant: tenant, milliseconds: milliseconds, reference: reference, fingerprint: [1], at: clock.now()))
+            Credit(
+                tenant: tenant, milliseconds: milliseconds, reference: reference, fingerprint: [1],
+                at: clock.now()))
         guard case .credited = outcome else { throw StoreError.exists(what: "\(outcome)") }
     }
 
