@@ -147,17 +147,30 @@ extension Runtime {
 
     /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
     ///
-    /// - Returns: False where the run is not open or not of that tenant.
-    package func cancel(_ run: RunID, of tenant: TenantID, reason: String) -> Bool {
+    /// - Parameters:
+    ///   - run: The run.
+    ///   - tenant: Whose run it must be.
+    ///   - reason: For people.
+    ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
+    ///     where it is not open or not of that tenant. Not called any more once the store has failed.
+    package func cancel(
+        _ run: RunID, of tenant: TenantID, reason: String, completion: @escaping @Sendable (Bool) -> Void = { _ in }
+    ) {
         lock.lock()
         guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
             lock.unlock()
-            return false
+            return completion(false)
         }
+        slot.cancelWaiters.append { completion(true) }
         let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now())) + flush()
         lock.unlock()
         perform(actions)
-        return true
+    }
+
+    /// Called under the lock.
+    func tellCancelWaiters(of slot: RunSlot) -> [Action] {
+        defer { slot.cancelWaiters = [] }
+        return slot.cancelWaiters
     }
 
     /// Calls `waiter` when the run is over; false where it is not open (any more).

@@ -106,7 +106,7 @@ struct FundsTests {
         world.runtime.balanceChanged(of: RuntimeWorld.tenant)
         #expect(!world.transport.steps.contains("b"))
         #expect(
-            world.runtime.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x"),
+            world.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x") == true,
             "a paused run can be cancelled")
         #expect(world.outcomes.items.map(\.status) == [.cancelled])
     }
@@ -195,7 +195,7 @@ struct FundsTests {
         world.transport.succeed(0)
         world.clock.advance(by: .zero)
         #expect(try hooks(world) == 0)
-        #expect(world.runtime.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x"))
+        #expect(world.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x") == true)
         world.clock.advance(by: .seconds(6))
         #expect(try hooks(world) == 1)
         #expect(try world.store.pendingDepletions().isEmpty)

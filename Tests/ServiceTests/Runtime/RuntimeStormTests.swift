@@ -77,7 +77,7 @@ private struct Storm {
         case 91..<94: try credit(Int64.random(in: 1...300, using: &random))
         case 94..<96:
             if let run = started.randomElement(using: &random) {
-                _ = world.runtime.cancel(run, of: RuntimeWorld.tenant, reason: "storm")
+                _ = world.cancel(run, of: RuntimeWorld.tenant, reason: "storm")
             }
         case 96..<98: try crash()
         default: world.clock.advance(by: .seconds(10))

@@ -136,10 +136,11 @@ struct RuntimeTests {
         let world = try RuntimeWorld()
         try world.start(try world.deploy(Self.two))
         world.store.failNext(.full)
-        #expect(world.runtime.cancel(world.runs[0], of: .operatorTenant, reason: "x"))
+        #expect(world.cancel(world.runs[0], of: .operatorTenant, reason: "x") == nil, "it is not durable yet")
         world.clock.advance(by: .seconds(2))
         for number in world.transport.waiting { world.transport.succeed(number) }
         #expect(world.outcomes.items.map(\.status) == [.cancelled])
+        #expect(world.cancels.items == [true])
     }
 
     @Test("after a failed disk nothing is decided or sent, and the process is told once")
@@ -210,13 +211,14 @@ struct RuntimeTests {
         let world = try RuntimeWorld()
         try world.start(try world.deploy(Self.parallel))
         let run = world.runs[0]
-        #expect(!world.runtime.cancel(run, of: RuntimeWorld.tenant, reason: "x"))
-        #expect(world.runtime.cancel(run, of: .operatorTenant, reason: "x"))
+        #expect(world.cancel(run, of: RuntimeWorld.tenant, reason: "x") == false)
+        #expect(world.cancel(run, of: .operatorTenant, reason: "x") == true)
+        #expect(world.cancel(run, of: .operatorTenant, reason: "again") == true, "it is being let finish")
         world.transport.succeed(0)
         #expect(world.outcomes.items.isEmpty)
         world.transport.answer(1, .failure(.timeout))
         #expect(world.outcomes.items.map(\.status) == [.cancelled])
-        #expect(!world.runtime.cancel(run, of: .operatorTenant, reason: "x"))
+        #expect(world.cancel(run, of: .operatorTenant, reason: "x") == false)
         #expect(world.transport.steps == ["a", "b"])
     }
 

@@ -111,6 +111,7 @@ final class RuntimeWorld: @unchecked Sendable {
     let fatal = Recorder<StoreError>()
     let results = Recorder<StartResult>()
     let outcomes = Recorder<RunOutcome>()
+    let cancels = Recorder<Bool>()
     private let options: RuntimeOptions
 
     init(
@@ -195,6 +196,13 @@ final class RuntimeWorld: @unchecked Sendable {
                 tenant: tenant, milliseconds: milliseconds, reference: reference, fingerprint: [1],
                 at: clock.now()))
         guard case .credited = outcome else { throw StoreError.exists(what: "\(outcome)") }
+    }
+
+    /// What the cancel was answered within the call; nil where it waits for the disk.
+    func cancel(_ run: RunID, of tenant: TenantID, reason: String) -> Bool? {
+        let before = cancels.items.count
+        runtime.cancel(run, of: tenant, reason: reason) { [cancels] in cancels.add($0) }
+        return cancels.items.dropFirst(before).first
     }
 
     // MARK: - Looking
