@@ -105,25 +105,35 @@ extension Runtime {
 // MARK: - Housekeeping
 
 extension Runtime {
-    private func scheduleHousekeeping() {
-        clock.schedule(at: clock.now() + options.housekeepingInterval) { [self] in
-            keepHouse()
-            if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping() }
+    private func scheduleHousekeeping(isBehind: Bool = false) {
+        // Behind after a busy day: small portions, but soon after each other.
+        let pause = isBehind ? min(.seconds(1), options.housekeepingInterval) : options.housekeepingInterval
+        clock.schedule(at: clock.now() + pause) { [self] in
+            let isBehind = keepHouse()
+            if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping(isBehind: isBehind) }
         }
     }
 
     /// Deletes what is past its retention, in small portions, so that nothing else waits for long.
-    package func keepHouse() {
+    ///
+    /// Returns whether more is waiting to be deleted.
+    @discardableResult
+    package func keepHouse() -> Bool {
         let now = clock.now()
+        let (runLimit, keyLimit) = (200, 500)
         do throws(StoreError) {
             let deleted = try store.deleteRuns(
-                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds), limit: 200)
+                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds),
+                limit: runLimit)
             let forgotten = try store.forgetDedupeKeys(
-                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds), limit: 500)
+                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds),
+                limit: keyLimit)
             metrics.add("runs_deleted_total", "", Int64(deleted))
             metrics.add("dedupe_keys_forgotten_total", "", Int64(forgotten))
+            return deleted == runLimit || forgotten == keyLimit
         } catch {
             log.write(.warning, "housekeeping.failed", [("error", .string(error.label))])
+            return false
         }
     }
 }

@@ -26,7 +26,9 @@ private final class TurningTransport: Transport, @unchecked Sendable {
         thread = WorkerThread(name: "turns") { self.run() }
     }
 
-    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void) -> TransferID {
+    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
+        -> TransferID
+    {
         let start = clock.now()
         sentKeys.add(request.headers["idempotency-key"] ?? "")
         perform {
@@ -84,12 +86,15 @@ private final class DiskWorld {
 
     init(_ path: String) throws {
         let cryptography = OpenSSLCryptography()
-        store = try SQLiteStore.open(path: path, sha256: { cryptography.sha256($0) }, clock: { [clock] in clock.now() })
+        store = try SQLiteStore.open(
+            path: path, sha256: { cryptography.sha256($0) }, clock: { [clock] in clock.now() })
         transport = TurningTransport(clock: clock)
         catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
-        let vault = SecretVault(store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
+        let vault = SecretVault(
+            store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         runtime = try Runtime(
-            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault, cryptography: cryptography,
+            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
+            cryptography: cryptography,
             options: RuntimeOptions(), metrics: Metrics(), log: .silent, onFatal: { _ in })
     }
 
@@ -118,15 +123,18 @@ struct RuntimeOnDiskTests {
     /// balances run out with nobody listening, credits come and workflows are deployed.
     @Test("runs, credits, deployments and depletions at once neither lock up nor lose anything")
     func nothingLocksUp() throws {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("runtime-\(UUID().uuidString)")
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "runtime-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
         let world = try DiskWorld(directory.appendingPathComponent("store.db").path)
         let tenant = Tenant(tenant: RuntimeWorld.tenant, name: "Acme", createdAt: world.clock.now())
-        try world.store.addTenant(Tenant(tenant: .operatorTenant, name: "operator", createdAt: world.clock.now()))
+        try world.store.addTenant(
+            Tenant(tenant: .operatorTenant, name: "operator", createdAt: world.clock.now()))
         try world.store.addTenant(tenant)
         let definition = try #require(world.catalog.check(Self.source).definition)
-        _ = try world.catalog.deploy(definition, source: Self.source, of: tenant.tenant, at: world.clock.now())
+        _ = try world.catalog.deploy(
+            definition, source: Self.source, of: tenant.tenant, at: world.clock.now())
         let plan = try #require(try world.catalog.plan(named: "flow", of: tenant.tenant))
         try world.runtime.recover()
 
@@ -134,7 +142,8 @@ struct RuntimeOnDiskTests {
         let count = 150
         for _ in 0..<count {
             let start = RunStart(
-                triggerKind: "http", headers: [], query: [], body: [], at: world.clock.now(), tenantName: "Acme",
+                triggerKind: "http", headers: [], query: [], body: [], at: world.clock.now(),
+                tenantName: "Acme",
                 externalCustomerID: nil)
             let request = StartRequest(
                 tenant: tenant, plan: plan, start: start, keepsWithoutFunds: true,
@@ -144,22 +153,27 @@ struct RuntimeOnDiskTests {
                 })
             world.runtime.start(request) { _ in }
         }
-        let credits = WorkerThread(name: "credits") { [store = world.store, runtime = world.runtime, clock = world.clock] in
+        let credits = WorkerThread(name: "credits") {
+            [store = world.store, runtime = world.runtime, clock = world.clock] in
             for number in 0..<400 where allOver.wait(atMost: .milliseconds(3)) == nil {
                 let credit = Credit(
-                    tenant: tenant.tenant, milliseconds: 40, reference: "c\(number)", fingerprint: [1], at: clock.now())
+                    tenant: tenant.tenant, milliseconds: 40, reference: "c\(number)", fingerprint: [1],
+                    at: clock.now())
                 _ = try? store.credit(credit)
                 runtime.balanceChanged(of: tenant.tenant)
             }
         }
-        let deployments = WorkerThread(name: "deployments") { [catalog = world.catalog, clock = world.clock] in
+        let deployments = WorkerThread(name: "deployments") {
+            [catalog = world.catalog, clock = world.clock] in
             for number in 0..<100 where allOver.wait(atMost: .milliseconds(5)) == nil {
                 let source = Self.source + Array("\n# \(number)".utf8)
                 guard let definition = catalog.check(source).definition else { continue }
                 _ = try? catalog.deploy(definition, source: source, of: tenant.tenant, at: clock.now())
             }
         }
-        #expect(allOver.wait(atMost: .seconds(20)) == true, "\(outcomes.items.count) of \(count); \(world.runtime.load)")
+        #expect(
+            allOver.wait(atMost: .seconds(20)) == true,
+            "\(outcomes.items.count) of \(count); \(world.runtime.load)")
         credits.join()
         deployments.join()
         #expect(outcomes.items.allSatisfy { $0.status == .succeeded })
