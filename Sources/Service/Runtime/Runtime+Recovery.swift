@@ -7,6 +7,7 @@ package import Values
 
 extension Runtime {
     /// Reads every run that is not over, sets each going again, and raises what was not yet announced.
+    ///
     /// Called once, before anything else arrives. Returns how many runs there were.
     ///
     /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
@@ -117,9 +118,11 @@ extension Runtime {
         let now = clock.now()
         do throws(StoreError) {
             let deleted = try store.deleteRuns(
-                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds), limit: 200)
+                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds),
+                limit: 200)
             let forgotten = try store.forgetDedupeKeys(
-                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds), limit: 500)
+                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds),
+                limit: 500)
             metrics.add("runs_deleted_total", "", Int64(deleted))
             metrics.add("dedupe_keys_forgotten_total", "", Int64(forgotten))
         } catch {
@@ -170,7 +173,9 @@ extension Runtime {
     }
 
     /// Sends nothing more, waits up to `limit` for the answers under way, and returns whether all
-    /// came. What is left is sent again by the next process under the same keys (I3).
+    /// came.
+    ///
+    /// What is left is sent again by the next process under the same keys (I3).
     @discardableResult
     package func drain(atMost limit: Duration) -> Bool {
         let end = ContinuousClock.now + limit
