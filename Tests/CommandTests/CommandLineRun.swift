@@ -62,7 +62,9 @@ enum Repository {
         try String(contentsOf: folder.appending(path: path), encoding: .utf8)
     }
 
-    /// Compares with a file; `UPDATE_GOLDEN=1` rewrites it. A missing file is an error.
+    /// Compares with a file; `UPDATE_GOLDEN=1` rewrites it.
+    ///
+    /// A missing file is an error.
     static func expectGolden(
         _ actual: String, at path: String, sourceLocation: SourceLocation = #_sourceLocation
     ) throws {

@@ -115,7 +115,8 @@ package struct Redactor: Sendable {
     /// Nil where the needle does not occur; each byte is copied once at most, however often it does.
     private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8]? {
         bytes.withUnsafeBytes { haystack in
-            guard let base = haystack.baseAddress, var found = Self.find(needle, in: haystack, at: base, from: 0)
+            guard let base = haystack.baseAddress,
+                var found = Self.find(needle, in: haystack, at: base, from: 0)
             else { return nil }
             var out: [UInt8] = []
             out.reserveCapacity(bytes.count)
@@ -138,7 +139,8 @@ package struct Redactor: Sendable {
     ) -> Int? {
         var position = start
         while position + needle.count <= haystack.count,
-            let first = memchr(base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
+            let first = memchr(
+                base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
         {
             position = UnsafeRawPointer(first) - base
             if memcmp(base + position, needle, needle.count) == 0 { return position }

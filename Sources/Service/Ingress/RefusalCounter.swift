@@ -1,7 +1,7 @@
+import Ports
 package import Runtime
 package import Storage
 package import Values
-import Ports
 
 /// Counts what triggers turn away and writes the counts to the store once a second, not once a request.
 package final class RefusalCounter: @unchecked Sendable {
@@ -34,7 +34,8 @@ package final class RefusalCounter: @unchecked Sendable {
         let mustSchedule = lock.withLock {
             let count = (counts[key]?.count ?? 0) + 1
             counts[key] = TriggerRefusal(
-                tenant: tenant, workflow: workflow, reason: reason, count: count, lastAt: at, lastDetail: detail)
+                tenant: tenant, workflow: workflow, reason: reason, count: count, lastAt: at,
+                lastDetail: detail)
             defer { isScheduled = true }
             return !isScheduled
         }

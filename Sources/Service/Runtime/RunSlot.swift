@@ -23,7 +23,10 @@ final class RunSlot: @unchecked Sendable {
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
-    init(tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings, secretGeneration: Int) {
+    init(
+        tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings,
+        secretGeneration: Int
+    ) {
         self.tenant = tenant
         self.isMetered = isMetered
         self.machine = machine

@@ -7,6 +7,7 @@ package import Values
 
 extension Runtime {
     /// Reads every run that is not over, sets each going again, and raises what was not yet announced.
+    ///
     /// Called once, before anything else arrives. Returns how many runs there were.
     ///
     /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
@@ -164,7 +165,8 @@ extension Runtime {
     ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
     ///     where it is not open or not of that tenant. Not called any more once the store has failed.
     package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String, completion: @escaping @Sendable (Bool) -> Void = { _ in }
+        _ run: RunID, of tenant: TenantID, reason: String,
+        completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
         lock.lock()
         guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
@@ -193,7 +195,9 @@ extension Runtime {
     }
 
     /// Sends nothing more, waits up to `limit` for the answers under way, and returns whether all
-    /// came. What is left is sent again by the next process under the same keys (I3).
+    /// came.
+    ///
+    /// What is left is sent again by the next process under the same keys (I3).
     @discardableResult
     package func drain(atMost limit: Duration) -> Bool {
         let end = ContinuousClock.now + limit

@@ -40,10 +40,14 @@ struct Call {
             throw Refusal(
                 400, "malformed_body", "the body is not JSON: \(error.reason) at byte \(error.offset)")
         }
-        guard let object = value.object else { throw Refusal(400, "malformed_body", "the body is a JSON object") }
+        guard let object = value.object else {
+            throw Refusal(400, "malformed_body", "the body is a JSON object")
+        }
         for member in object.members where !names.contains(member.name) {
             throw Refusal(
-                422, "unknown_member", "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))")
+                422, "unknown_member",
+                "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))"
+            )
         }
         return object
     }
@@ -55,7 +59,8 @@ struct Call {
             text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
         else {
             throw Refusal(
-                422, "member_unfit", "\(name) is a text of 1 to \(byteCountMax) bytes without control characters")
+                422, "member_unfit",
+                "\(name) is a text of 1 to \(byteCountMax) bytes without control characters")
         }
         return text
     }
@@ -63,46 +68,5 @@ struct Call {
     static func required<T>(_ value: T?, _ name: String) throws(Refusal) -> T {
         guard let value else { throw Refusal(422, "member_missing", "the body lacks \"\(name)\"") }
         return value
-    }
-}
-
-extension Instant {
-    /// `2026-01-31T09:30:00Z`, with or without a fraction, with `Z` or an offset; or `2026-01-31`.
-    package init?(rfc3339 text: String) {
-        let bytes = Array(text.utf8)
-        func number(_ range: Range<Int>) -> Int64? {
-            guard bytes.indices.contains(range.lowerBound), range.upperBound <= bytes.count else { return nil }
-            guard bytes[range].allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-            return Int64(String(decoding: bytes[range], as: UTF8.self))
-        }
-        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), bytes[4] == 0x2D,
-            bytes[7] == 0x2D, (1...12).contains(month), (1...31).contains(day)
-        else { return nil }
-        var seconds = Instant.days(year: year, month: month, day: day) * 86_400
-        var fraction: Int64 = 0
-        if bytes.count > 10 {
-            guard bytes.count >= 20, bytes[10] == UInt8(ascii: "T") || bytes[10] == UInt8(ascii: " "),
-                let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
-                bytes[13] == 0x3A, bytes[16] == 0x3A, hour < 24, minute < 60, second < 61
-            else { return nil }
-            seconds += hour * 3600 + minute * 60 + second
-            var position = 19
-            if bytes[position] == UInt8(ascii: ".") {
-                let digits = bytes[(position + 1)...].prefix { (0x30...0x39).contains($0) }
-                guard (1...9).contains(digits.count) else { return nil }
-                let padded = Array(digits.prefix(6)) + [UInt8](repeating: 0x30, count: max(0, 6 - digits.count))
-                fraction = Int64(String(decoding: padded, as: UTF8.self)) ?? 0
-                position += 1 + digits.count
-            }
-            let zone = Array(bytes[position...])
-            if zone != [UInt8(ascii: "Z")] {
-                guard zone.count == 6, zone[0] == UInt8(ascii: "+") || zone[0] == UInt8(ascii: "-"), zone[3] == 0x3A,
-                    let hours = number((position + 1)..<(position + 3)),
-                    let minutes = number((position + 4)..<(position + 6)), hours < 24, minutes < 60
-                else { return nil }
-                seconds -= (zone[0] == UInt8(ascii: "+") ? 1 : -1) * (hours * 3600 + minutes * 60)
-            }
-        }
-        self.init(microseconds: seconds * 1_000_000 + fraction)
     }
 }

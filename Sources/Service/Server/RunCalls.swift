@@ -4,7 +4,7 @@ import Runtime
 import Storage
 import Values
 
-/// `/api/runs…`
+/// Answers `/api/runs` and below.
 struct RunCalls {
     let api: APIHandler
     let call: Call
@@ -35,7 +35,8 @@ struct RunCalls {
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         var query = RunQuery(
-            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"), limit: limit)
+            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"),
+            limit: limit)
         if let text = call.query("status") {
             guard let status = RunStatus(rawValue: text) else {
                 let known = RunStatus.allCases.map(\.rawValue).joined(separator: ", ")
@@ -51,7 +52,8 @@ struct RunCalls {
         }
         let page = try storing { () throws(StoreError) in try runtime.store.runs(of: tenant, query) }
         return Answer.list(
-            page.map { .object(Self.summary($0)) }, next: page.count == limit ? page.last.map { "\($0.run)" } : nil)
+            page.map { .object(Self.summary($0)) },
+            next: page.count == limit ? page.last.map { "\($0.run)" } : nil)
     }
 
     private static func summary(_ record: RunRecord) -> Object {
@@ -89,7 +91,8 @@ struct RunCalls {
                 "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
             ]
         }
-        return Answer.list(Array(items), next: entries.count > limit ? page.last.map { String($0.sequence) } : nil)
+        return Answer.list(
+            Array(items), next: entries.count > limit ? page.last.map { String($0.sequence) } : nil)
     }
 
     private func cancel(_ record: RunRecord) throws(Refusal) {
