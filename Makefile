@@ -36,7 +36,7 @@ setup: ## install the system packages that are missing (Debian, root)
 	$(call install-missing,$(PACKAGES))
 
 build: setup ## release build: .build/release/millrace
-	swift build -c release $(SWIFT_FLAGS) --product millrace
+	swift build -c release --static-swift-stdlib $(SWIFT_FLAGS) --product millrace
 
 test: setup lint ## lint, build and run every test
 	swift build --build-tests $(SWIFT_FLAGS)

@@ -1,5 +1,7 @@
 """How the benchmark drives Millrace: the only place that knows its hidden `bench` commands."""
 
+import time
+
 import children
 
 
@@ -16,11 +18,12 @@ class Millrace:
 
     def recover_ms(self, runs, url, db):
         """From process start to ready, with `runs` open runs in the file."""
-        return self._json("recover", "--runs", runs, "--db", db, "--url", url, "--json")["ready_ms"]
+        self._json("recover", "--fill", "--runs", runs, "--db", db, "--url", url)
+        return self._timed("recover", "--db", db, "--url", url)
 
     def first_run_ms(self, url, db):
         """From process start to the first finished run, on a file that does not exist yet."""
-        return self._json("first-run", "--db", db, "--url", url, "--json")["first_run_ms"]
+        return self._timed("first-run", "--db", db, "--url", url)
 
     def fill_history(self, runs, db):
         """Makes a file that holds `runs` finished runs."""
@@ -29,6 +32,12 @@ class Millrace:
     def intake(self, port, db):
         """A server for webhooks; its first line is the hook's URL."""
         return children.Service([self.binary, "bench", "intake", "--port", port, "--db", db])
+
+    def _timed(self, *arguments):
+        """Milliseconds from before the process exists to after it has ended, which it does once it is done."""
+        begin = time.monotonic()
+        self._json(*arguments)
+        return (time.monotonic() - begin) * 1000
 
     def _json(self, *arguments, seconds=120):
         return children.run_json([self.binary, "bench", *arguments], seconds)

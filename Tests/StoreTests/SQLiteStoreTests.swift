@@ -33,6 +33,16 @@ struct SQLiteStoreTests {
         try open().close()
     }
 
+    @Test("the file and its log are for their owner alone")
+    func fileIsPrivate() throws {
+        let store = try open()
+        try store.setSetting("a", [])
+        for file in [path, path + "-wal", path + ".lock"] {
+            let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+            #expect(mode == 0o600, "\(file)")
+        }
+    }
+
     @Test("I2: a store that was taken over writes nothing, commits and jobs alike")
     func olderEpochIsFenced() throws {
         let older = try open()

@@ -54,6 +54,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         path: String, fileLock: FileLock?, sha256: @escaping @Sendable ([UInt8]) -> [UInt8],
         clock now: @escaping @Sendable () -> Instant
     ) throws(StoreError) -> SQLiteStore {
+        createPrivately(path)
         let connection = try Connection(path: path, mode: .writing)
         do throws(StoreError) {
             try Migration.apply(to: connection, at: now())
@@ -72,6 +73,12 @@ package final class SQLiteStore: Store, @unchecked Sendable {
             connection.close()
             throw error
         }
+    }
+
+    /// Makes a missing file readable by its owner alone, and with it the log; what exists keeps its mode.
+    private static func createPrivately(_ path: String) {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if descriptor >= 0 { Glibc.close(descriptor) }
     }
 
     /// Opens a file for looking at it, whether a process runs on it or not: takes no lock, raises no epoch,

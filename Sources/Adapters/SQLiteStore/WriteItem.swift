@@ -56,6 +56,7 @@ class WriteJob: @unchecked Sendable {
 
 /// A job with a result that a thread waits for.
 final class AwaitedJob<Output: Sendable>: WriteJob, @unchecked Sendable {
+    // Unchecked: `output` is touched by the writer's thread alone; the promise hands the result over.
     private let body: @Sendable (Writer) throws(StoreError) -> Output
     private let promise = Promise<Result<Output, StoreError>>()
     private var output: Output?

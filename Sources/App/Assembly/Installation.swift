@@ -57,10 +57,12 @@ package final class Installation: Sendable {
     /// - Parameters:
     ///   - settings: Paths, keys and bounds.
     ///   - log: Where events are written.
+    ///   - wrapping: Puts something between the runtime and the transport, such as a measurement.
     ///   - onFatal: Called once when the store takes nothing more; the process should end.
     /// - Throws: ``StoreError`` where the database cannot be opened; it is as it was.
     package init(
-        _ settings: InstallationSettings, log: EventLog, onFatal: @escaping @Sendable (StoreError) -> Void
+        _ settings: InstallationSettings, log: EventLog,
+        wrapping: (CurlTransport) -> any Transport = { $0 }, onFatal: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
         let clock = SystemClock()
         let cryptography = OpenSSLCryptography()
@@ -75,7 +77,7 @@ package final class Installation: Sendable {
         self.store = store
         self.transport = transport
         runtime = try Runtime(
-            store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
+            store: store, transport: wrapping(transport), clock: clock, catalog: catalog, vault: vault,
             cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log, onFatal: onFatal)
         ingress = Ingress(runtime: runtime)
         keys = KeyRing(store: store, cryptography: cryptography)

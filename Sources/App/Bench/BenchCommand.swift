@@ -15,6 +15,12 @@ package enum BenchCommand {
     /// - Parameter arguments: What stands after `bench`.
     /// - Returns: The exit code.
     package static func run(_ arguments: [String]) -> Int32 {
+        // Threads inherit the mask: SIGTERM is then taken by the one that waits for it.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, SIGINT)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
         guard let name = arguments.first, let options = BenchOptions(Array(arguments.dropFirst())) else {
             return usage()
         }
@@ -45,16 +51,19 @@ package enum BenchCommand {
 struct BenchOptions {
     var runCount = 1_000
     var inFlight = 64
-    var url = ""
+    /// Where steps go; nothing listens at the default.
+    var url = "http://127.0.0.1:9/"
     var database = ""
     var port: UInt16 = 0
     var isThroughAPI = false
+    var isFilling = false
 
     init?(_ arguments: [String]) {
         var rest = arguments[...]
         while let name = rest.popFirst() {
             switch name {
             case "--through-api": isThroughAPI = true
+            case "--fill": isFilling = true
             case "--json": break
             default:
                 guard let value = rest.popFirst(), set(name, value) else { return nil }
@@ -117,6 +126,8 @@ func greatestResidentKibibytes() -> Int64 {
 /// A Millrace with one tenant, funded, and the three-step workflow.
 struct BenchInstallation {
     let installation: Installation
+    /// Between the runtime and the transport.
+    let stopwatch = Stopwatch()
     let tenant: Tenant
     let plan: RunPlan
 
@@ -125,10 +136,14 @@ struct BenchInstallation {
             databasePath: options.database, masterKey: [UInt8](repeating: 7, count: 32))
         settings.runtime.tenantEgress = EgressPolicy(allowed: [.init(range: "127.0.0.1", port: nil)])
         settings.runtime.operatorEgress = settings.runtime.tenantEgress
-        installation = try Installation(settings, log: .standardErrorOnly(.warning)) { error in
-            BenchOutput.complain("the store failed: \(error)")
-            exit(1)
-        }
+        let stopwatch = stopwatch
+        installation = try Installation(
+            settings, log: .standardErrorOnly(.warning),
+            wrapping: { MeasuringTransport(transport: $0, stopwatch: stopwatch) },
+            onFatal: { error in
+                BenchOutput.complain("the store failed: \(error)")
+                exit(1)
+            })
         let store = installation.store
         let now = installation.clock.now()
         tenant = Tenant(tenant: TenantID(number: 42), name: "bench", createdAt: now)
@@ -138,14 +153,21 @@ struct BenchInstallation {
                 Credit(
                     tenant: tenant.tenant, milliseconds: 1 << 50, reference: "bench", fingerprint: [], at: now))
         }
-        let source = Array(Self.workflow(url: options.url).utf8)
+        plan = try Self.deploy(Self.workflow(url: options.url), named: "bench", of: tenant.tenant, to: installation)
+    }
+
+    static func deploy(
+        _ text: String, named name: String, of tenant: TenantID, to installation: Installation
+    ) throws -> RunPlan {
+        let source = Array(text.utf8)
         let (definition, problems) = installation.runtime.catalog.check(source)
         guard let definition else { throw BenchFailure(reason: "\(problems)") }
-        _ = try installation.runtime.catalog.deploy(definition, source: source, of: tenant.tenant, at: now)
-        guard let plan = try installation.runtime.catalog.plan(named: "bench", of: tenant.tenant) else {
+        _ = try installation.runtime.catalog.deploy(
+            definition, source: source, of: tenant, at: installation.clock.now())
+        guard let plan = try installation.runtime.catalog.plan(named: name, of: tenant) else {
             throw BenchFailure(reason: "the workflow is gone")
         }
-        self.plan = plan
+        return plan
     }
 
     static func workflow(url: String) -> String {
@@ -154,8 +176,6 @@ struct BenchInstallation {
         version: 1
         triggers:
           - type: http
-          - type: webhook
-            when: trigger.body.kind == 'order'
         steps:
           one:
             request: {method: POST, url: "\(url)", body: {step: 1, order: << trigger.body.order >>}}
@@ -168,12 +188,13 @@ struct BenchInstallation {
         """
     }
 
-    func request(_ number: Int, waiter: @escaping @Sendable (RunOutcome) -> Void) -> StartRequest {
+    func request(_ number: Int, over: @escaping @Sendable (RunOutcome) -> Void) -> StartRequest {
         let start = RunStart(
             triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")], query: [],
             body: Array("{\"kind\":\"order\",\"order\":\(number)}".utf8), at: installation.clock.now(),
             tenantName: tenant.name, externalCustomerID: nil)
-        return StartRequest(tenant: tenant, plan: plan, start: start, keepsWithoutFunds: false, waiter: waiter)
+        return StartRequest(
+            tenant: tenant, plan: plan, start: start, keepsWithoutFunds: false, waiter: over)
     }
 }
 

@@ -13,7 +13,9 @@ struct StepsBench {
 
     func run() throws {
         let bench = try BenchInstallation(options)
-        let load = Load(bench, runCount: options.runCount, inFlight: options.inFlight)
+        let load = Load(
+            bench, runCount: options.runCount, inFlight: options.inFlight,
+            caller: options.isThroughAPI ? try APICaller(bench) : nil)
         let flushesBefore = bench.installation.store.flushCount
         let processorBefore = processorSeconds()
         let begin = ContinuousClock.now
@@ -22,7 +24,7 @@ struct StepsBench {
         let processor = processorSeconds() - processorBefore
         let flushes = bench.installation.store.flushCount - flushesBefore
         let runs = load.latencies.sorted()
-        let steps = load.stepLatencies.sorted()
+        let steps = bench.stopwatch.microseconds.sorted()
         let stepCount = Double(options.runCount * 3)
         bench.installation.shutDown(drain: .seconds(2))
         BenchOutput.print([
@@ -54,11 +56,14 @@ final class Load: @unchecked Sendable {
     private var finishedCount = 0
     private(set) var failedCount = 0
     private(set) var latencies: [Int64] = []
-    private(set) var stepLatencies: [Int64] = []
     private let done = Promise<Bool>()
 
-    init(_ bench: BenchInstallation, runCount: Int, inFlight: Int) {
+    private let caller: APICaller?
+
+    /// - Parameter caller: Starts runs through the API; nil for in process.
+    init(_ bench: BenchInstallation, runCount: Int, inFlight: Int, caller: APICaller? = nil) {
         self.bench = bench
+        self.caller = caller
         self.runCount = runCount
         self.inFlight = inFlight
         latencies.reserveCapacity(runCount)
@@ -77,11 +82,18 @@ final class Load: @unchecked Sendable {
         }
         guard let number else { return }
         let begin = ContinuousClock.now
+        if let caller {
+            return caller.trigger(number) { [self] outcome in
+                finished(outcome, after: (ContinuousClock.now - begin).microseconds)
+            }
+        }
+        let started = StartedRun()
         let request = bench.request(number) { [self] outcome in
+            started.run.map { bench.stopwatch.finish($0) }
             finished(outcome, after: (ContinuousClock.now - begin).microseconds)
         }
         bench.installation.runtime.start(request) { [self] result in
-            if case .started = result { return }
+            if case .started(let run) = result { return started.run = run }
             BenchOutput.complain("a run did not start: \(result)")
             finished(RunOutcome(status: .failed), after: 0)
         }
@@ -91,8 +103,6 @@ final class Load: @unchecked Sendable {
         let isLast = lock.withLock {
             finishedCount += 1
             latencies.append(microseconds)
-            // A run is its start and three steps, each one durable write.
-            stepLatencies.append(microseconds / 3)
             if outcome.status != .succeeded { failedCount += 1 }
             return finishedCount == runCount
         }

@@ -124,19 +124,24 @@ package enum BodyReading {
     /// not parse is text; an empty body is null.
     package static func value(of bytes: [UInt8], contentType: String?) -> Value {
         guard !bytes.isEmpty else { return .null }
-        let type = Array((contentType ?? "json").utf8).map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        let type = contentType ?? "json"
         if saysJSON(type), let value = try? JSON.parse(bytes) { return value }
-        if type.starts(with: "application/x-www-form-urlencoded".utf8), let value = FormEncoding.decode(bytes) {
+        if type.lowercased().hasPrefix("application/x-www-form-urlencoded"), let value = FormEncoding.decode(bytes) {
             return value
         }
         return .string(String(decoding: bytes, as: UTF8.self))
     }
 
-    /// Whether a type in lower case holds `json` anywhere: `application/hal+json`. By bytes, because
+    /// Whether a content type holds `json` anywhere: `application/hal+json`. By bytes, because
     /// `String.contains` costs a microsecond and this is asked for every answer.
-    private static func saysJSON(_ type: [UInt8]) -> Bool {
+    package static func saysJSON(_ contentType: String) -> Bool {
         let word = Array("json".utf8)
-        guard type.count >= word.count else { return false }
-        return (0...(type.count - word.count)).contains { type[$0] == word[0] && type[$0..<($0 + 4)].elementsEqual(word) }
+        var matched = 0
+        for byte in contentType.utf8 {
+            let lowered = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            matched = lowered == word[matched] ? matched + 1 : lowered == word[0] ? 1 : 0
+            if matched == word.count { return true }
+        }
+        return false
     }
 }

@@ -21,6 +21,29 @@ struct Admission {
     /// Dedupe keys are kept for long, so their length is bounded.
     private static let dedupeByteCountMax = 512
 
+    /// The body read by its content type, once; a fault where it says that it is JSON and is not.
+    private let body: Value
+    private let malformation: String?
+
+    init(call: TriggerCall, plan: RunPlan, secrets: OpenSecrets) {
+        self.call = call
+        self.plan = plan
+        self.secrets = secrets
+        let type = call.request.headers["content-type"]
+        guard !call.request.body.isEmpty, type.map(BodyReading.saysJSON) ?? (call.source == .key) else {
+            body = BodyReading.value(of: call.request.body, contentType: type)
+            malformation = nil
+            return
+        }
+        do throws(JSONProblem) {
+            body = try JSON.parse(call.request.body)
+            malformation = nil
+        } catch {
+            body = .string(String(decoding: call.request.body, as: UTF8.self))
+            malformation = "the body is not JSON: \(error.reason) at byte \(error.offset)"
+        }
+    }
+
     /// The first trigger that takes the request; where none does, an error in a guard weighs more than
     /// a no, because a no loses the request.
     func verdict(among triggers: [Trigger]) -> Verdict {
@@ -48,28 +71,17 @@ struct Admission {
     }
 
     private var view: TriggerView {
-        TriggerView(
-            RunStart(
-                triggerKind: call.source == .key ? "http" : "webhook", headers: call.request.headers, query: call.request.query,
-                body: call.request.body, at: call.request.receivedAt, tenantName: call.tenant.name,
-                externalCustomerID: call.tenant.externalCustomerID))
+        var start = RunStart(
+            triggerKind: call.source == .key ? "http" : "webhook", headers: call.request.headers,
+            query: call.request.query, body: call.request.body, at: call.request.receivedAt,
+            tenantName: call.tenant.name, externalCustomerID: call.tenant.externalCustomerID)
+        start.parsedBody = body
+        return TriggerView(start)
     }
 
     private var tenantFacts: TenantFacts {
         TenantFacts(
             tenant: call.tenant.tenant, name: call.tenant.name, externalCustomerID: call.tenant.externalCustomerID)
-    }
-
-    /// A body that says that it is JSON and is not.
-    private var malformation: String? {
-        let type = call.request.headers["content-type"]?.lowercased()
-        guard !call.request.body.isEmpty, type?.contains("json") ?? (call.source == .key) else { return nil }
-        do throws(JSONProblem) {
-            _ = try JSON.parse(call.request.body)
-            return nil
-        } catch {
-            return "the body is not JSON: \(error.reason) at byte \(error.offset)"
-        }
     }
 
     /// Text or a number; null means that this request has no key.

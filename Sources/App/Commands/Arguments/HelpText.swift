@@ -27,7 +27,8 @@ package enum HelpText {
         let usage = (["millrace", command.name] + command.operands.map(\.usage)).joined(separator: " ")
         let options = command.options + Command.commonOptions
         var sections = [
-            command.summary + ".", "usage: \(usage) [OPTION…]",
+            command.summary.prefix(1).uppercased() + command.summary.dropFirst() + ".",
+            "usage: \(usage) [OPTION…]",
             "options:\n"
                 + columns(options.map { ($0.usage, $0.summary + ($0.isRepeated ? " (repeatable)" : "")) }),
         ]

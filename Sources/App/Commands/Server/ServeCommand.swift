@@ -161,7 +161,9 @@ final class ServerProcess: Sendable {
         return wanted
     }
 
-    /// Sets every open run going again and starts answering. Returns how many runs there were.
+    /// Sets every open run going again and starts answering.
+    ///
+    /// - Returns: How many runs there were.
     func begin() throws(CommandFailure) -> Int {
         do throws(StoreError) {
             // The operator's steps of recovered runs call the internal address at once.

@@ -1,0 +1,42 @@
+import Commands
+import Foundation
+import Testing
+
+@Suite("README")
+struct ReadmeTests {
+    /// The blocks of that language, in order.
+    private func blocks(of language: String) throws -> [String] {
+        let parts = try Repository.text("README.md").components(separatedBy: "```\(language)\n").dropFirst()
+        return parts.map { $0.components(separatedBy: "```")[0] }
+    }
+
+    @Test("the workflow that it begins with is valid")
+    func firstWorkflowIsValid() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("ship-order.yaml", try #require(try blocks(of: "yaml").first))
+        let run = CommandLineRun(["validate", path])
+        #expect(run.code == 0, "\(run.output)")
+    }
+
+    @Test("every command that it shows exists, with the options it shows")
+    func commandsAreUnderstood() throws {
+        let parser = ArgumentParser(commands: Program.commands)
+        let shown = try blocks(of: "console").flatMap { $0.components(separatedBy: "\n") }
+            .filter { $0.hasPrefix("$ millrace ") }
+        #expect(shown.count > 5)
+        for line in shown {
+            var words = line.components(separatedBy: " ").dropFirst(2).prefix { $0 != ">" && $0 != "&" }.map(
+                \.self)
+            // A quoted argument with blanks in it counts as one.
+            if let first = words.firstIndex(where: { $0.hasPrefix("'") }),
+                let last = words.lastIndex(where: { $0.hasSuffix("'") })
+            {
+                words.replaceSubrange(first...last, with: ["{}"])
+            }
+            let (command, count) = try parser.command(in: words)
+            #expect(throws: Never.self, "\(line)") {
+                try parser.parse(Array(words.dropFirst(count)), for: command)
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+
+/// What a reviewer would otherwise have to look for. Each rule gives `path:line` of what breaks it.
+enum TidyRules {
+    typealias Rule = @Sendable (SourceTree) -> [String]
+
+    /// A function that is named like a test but is none never runs, and nobody notices.
+    static let testFunctionNames: Rule = { tree in
+        tree.files(under: "Tests/").flatMap { find("func " + "test", #/func test[A-Z_0-9(]/#, in: $0) }
+    }
+
+    static let suitesWithoutTests: Rule = { tree in
+        tree.files(under: "Tests/", ending: "Tests.swift").filter { !$0.text.contains("@Test") }.map(\.path)
+    }
+
+    /// An error that is dropped where runs and money are kept needs a reason in the three lines above it.
+    static let droppedErrors: Rule = { tree in
+        let folders = tree.files(
+            under: "Sources/Service/", "Sources/Adapters/SQLiteStore/", "Sources/Adapters/MemoryStore/")
+        return folders.flatMap { file in
+            let lines = file.lines
+            let dropping =
+                file.lineIndices(holding: " try? ") + file.lineIndices(holding: "(try? ")
+                + file.lineIndices(holding: "catch {}")
+            return dropping.filter { index in
+                !lines[max(0, index - 3)...index].contains { $0.contains("//") }
+            }.map { "\(file.path):\($0 + 1)" }
+        }
+    }
+
+    /// Every error type of a seam is named by at least one test.
+    static let untestedErrors: Rule = { tree in
+        let tests = tree.files(under: "Tests/").map(\.text).joined()
+        return tree.files(under: "Sources/Core/", "Sources/Adapters/", "Sources/Service/").flatMap { file in
+            file.lineIndices(holding: "Error:").compactMap { index in
+                file.lines[index].firstMatch(
+                    of: #/(?:package|public) (?:enum|struct) (\w+Error):.*\bError\b/#)
+            }.map { String($0.1) }.filter { !tests.contains($0) }.map { "\(file.path): \($0)" }
+        }
+    }
+
+    /// Every folder of workflows says what it does, and is loaded by a test or the demonstration.
+    static let unusedWorkflows: Rule = { tree in
+        let users = tree.files(under: "Tests/", "Sources/App/Commands/Demo/").map(\.text).joined()
+        let folders = Set(
+            tree.files(under: "examples/", "workflows/", ending: ".yaml").map {
+                $0.path.split(separator: "/").dropLast().joined(separator: "/")
+            })
+        return folders.sorted().flatMap { folder -> [String] in
+            let isLoaded = users.contains(folder) || users.contains("workflows/operator/")
+            let hasText = tree.has("\(folder)/README.md")
+            return (isLoaded ? [] : ["\(folder): nothing loads it"])
+                + (hasText ? [] : ["\(folder): no README.md"])
+        }
+    }
+
+    /// A path that exists on one machine only.
+    static let machinePaths: Rule = { tree in
+        // In pieces, so that this file does not break its own rule.
+        let roots = ["work", "home", "Users", "root", "tmp/w" + "t"]
+        return tree.files.flatMap { file in
+            roots.flatMap { file.lineIndices(holding: "/" + $0 + "/") }.filter {
+                !file.lines[$0].contains("://")
+            }
+            .map { "\(file.path):\($0 + 1)" }
+        }
+    }
+
+    /// Product code starts fast and stays small without it.
+    static let foundation: Rule = { tree in
+        tree.files(under: "Sources/").flatMap {
+            find("import Foundation", #/^\s*(?:@\w+ )?(?:package |public )?import Foundation/#, in: $0)
+        }
+    }
+
+    /// Threads and completions everywhere: see docs/decisions/0002.
+    static let concurrency: Rule = { tree in
+        tree.files(under: "Sources/").flatMap { file in
+            ["await ", "async", "actor "].flatMap {
+                find($0, #/^\s*[^/"]*\b(?:await |async\b|actor \w+ *[:{])/#, in: file)
+            }
+        }
+    }
+
+    static let leftovers: Rule = { tree in
+        // In pieces, as above.
+        let words = ["TO" + "DO", "FIX" + "ME", "XX" + "X:"]
+        return tree.files(under: "Sources/", "Tests/", "docs/", ending: "").flatMap { file in
+            words.flatMap { file.lineIndices(holding: $0) }.map { "\(file.path):\($0 + 1)" }
+        }
+    }
+
+    /// Words that say nothing about what a type is.
+    static let emptyNames: Rule = { tree in
+        let words = ["Manager", "Helper", "Util", "Utils", "Common", "Base", "Data", "Info", "V2"]
+        return tree.files(under: "Sources/", "Tests/").filter { !$0.path.hasPrefix("Tests/TidyTests") }
+            .flatMap { file in
+                words.flatMap { word in
+                    find(word, #/\b(?:class|struct|enum|protocol|actor) (\w+)\b/#, in: file) {
+                        $0.1.hasSuffix(word)
+                    }
+                }
+            }
+    }
+
+    /// Who turns the compiler's check off says what stands in for it.
+    static let unexplainedUnchecked: Rule = { tree in
+        tree.files(under: "Sources/").flatMap { file in
+            let lines = file.lines
+            return file.lineIndices(holding: "@unchecked Sendable").filter { index in
+                guard !lines[index].contains("//"), !lines[index].contains("\"") else { return false }
+                let near = lines[index..<min(lines.count, index + 25)]
+                return !near.contains { $0.lowercased().contains("unchecked:") }
+            }.map { "\(file.path):\($0 + 1)" }
+        }
+    }
+
+    /// Links of the documentation to files lead somewhere.
+    static let deadLinks: Rule = { tree in
+        tree.files(under: "", ending: ".md").flatMap { file in
+            let folder = file.path.split(separator: "/").dropLast().map(String.init)
+            return file.text.matches(of: #/\]\(([^)#: ]+)(?:#[^)]*)?\)/#).map { String($0.1) }.filter {
+                link in
+                var parts = folder
+                for part in link.split(separator: "/") {
+                    if part == ".." { _ = parts.popLast() } else if part != "." { parts.append(String(part)) }
+                }
+                return !tree.has(parts.joined(separator: "/"))
+            }.map { "\(file.path): \($0)" }
+        }
+    }
+
+    /// A newcomer sees what it looks like before anything else.
+    static let lateFirstCode: Rule = { tree in
+        guard let readme = tree.files.first(where: { $0.path == "README.md" }) else {
+            return ["README.md is missing"]
+        }
+        let first = readme.lines.firstIndex { $0.hasPrefix("```") || $0.hasPrefix("    ") } ?? .max
+        return first < 20 ? [] : ["README.md: the first code is on line \(first)"]
+    }
+
+    /// Lines that match, of those that hold `word`; most hold none, and a pattern is slow.
+    private static func find<Output>(
+        _ word: String, _ pattern: Regex<Output>, in file: SourceTree.File,
+        where isMeant: (Regex<Output>.Match) -> Bool = { _ in true }
+    ) -> [String] {
+        file.lineIndices(holding: word).filter { index in
+            file.lines[index].firstMatch(of: pattern).map(isMeant) ?? false
+        }.map { "\(file.path):\($0 + 1)" }
+    }
+}
