@@ -30,6 +30,22 @@ enum Answer {
         json(200, ["items": .array(items), "next": next.map { .string($0) } ?? .null])
     }
 
+    /// A page of `found`, in which one item more than `limit` says that another page follows.
+    ///
+    /// - Parameters:
+    ///   - found: Up to `limit` + 1 items.
+    ///   - limit: Items of a page.
+    ///   - next: The cursor behind an item.
+    ///   - value: An item as the list shows it.
+    static func page<Item, Failure: Error>(
+        _ found: [Item], limit: Int, next: (Item) -> String, value: (Item) throws(Failure) -> Value
+    ) throws(Failure) -> InboundResponse {
+        let page = found.prefix(limit)
+        var items: [Value] = []
+        for item in page { items.append(try value(item)) }
+        return list(items, next: found.count > limit ? page.last.map(next) : nil)
+    }
+
     static let notFound = error(404, "not_found", "there is nothing at this address")
 
     static func methodNotAllowed(_ allowed: String) -> InboundResponse {

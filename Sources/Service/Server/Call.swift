@@ -19,10 +19,24 @@ struct Call {
     /// 1 to 200, 50 where nothing is said.
     func limit() throws(Refusal) -> Int {
         guard let text = query("limit") else { return 50 }
-        guard let limit = Int(text), (1...200).contains(limit) else {
+        guard let limit = Self.wholeNumber(text), (1...200).contains(limit) else {
             throw Refusal(400, "limit_out_of_range", "limit is a whole number from 1 to 200")
         }
-        return limit
+        return Int(limit)
+    }
+
+    /// Where the page before ended; nil for the first page.
+    func cursor<Position>(_ read: (String) -> Position?) throws(Refusal) -> Position? {
+        guard let text = query("cursor") else { return nil }
+        guard let position = read(text) else {
+            throw Refusal(400, "cursor_malformed", "cursor is what the page before gave as next")
+        }
+        return position
+    }
+
+    /// Digits and nothing else.
+    static func wholeNumber(_ text: String) -> Int64? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
     }
 
     func instant(_ name: String) throws(Refusal) -> Instant? {

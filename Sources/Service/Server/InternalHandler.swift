@@ -17,7 +17,7 @@ package struct InternalHandler: InboundHandler {
 
     package func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
         let path = request.segments
-        if let first = path.first, ["healthz", "readyz", "metrics"].contains(first) {
+        if path.count == 1, ["healthz", "readyz", "metrics"].contains(path[0]) {
             return respond(HealthPages(runtime: runtime).answer(request))
         }
         do throws(Refusal) {
