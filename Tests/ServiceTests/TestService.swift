@@ -38,6 +38,7 @@ final class TestService: @unchecked Sendable {
     /// - Parameters:
     ///   - standIns: Settings of the providers' stand-ins; webhooks are repeated after 50 ms by default.
     ///   - change: Edits the settings before anything is opened.
+    /// - Throws: What keeps a part from starting.
     init(standIns: StandInOptions = .quick, change: (inout InstallationSettings) -> Void = { _ in }) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -107,7 +108,8 @@ final class TestService: @unchecked Sendable {
         begin(method, path, key: key, body: body, headers: headers, isInternal: isInternal) {
             answer.fulfil($0)
         }
-        return answer.wait(atMost: .seconds(20)) ?? Reply(status: 0, headers: [], body: Array("no answer".utf8))
+        return answer.wait(atMost: .seconds(20))
+            ?? Reply(status: 0, headers: [], body: Array("no answer".utf8))
     }
 
     /// Sends; `then` is called with the answer on the transport's thread.
@@ -132,7 +134,9 @@ final class TestService: @unchecked Sendable {
     }
 
     /// A call of the internal API with the internal key.
-    func callInternal(_ path: String, _ body: Value, key: String? = nil, idempotencyKey: String? = nil) -> Reply {
+    func callInternal(_ path: String, _ body: Value, key: String? = nil, idempotencyKey: String? = nil)
+        -> Reply
+    {
         call(
             "POST", "/api/internal/" + path, key: key ?? internalKey, body: JSON.bytes(body),
             headers: idempotencyKey.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [], isInternal: true)
@@ -167,7 +171,8 @@ final class TestService: @unchecked Sendable {
     /// A purchase as if a tenant had pressed Buy.
     func addPurchase(minutes: Int64, amount: Int64, for client: Client) throws -> String {
         let purchase = Purchase(
-            purchase: runtime.newPurchaseID(), tenant: try #require(TenantID(client.tenant)), minutes: minutes,
+            purchase: runtime.newPurchaseID(), tenant: try #require(TenantID(client.tenant)),
+            minutes: minutes,
             price: Credit.Paid(amountMinor: amount, currency: "EUR"), state: .open, createdAt: now)
         try installation.store.addPurchase(purchase)
         return "\(purchase.purchase)"

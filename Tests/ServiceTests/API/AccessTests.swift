@@ -9,7 +9,8 @@ import Values
 @Suite("API: access")
 struct AccessTests {
     private static let calls: [(method: String, path: String, body: String)] = [
-        ("GET", "/api/workflows", ""), ("PUT", "/api/workflows/x", "name: x"), ("GET", "/api/workflows/x", ""),
+        ("GET", "/api/workflows", ""), ("PUT", "/api/workflows/x", "name: x"),
+        ("GET", "/api/workflows/x", ""),
         ("DELETE", "/api/workflows/x", ""), ("POST", "/api/workflows/validate", "x"),
         ("POST", "/api/workflows/x/trigger", "{}"), ("GET", "/api/runs", ""),
         ("GET", "/api/runs/run_0000000000001", ""), ("GET", "/api/runs/run_0000000000001/events", ""),
@@ -21,7 +22,8 @@ struct AccessTests {
         ("POST", "/api/tenants", #"{"name":"x"}"#), ("GET", "/api/tenants", ""),
         ("POST", "/api/tenants/TENANT/keys", "{}"), ("GET", "/api/tenants/TENANT/keys", ""),
         ("DELETE", "/api/tenants/TENANT/keys/key_0000000000001", ""), ("GET", "/api/ledger/verification", ""),
-        ("POST", "/api/tenants/operator/keys", #"{"scope":"internal"}"#), ("GET", "/api/tenants/operator/keys", ""),
+        ("POST", "/api/tenants/operator/keys", #"{"scope":"internal"}"#),
+        ("GET", "/api/tenants/operator/keys", ""),
     ]
 
     @Test("S13: no key, a wrong or a revoked one is 401 everywhere; an internal key 403")
@@ -41,20 +43,25 @@ struct AccessTests {
             let last = acme.key.last == "0" ? "1" : "0"
             let wrong = [
                 "", revoked, String(acme.key.dropLast()) + last, String(acme.key.dropLast()), acme.key + "0",
-                acme.key.uppercased(), "mk__", "mk_", "x", "mk_0000000000000_" + String(repeating: "0", count: 64),
+                acme.key.uppercased(), "mk__", "mk_", "x",
+                "mk_0000000000000_" + String(repeating: "0", count: 64),
                 "mk_\u{E9}_x",
             ]
             for call in Self.calls + Self.operatorCalls {
                 for key in [nil] + wrong.map(Optional.some) {
                     let answer = service.call(call.method, call.path, key: key, body: Array(call.body.utf8))
-                    #expect(answer.status == 401, "\(call.method) \(call.path) \(key ?? "none"): \(answer.status)")
+                    #expect(
+                        answer.status == 401, "\(call.method) \(call.path) \(key ?? "none"): \(answer.status)"
+                    )
                     #expect(answer.headers["www-authenticate"] == "Bearer")
                 }
-                let answer = service.call(call.method, call.path, key: service.internalKey, body: Array(call.body.utf8))
+                let answer = service.call(
+                    call.method, call.path, key: service.internalKey, body: Array(call.body.utf8))
                 #expect(answer.status == 403 && answer.code == "scope", "\(call.path)")
             }
             for header in ["Basic \(acme.key)", "bearer \(acme.key)", "Bearer  \(acme.key)", acme.key] {
-                let answer = service.call("GET", "/api/balance", headers: [HTTPHeader("Authorization", header)])
+                let answer = service.call(
+                    "GET", "/api/balance", headers: [HTTPHeader("Authorization", header)])
                 #expect(answer.status == 401, "\(header.prefix(12))")
             }
         }
@@ -68,27 +75,35 @@ struct AccessTests {
                 for tenant in [acme.tenant, other.tenant] {
                     let answer = acme.send(
                         call.method, call.path.replacing("TENANT", with: tenant), text: call.body)
-                    #expect(answer.status == 403 && answer.code == "operator_only", "\(call.path): \(answer.text)")
+                    #expect(
+                        answer.status == 403 && answer.code == "operator_only", "\(call.path): \(answer.text)"
+                    )
                 }
             }
             let credit: Value = ["tenant_id": .string(acme.tenant), "minutes": 9, "reference": "free"]
             #expect(service.callInternal("billing/credit", credit, key: acme.key).status == 403)
             for key in [nil, "", "mk_x"] as [String?] {
                 let answer = service.call(
-                    "POST", "/api/internal/billing/credit", key: key, body: JSON.bytes(credit), isInternal: true)
+                    "POST", "/api/internal/billing/credit", key: key, body: JSON.bytes(credit),
+                    isInternal: true)
                 #expect(answer.status == 401)
             }
             // The public address has no internal calls, whatever the key; the internal one no others.
             for key in [service.owner.key, service.internalKey, acme.key] {
-                let answer = service.call("POST", "/api/internal/billing/credit", key: key, body: JSON.bytes(credit))
+                let answer = service.call(
+                    "POST", "/api/internal/billing/credit", key: key, body: JSON.bytes(credit))
                 #expect(answer.status == 404)
                 #expect(service.call("GET", "/api/balance", key: key, isInternal: true).status == 404)
-                #expect(service.call("GET", "/api/internal/billing/credit", key: key, isInternal: true).status != 200)
+                #expect(
+                    service.call("GET", "/api/internal/billing/credit", key: key, isInternal: true).status
+                        != 200)
             }
             #expect(service.callInternal("billing/credit", credit, key: service.owner.key).status == 201)
             let scope = service.owner.post("/api/tenants/\(acme.tenant)/keys", ["scope": "internal"])
             #expect(scope.status == 422 && scope.code == "scope_unknown")
-            #expect(service.owner.post("/api/tenants/\(acme.tenant)/keys", ["scope": "root"]).code == "scope_unknown")
+            #expect(
+                service.owner.post("/api/tenants/\(acme.tenant)/keys", ["scope": "root"]).code
+                    == "scope_unknown")
         }
     }
 
@@ -116,17 +131,25 @@ struct AccessTests {
         return (run, waiting)
     }
 
-    @Test("I10, S12: every operation with another tenant's ids is 404 or 403, shows nothing and changes nothing")
+    @Test(
+        "I10, S12: every operation with another tenant's ids is 404 or 403, shows nothing and changes nothing"
+    )
     func foreignIDsAreUnknown() throws {
         try withService { service in
             let (acme, stranger) = (try service.tenant("canary-name"), try service.tenant("Stranger"))
             let (run, waiting) = try furnish(acme, service)
-            let before = (acme.ledger, acme.runs(), acme.get("/api/workflows/private-work").value, acme.get("/api/secrets").items)
-            let keys = service.owner.get("/api/tenants/\(acme.tenant)/keys").items.map { $0["key_id"]?.text ?? "" }
+            let before = (
+                acme.ledger, acme.runs(), acme.get("/api/workflows/private-work").value,
+                acme.get("/api/secrets").items
+            )
+            let keys = service.owner.get("/api/tenants/\(acme.tenant)/keys").items.map {
+                $0["key_id"]?.text ?? ""
+            }
 
             var attempts: [(String, String, String)] = [
                 ("GET", "/api/workflows/private-work", ""), ("DELETE", "/api/workflows/private-work", ""),
-                ("POST", "/api/workflows/private-work/trigger", "{}"), ("DELETE", "/api/secrets/CANARY_SECRET", ""),
+                ("POST", "/api/workflows/private-work/trigger", "{}"),
+                ("DELETE", "/api/secrets/CANARY_SECRET", ""),
                 ("GET", "/api/tenants", ""), ("GET", "/api/tenants/\(acme.tenant)/keys", ""),
                 ("POST", "/api/tenants/\(acme.tenant)/keys", "{}"), ("GET", "/api/ledger/verification", ""),
                 ("POST", "/hooks/\(acme.tenant)/private-work", "{}"),
@@ -134,7 +157,8 @@ struct AccessTests {
             for id in [run, waiting] {
                 attempts += [
                     ("GET", "/api/runs/\(id)", ""), ("GET", "/api/runs/\(id)/events", ""),
-                    ("POST", "/api/runs/\(id)/cancel", ""), ("GET", "/api/runs/\(id)?tenant_id=\(acme.tenant)", ""),
+                    ("POST", "/api/runs/\(id)/cancel", ""),
+                    ("GET", "/api/runs/\(id)?tenant_id=\(acme.tenant)", ""),
                 ]
             }
             for key in keys { attempts.append(("DELETE", "/api/tenants/\(acme.tenant)/keys/\(key)", "")) }
@@ -145,7 +169,8 @@ struct AccessTests {
                 #expect(!answer.text.contains("canary"), "\(method) \(path): \(answer.text)")
             }
             let lists = [
-                "/api/workflows", "/api/runs", "/api/runs?workflow=private-work", "/api/secrets", "/api/ledger",
+                "/api/workflows", "/api/runs", "/api/runs?workflow=private-work", "/api/secrets",
+                "/api/ledger",
                 "/api/runs?cursor=run_7zzzzzzzzzzzz", "/api/workflows?cursor=a", "/api/balance",
                 "/api/ledger?tenant_id=\(acme.tenant)", "/api/balance?tenant_id=\(acme.tenant)",
             ]
@@ -158,11 +183,15 @@ struct AccessTests {
             }
             // A stranger's workflow of the same name sees the stranger's secrets only.
             stranger.deploy(
-                "{\"name\":\"private-work\",\"version\":1,\"triggers\":[{\"type\":\"http\"}],\"steps\":{\"a\":{\"lua\":\"return secrets.CANARY_SECRET\"}}}")
+                "{\"name\":\"private-work\",\"version\":1,\"triggers\":[{\"type\":\"http\"}],\"steps\":{\"a\":{\"lua\":\"return secrets.CANARY_SECRET\"}}}"
+            )
             let thieving = try stranger.run("private-work")
             #expect(thieving["status"] == "failed" && !JSON.text(thieving).contains("canary-secret"))
 
-            let after = (acme.ledger, acme.runs(), acme.get("/api/workflows/private-work").value, acme.get("/api/secrets").items)
+            let after = (
+                acme.ledger, acme.runs(), acme.get("/api/workflows/private-work").value,
+                acme.get("/api/secrets").items
+            )
             #expect(before.0 == after.0 && before.1 == after.1 && before.3 == after.3)
             #expect(after.2["digest"] == before.2["digest"] && after.2["number"] == 1)
             #expect(acme.post("/api/runs/\(waiting)/cancel").status == 202)
@@ -209,7 +238,8 @@ struct AccessTests {
             let echoed = service.suite.orders.desk.log.last
             #expect(echoed?.status == 200, "the provider did get the secret")
             var shown: [(String, [UInt8])] = [
-                "/api/runs", "/api/runs/\(run)", "/api/runs/\(run)/events", "/api/secrets", "/api/workflows/leaky",
+                "/api/runs", "/api/runs/\(run)", "/api/runs/\(run)/events", "/api/secrets",
+                "/api/workflows/leaky",
                 "/api/workflows", "/api/ledger", "/api/balance",
             ].map { ($0, acme.get($0).body) }
             shown.append(("/metrics", service.call("GET", "/metrics").body))
@@ -240,33 +270,46 @@ struct AccessTests {
         let isUnreserved =
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
             || [0x2D, 0x2E, 0x5F, 0x7E].contains(byte)
-        return isUnreserved ? [byte] : Array("%\(String(byte >> 4, radix: 16))\(String(byte & 15, radix: 16))".uppercased().utf8)
+        return isUnreserved
+            ? [byte]
+            : Array("%\(String(byte >> 4, radix: 16))\(String(byte & 15, radix: 16))".uppercased().utf8)
     }
 
     @Test("Secrets: names, lengths and hosts are checked; only names and hosts are listed")
     func secretsAreChecked() throws {
         try withService { service in
             let acme = try service.tenant()
-            #expect(acme.put("/api/secrets/GOOD_1", ["value": "123456", "hosts": ["api.stripe.com"]]).status == 204)
+            #expect(
+                acme.put("/api/secrets/GOOD_1", ["value": "123456", "hosts": ["api.stripe.com"]]).status
+                    == 204)
             let listed = acme.get("/api/secrets").items
             #expect(listed.map { $0["name"]?.text } == ["GOOD_1"] && listed[0]["hosts"] == ["api.stripe.com"])
             #expect(Set(listed[0].object?.members.map(\.name) ?? []) == ["name", "hosts", "updated_at"])
-            for name in ["lower", "1X", "_X", "A-B", "A%20B", "%C3%89", String(repeating: "A", count: 65), "A%00"] {
+            for name in [
+                "lower", "1X", "_X", "A-B", "A%20B", "%C3%89", String(repeating: "A", count: 65), "A%00",
+            ] {
                 let answer = acme.put("/api/secrets/\(name)", ["value": "123456"])
                 #expect([400, 422].contains(answer.status), "\(name): \(answer.status)")
             }
             let bodies: [(Value, String)] = [
-                ([:], "member_missing"), (["value": "12345"], "secret_length"), (["value": 7], "member_missing"),
+                ([:], "member_missing"), (["value": "12345"], "secret_length"),
+                (["value": 7], "member_missing"),
                 (["value": .string(String(repeating: "x", count: 8_193))], "secret_length"),
-                (["value": "123456", "hosts": "x"], "hosts_unfit"), (["value": "123456", "hosts": [7]], "hosts_unfit"),
+                (["value": "123456", "hosts": "x"], "hosts_unfit"),
+                (["value": "123456", "hosts": [7]], "hosts_unfit"),
                 (["value": "123456", "hosts": ["https://x"]], "hosts_unfit"),
-                (["value": "123456", "hosts": [""]], "hosts_unfit"), (["value": "123456", "host": "x"], "unknown_member"),
+                (["value": "123456", "hosts": [""]], "hosts_unfit"),
+                (["value": "123456", "host": "x"], "unknown_member"),
             ]
             for (body, code) in bodies {
                 let answer = acme.put("/api/secrets/GOOD", body)
-                #expect(answer.status == 422 && answer.code == code, "\(JSON.text(body).prefix(60)): \(answer.text)")
+                #expect(
+                    answer.status == 422 && answer.code == code,
+                    "\(JSON.text(body).prefix(60)): \(answer.text)")
             }
-            #expect(acme.put("/api/secrets/MOST", ["value": .string(String(repeating: "x", count: 8_192))]).status == 204)
+            #expect(
+                acme.put("/api/secrets/MOST", ["value": .string(String(repeating: "x", count: 8_192))]).status
+                    == 204)
             #expect(acme.delete("/api/secrets/GOOD_1").status == 204)
             #expect(acme.delete("/api/secrets/GOOD_1").code == "secret_not_found")
         }
@@ -289,9 +332,12 @@ struct AccessTests {
             } while !cursor.isEmpty && names.count < 20
             #expect(Set(names) == ["operator", "Grün & Co <b>", "T1", "T2", "T3", "T4"] && names.count == 6)
             let refused: [(Value, Int, String)] = [
-                ([:], 422, "member_missing"), (["name": ""], 422, "member_unfit"), (["name": 7], 422, "member_unfit"),
-                (["name": "a\r\nb"], 422, "member_unfit"), (["name": "x", "plan": "y"], 422, "unknown_member"),
-                (["name": .string(String(repeating: "x", count: 201))], 422, "member_unfit"), ([], 400, "malformed_body"),
+                ([:], 422, "member_missing"), (["name": ""], 422, "member_unfit"),
+                (["name": 7], 422, "member_unfit"),
+                (["name": "a\r\nb"], 422, "member_unfit"),
+                (["name": "x", "plan": "y"], 422, "unknown_member"),
+                (["name": .string(String(repeating: "x", count: 201))], 422, "member_unfit"),
+                ([], 400, "malformed_body"),
             ]
             for (body, status, code) in refused {
                 let answer = service.owner.post("/api/tenants", body)

@@ -1,7 +1,6 @@
 import Ports
 import Runtime
 import StandIns
-import StandIns
 import Testing
 import Values
 
@@ -37,7 +36,8 @@ struct RunCallTests {
             let events = acme.get(path).items
             #expect(events.map { $0["sequence"]?.int } == (1...Int64(events.count)).map { $0 })
             #expect(events.first?["kind"] == "run.started")
-            #expect(events.allSatisfy { $0["facts"]?.object != nil && $0["at"] != nil && $0["charge_ms"] != nil })
+            #expect(
+                events.allSatisfy { $0["facts"]?.object != nil && $0["at"] != nil && $0["charge_ms"] != nil })
             var collected: [Value] = []
             var cursor = ""
             repeat {
@@ -90,8 +90,10 @@ struct RunCallTests {
             acme.deploy(shortWorkflow(service, "one"))
             let run = try acme.run("one")["run_id"]?.text ?? ""
             for path in ["/api/runs", "/api/workflows", "/api/ledger", "/api/runs/\(run)/events"] {
-                for limit in ["0", "-1", "201", "x", "1e2", "1.0", "99999999999999999999", "%00", "+5", " 5"] {
-                    let answer = acme.get("\(path)?limit=\(limit.replacing(" ", with: "%20").replacing("+", with: "%2B"))")
+                for limit in ["0", "-1", "201", "x", "1e2", "1.0", "99999999999999999999", "%00", "+5", " 5"]
+                {
+                    let answer = acme.get(
+                        "\(path)?limit=\(limit.replacing(" ", with: "%20").replacing("+", with: "%2B"))")
                     // The listener refuses a NUL itself.
                     #expect(answer.status == 400, "\(path) \(limit): \(answer.text)")
                 }
@@ -99,14 +101,19 @@ struct RunCallTests {
             for path in ["/api/runs", "/api/ledger", "/api/runs/\(run)/events"] {
                 for cursor in ["x", "-", "1e9", "99999999999999999999", "run_", "%F0%9F%98%80"] {
                     let answer = acme.get("\(path)?cursor=\(cursor)")
-                    #expect(answer.status == 400 && answer.code == "cursor_malformed", "\(path) \(cursor): \(answer.text)")
+                    #expect(
+                        answer.status == 400 && answer.code == "cursor_malformed",
+                        "\(path) \(cursor): \(answer.text)")
                 }
             }
             for cursor in ["x", "ten_", "1"] {
                 let answer = service.owner.get("/api/tenants?cursor=\(cursor)")
                 #expect(answer.status == 400 && answer.code == "cursor_malformed")
             }
-            for time in ["yesterday", "2026-13-01", "2026-01-32", "20260101", "2026-01-01T25:00:00Z", "9999999", "2026-01-01T00:00:00"] {
+            for time in [
+                "yesterday", "2026-13-01", "2026-01-32", "20260101", "2026-01-01T25:00:00Z", "9999999",
+                "2026-01-01T00:00:00",
+            ] {
                 #expect(acme.get("/api/runs?from=\(time)").code == "time_malformed", "\(time)")
             }
             #expect(acme.get("/api/runs?status=sleeping").code == "status_unknown")
@@ -141,7 +148,8 @@ struct RunCallTests {
             #expect(metrics.status == 200)
             for line in metrics.text.split(separator: "\n") where !line.hasPrefix("#") {
                 let parts = line.split(separator: " ")
-                #expect(parts.count == 2 && parts[0].hasPrefix("millrace_") && Int(parts[1]) != nil, "\(line)")
+                #expect(
+                    parts.count == 2 && parts[0].hasPrefix("millrace_") && Int(parts[1]) != nil, "\(line)")
             }
             #expect(service.call("POST", "/metrics").status == 405)
             service.runtime.drain(atMost: .zero)
@@ -168,10 +176,12 @@ struct RunCallTests {
         try withService { service in
             let acme = try service.tenant()
             let known = [
-                ("DELETE", "/api/workflows"), ("PATCH", "/api/workflows/x"), ("GET", "/api/workflows/x/trigger"),
+                ("DELETE", "/api/workflows"), ("PATCH", "/api/workflows/x"),
+                ("GET", "/api/workflows/x/trigger"),
                 ("POST", "/api/runs"), ("DELETE", "/api/runs/run_0000000000001"),
                 ("GET", "/api/runs/run_0000000000001/cancel"), ("POST", "/api/runs/run_0000000000001/events"),
-                ("POST", "/api/secrets"), ("GET", "/api/secrets/X"), ("POST", "/api/balance"), ("PUT", "/api/ledger"),
+                ("POST", "/api/secrets"), ("GET", "/api/secrets/X"), ("POST", "/api/balance"),
+                ("PUT", "/api/ledger"),
                 ("GET", "/api/billing/purchases"),
             ]
             for (method, path) in known {
@@ -180,8 +190,10 @@ struct RunCallTests {
                 #expect(answer.headers["allow"] != nil && answer.code == "method_not_allowed")
             }
             for path in [
-                "/", "/api", "/api/", "/api/nothing", "/api/workflows/a/b", "/api/workflows/a/trigger/b", "/api//runs",
-                "/api/runs/run_0000000000001/x", "/API/runs", "/api/%72uns/x", "/api/internal/billing/credit", "/hooks",
+                "/", "/api", "/api/", "/api/nothing", "/api/workflows/a/b", "/api/workflows/a/trigger/b",
+                "/api//runs",
+                "/api/runs/run_0000000000001/x", "/API/runs", "/api/%72uns/x", "/api/internal/billing/credit",
+                "/hooks",
                 "/hooks/a", "/hooks/a/b/c", "/api/..%2Fhealthz", "/healthz/..", "/favicon.ico",
             ] {
                 let answer = acme.get(path)

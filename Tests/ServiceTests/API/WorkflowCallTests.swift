@@ -6,7 +6,9 @@ import Values
 
 @Suite("API: workflows and triggers")
 struct WorkflowCallTests {
-    static func source(_ name: String = "plain", version: Int = 1, more: String = "", type: String = "http") -> String {
+    static func source(_ name: String = "plain", version: Int = 1, more: String = "", type: String = "http")
+        -> String
+    {
         """
         name: \(name)
         version: \(version)
@@ -36,7 +38,9 @@ struct WorkflowCallTests {
             let shown = acme.get("/api/workflows/plain")
             #expect(shown.status == 200)
             #expect(shown["source"]?.text == Self.source(version: 2))
-            #expect(shown["versions"]?.array?.map { $0["number"]?.int } == [2, 1] || shown["versions"]?.array?.map { $0["number"]?.int } == [1, 2])
+            #expect(
+                shown["versions"]?.array?.map { $0["number"]?.int } == [2, 1]
+                    || shown["versions"]?.array?.map { $0["number"]?.int } == [1, 2])
             #expect(shown["hook_path"] == .null && shown["refusals"] == [])
             #expect(shown["triggers"] == ["http"] && shown["description"] == "Says hello.")
             #expect(acme.get("/api/workflows").items.map { $0["name"]?.text } == ["plain"])
@@ -73,7 +77,9 @@ struct WorkflowCallTests {
             #expect(details.count >= 4)
             for problem in details {
                 #expect((problem["line"]?.int ?? 0) >= 1 && (problem["column"]?.int ?? 0) >= 1)
-                #expect(problem["code"]?.text.hasPrefix("MR") == true && problem["message"]?.text.isEmpty == false)
+                #expect(
+                    problem["code"]?.text.hasPrefix("MR") == true && problem["message"]?.text.isEmpty == false
+                )
             }
             let checked = acme.send("POST", "/api/workflows/validate", text: source)
             #expect(checked.status == 200 && checked["valid"] == false)
@@ -178,7 +184,8 @@ struct WorkflowCallTests {
         }
     }
 
-    @Test("A trigger's body: not JSON 400, unfit 422 with what does not fit, too large 413; guard 401 and 500")
+    @Test(
+        "A trigger's body: not JSON 400, unfit 422 with what does not fit, too large 413; guard 401 and 500")
     func triggerBodies() throws {
         try withService { service in
             let acme = try service.tenant()

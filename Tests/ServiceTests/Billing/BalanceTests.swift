@@ -7,7 +7,9 @@ import Values
 @Suite("An ended balance")
 struct BalanceTests {
     /// Two steps at the order backend, the first of which takes as long as a fault says.
-    static func twoSteps(_ service: TestService, trigger: String = "http", name: String = "two-steps") -> String {
+    static func twoSteps(_ service: TestService, trigger: String = "http", name: String = "two-steps")
+        -> String
+    {
         """
         name: \(name)
         version: 1
@@ -42,18 +44,22 @@ struct BalanceTests {
         let credited = service.callInternal(
             "billing/credit",
             [
-                "tenant_id": .string(client.tenant), "ms": .int(milliseconds), "reference": .string(reference),
+                "tenant_id": .string(client.tenant), "ms": .int(milliseconds),
+                "reference": .string(reference),
             ])
         #expect(credited.status == 201)
     }
 
-    @Test("One alert a crossing: twelve runs end a balance, pause, and go on after a top-up; then it ends again")
+    @Test(
+        "One alert a crossing: twelve runs end a balance, pause, and go on after a top-up; then it ends again"
+    )
     func balanceEndsAndReturns() throws {
         try withService { service in
             try service.useStripe()
             let acme = try customer(service, milliseconds: 20)
             acme.deploy(Self.twoSteps(service))
-            let slow = Fault(.delay, on: "POST /effects", times: 12, delay: .milliseconds(30), bodyContains: "first")
+            let slow = Fault(
+                .delay, on: "POST /effects", times: 12, delay: .milliseconds(30), bodyContains: "first")
             service.suite.orders.desk.inject(slow)
             let runs = (1...12).map { _ in acme.trigger("two-steps")["run_id"]?.text ?? "" }
             #expect(eventually { acme.runs(status: "paused").count == 12 })
@@ -93,7 +99,9 @@ struct BalanceTests {
             acme.deploy(Self.twoSteps(service))
             for round in 1...3 {
                 service.suite.orders.desk.inject(
-                    Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(20), bodyContains: "first"))
+                    Fault(
+                        .delay, on: "POST /effects", times: 1, delay: .milliseconds(20), bodyContains: "first"
+                    ))
                 let run = acme.trigger("two-steps")["run_id"]?.text ?? ""
                 #expect(eventually { acme.get("/api/runs/\(run)")["status"] == "paused" })
                 #expect(eventually { alerts(service) == round })
@@ -102,7 +110,9 @@ struct BalanceTests {
                 #expect(acme.get("/api/runs/\(run)")["status"] == "paused")
                 topUp(service, acme, 1 - acme.balance, "rest:\(round)")
                 service.suite.orders.desk.inject(
-                    Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(0), bodyContains: "second"))
+                    Fault(
+                        .delay, on: "POST /effects", times: 1, delay: .milliseconds(0), bodyContains: "second"
+                    ))
                 #expect(acme.finished(run)["status"] == "succeeded")
                 let rest = 1 - acme.balance
                 if rest > 0 { topUp(service, acme, rest, "again:\(round)") }
@@ -161,7 +171,8 @@ struct BalanceTests {
             service.suite.orders.desk.inject(
                 Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(20)))
             _ = acme.trigger("two-steps")
-            #expect(eventually { service.owner.runs("balance-depleted-alert", status: "succeeded").count == 1 })
+            #expect(
+                eventually { service.owner.runs("balance-depleted-alert", status: "succeeded").count == 1 })
             #expect(service.suite.resend.desk.requestCount == 0)
         }
     }
