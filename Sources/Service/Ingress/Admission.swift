@@ -81,7 +81,8 @@ struct Admission {
 
     private var tenantFacts: TenantFacts {
         TenantFacts(
-            tenant: call.tenant.tenant, name: call.tenant.name, externalCustomerID: call.tenant.externalCustomerID)
+            tenant: call.tenant.tenant, name: call.tenant.name,
+            externalCustomerID: call.tenant.externalCustomerID)
     }
 
     /// Text or a number; null means that this request has no key.
@@ -96,7 +97,9 @@ struct Admission {
                 throw .notAValue(reason: "dedupe gave more than \(Self.dedupeByteCountMax) bytes")
             }
             return value.text
-        default: throw .notAValue(reason: "dedupe gives text, a number or null, and this one gave a \(value.kindName)")
+        default:
+            throw .notAValue(
+                reason: "dedupe gives text, a number or null, and this one gave a \(value.kindName)")
         }
     }
 }

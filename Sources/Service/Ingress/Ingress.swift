@@ -1,6 +1,6 @@
-package import Runtime
 import Engine
 import Ports
+package import Runtime
 import Storage
 import Values
 import Workflow
@@ -105,7 +105,9 @@ package final class Ingress: Sendable {
     /// to the body, because a provider may word a second delivery differently.
     private func commitKey(_ call: TriggerCall, _ trigger: Trigger, dedupe: String?) -> RunCommit.Dedupe? {
         if let dedupe { return RunCommit.Dedupe(key: "dedupe:" + dedupe) }
-        guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else { return nil }
+        guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else {
+            return nil
+        }
         return RunCommit.Dedupe(key: "key:" + key, fingerprint: runtime.fingerprint(call.request.body))
     }
 }

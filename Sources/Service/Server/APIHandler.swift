@@ -81,7 +81,8 @@ package struct APIHandler: InboundHandler {
             let id = path[1] == "operator" ? TenantID.operatorTenant : TenantID(path[1])
             // One answer for every cause: a stranger cannot tell which tenants and workflows exist.
             guard let id, let tenant = try runtime.tenant(id) else { return respond(Answer.notFound) }
-            let call = TriggerCall(tenant: tenant, workflow: path[2], source: .publicAddress, request: request)
+            let call = TriggerCall(
+                tenant: tenant, workflow: path[2], source: .publicAddress, request: request)
             ingress.trigger(call) { respond(TriggerAnswer.publicAnswer(to: $0)) }
         } catch {
             respond(Answer.store(error))

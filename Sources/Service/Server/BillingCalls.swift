@@ -25,7 +25,8 @@ struct BillingCalls {
         case ("GET", ["ledger", "verification"]): call.respond(try verification())
         case ("POST", ["billing", "purchases"]): try purchase()
         case (_, ["billing", "purchases"]): throw Refusal(Answer.methodNotAllowed("POST"))
-        case (_, ["balance"]), (_, ["ledger"]), (_, ["ledger", "verification"]): throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, ["balance"]), (_, ["ledger"]), (_, ["ledger", "verification"]):
+            throw Refusal(Answer.methodNotAllowed("GET"))
         default: throw Refusal(Answer.notFound)
         }
     }
@@ -58,7 +59,9 @@ struct BillingCalls {
     }
 
     private func verification() throws(Refusal) -> InboundResponse {
-        guard call.isOperator else { throw Refusal(403, "operator_only", "only the operator's key may do this") }
+        guard call.isOperator else {
+            throw Refusal(403, "operator_only", "only the operator's key may do this")
+        }
         let found = try storing { () throws(StoreError) in try runtime.store.verifyLedgers() }
         return Answer.json(
             200,
@@ -80,7 +83,8 @@ struct BillingCalls {
     private func purchase() throws(Refusal) {
         let body = try call.object(["minutes", "success_url", "cancel_url"])
         guard let minutes = body["minutes"]?.int, (1...Self.minutesMax).contains(minutes) else {
-            throw Refusal(422, "minutes_out_of_range", "minutes is a whole number from 1 to \(Self.minutesMax)")
+            throw Refusal(
+                422, "minutes_out_of_range", "minutes is a whole number from 1 to \(Self.minutesMax)")
         }
         let (price, overflows) = minutes.multipliedReportingOverflow(by: api.settings.pricePerMinuteMinor)
         guard !overflows, price <= Account.amountMillisecondsMax else {
@@ -94,13 +98,19 @@ struct BillingCalls {
         try storing { () throws(StoreError) in try runtime.store.addPurchase(purchase) }
         let payload = try payload(purchase, body)
         let waiting = CheckoutReply(purchase, call.respond)
-        runtime.raise("on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher) {
+        runtime.raise(
+            "on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher
+        ) {
             [runtime] result in
             switch result {
             case .started(let run):
                 waiting.begin(run)
                 runtime.clock.schedule(at: runtime.clock.now() + Self.checkoutWait) { waiting.giveUp() }
-            case nil: waiting.answer(Answer.error(503, "billing_not_configured", "no workflow listens to purchases: the operator deploys one of the billing folders"))
+            case nil:
+                waiting.answer(
+                    Answer.error(
+                        503, "billing_not_configured",
+                        "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
             case .overloaded, .unfunded, .duplicate: waiting.answer(Answer.unavailable)
             }
@@ -167,11 +177,14 @@ private final class CheckoutReply: @unchecked Sendable {
     }
 
     private func answerIfComplete() {
-        guard let (run, outcome) = lock.withLock({ run.flatMap { run in outcome.map { (run, $0) } } }) else { return }
+        guard let (run, outcome) = lock.withLock({ run.flatMap { run in outcome.map { (run, $0) } } }) else {
+            return
+        }
         guard outcome.status == .succeeded, let url = outcome.output["checkout_url"]?.string else {
             return answer(
                 Answer.error(
-                    502, "checkout_failed", "the payment provider gave no checkout address: nothing was bought",
+                    502, "checkout_failed",
+                    "the payment provider gave no checkout address: nothing was bought",
                     details: ["run_id": .string("\(run)"), "purchase_id": .string("\(purchase.purchase)")]))
         }
         answer(
@@ -180,7 +193,8 @@ private final class CheckoutReply: @unchecked Sendable {
                 [
                     "purchase_id": .string("\(purchase.purchase)"), "run_id": .string("\(run)"),
                     "checkout_url": .string(url), "minutes": .int(purchase.minutes),
-                    "amount_minor": .int(purchase.price.amountMinor), "currency": .string(purchase.price.currency),
+                    "amount_minor": .int(purchase.price.amountMinor),
+                    "currency": .string(purchase.price.currency),
                 ]))
     }
 

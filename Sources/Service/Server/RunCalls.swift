@@ -4,7 +4,7 @@ import Runtime
 import Storage
 import Values
 
-/// `/api/runs…`
+/// Answers `/api/runs…`.
 struct RunCalls {
     let api: APIHandler
     let call: Call
@@ -37,7 +37,8 @@ struct RunCalls {
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         var query = RunQuery(
-            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"), limit: limit + 1)
+            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"),
+            limit: limit + 1)
         if let text = call.query("status") {
             guard let status = RunStatus(rawValue: text) else {
                 let known = RunStatus.allCases.map(\.rawValue).joined(separator: ", ")

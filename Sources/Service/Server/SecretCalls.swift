@@ -23,7 +23,9 @@ struct SecretCalls {
     }
 
     private func list() throws(Refusal) -> InboundResponse {
-        let secrets = try storing { () throws(StoreError) in try api.runtime.store.secrets(of: call.tenant.tenant) }
+        let secrets = try storing { () throws(StoreError) in
+            try api.runtime.store.secrets(of: call.tenant.tenant)
+        }
         return Answer.list(
             secrets.map { secret in
                 [
@@ -40,7 +42,8 @@ struct SecretCalls {
         guard (Redactor.secretByteCountMin...Self.valueByteCountMax).contains(value.utf8.count) else {
             throw Refusal(
                 422, "secret_length",
-                "a secret has \(Redactor.secretByteCountMin) to \(Self.valueByteCountMax) bytes: shorter ones cannot be kept out of logs")
+                "a secret has \(Redactor.secretByteCountMin) to \(Self.valueByteCountMax) bytes: shorter ones cannot be kept out of logs"
+            )
         }
         let hosts = try self.hosts(body["hosts"] ?? [])
         try storing { () throws(StoreError) in
@@ -55,7 +58,8 @@ struct SecretCalls {
         guard hosts.count == value.array?.count, hosts.count <= 20,
             hosts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 253 && !$0.contains("/") })
         else {
-            throw Refusal(422, "hosts_unfit", "hosts is a list of at most 20 host names such as api.stripe.com")
+            throw Refusal(
+                422, "hosts_unfit", "hosts is a list of at most 20 host names such as api.stripe.com")
         }
         return hosts
     }
@@ -64,7 +68,8 @@ struct SecretCalls {
         let existed = try storing { () throws(StoreError) in
             try api.runtime.vault.delete(name, of: call.tenant.tenant)
         }
-        return existed ? Answer.noContent : Answer.error(404, "secret_not_found", "there is no secret of that name")
+        return existed
+            ? Answer.noContent : Answer.error(404, "secret_not_found", "there is no secret of that name")
     }
 
     private static func check(_ name: String) throws(Refusal) {
@@ -73,7 +78,9 @@ struct SecretCalls {
             (1...64).contains(bytes.count) && (0x41...0x5A).contains(bytes[0])
             && bytes.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
         guard isFit else {
-            throw Refusal(422, "secret_name", "a secret's name is upper case, such as STRIPE_SECRET_KEY, at most 64 characters")
+            throw Refusal(
+                422, "secret_name",
+                "a secret's name is upper case, such as STRIPE_SECRET_KEY, at most 64 characters")
         }
     }
 }

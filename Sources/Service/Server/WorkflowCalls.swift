@@ -6,7 +6,7 @@ import Storage
 import Values
 import Workflow
 
-/// `/api/workflows…`
+/// Answers `/api/workflows…`.
 struct WorkflowCalls {
     let api: APIHandler
     let call: Call
@@ -52,14 +52,20 @@ struct WorkflowCalls {
         guard let definition else {
             let count = problems.count { $0.severity == .error }
             throw Refusal(
-                422, "invalid_workflow", "the workflow has \(count) problem\(count == 1 ? "" : "s"): nothing was deployed",
+                422, "invalid_workflow",
+                "the workflow has \(count) problem\(count == 1 ? "" : "s"): nothing was deployed",
                 details: .array(problems.map(Self.value)))
         }
         guard definition.name.hasSameBytes(as: name) else {
-            throw Refusal(422, "name_mismatch", "the file is named \(definition.name) and the address \(name)")
+            throw Refusal(
+                422, "name_mismatch", "the file is named \(definition.name) and the address \(name)")
         }
-        if tenant != .operatorTenant, definition.triggers.contains(where: { if case .hook = $0.kind { true } else { false } }) {
-            throw Refusal(403, "hook_for_operator_only", "triggers of type hook are the operator's: use http or webhook")
+        if tenant != .operatorTenant,
+            definition.triggers.contains(where: { if case .hook = $0.kind { true } else { false } })
+        {
+            throw Refusal(
+                403, "hook_for_operator_only", "triggers of type hook are the operator's: use http or webhook"
+            )
         }
         return try storing { () throws(StoreError) in
             let before = try runtime.store.workflow(name, of: tenant)
@@ -96,7 +102,8 @@ struct WorkflowCalls {
             let hasWebhook = object["triggers"]?.array?.contains("webhook") ?? false
             object["source"] = .string(String(decoding: deployed.source, as: UTF8.self))
             object["hook_path"] = hasWebhook ? .string("/hooks/\(tenant)/\(name)") : .null
-            object["versions"] = .array(try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
+            object["versions"] = .array(
+                try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
             api.ingress.refusals.flush()
             object["refusals"] = .array(
                 try runtime.store.refusals(of: name, of: tenant).map { refusal in
@@ -119,7 +126,8 @@ struct WorkflowCalls {
 
     private static func value(_ deployed: DeployedWorkflow) -> Object {
         Object([
-            .init(name: "name", value: .string(deployed.name)), .init(name: "number", value: .int(deployed.number)),
+            .init(name: "name", value: .string(deployed.name)),
+            .init(name: "number", value: .int(deployed.number)),
             .init(name: "digest", value: .string(Hex.encode(deployed.digest))),
             .init(name: "deployed_at", value: .string(deployed.deployedAt.text)),
         ])
