@@ -67,6 +67,13 @@ struct DialectTests {
             """
         let compiled = try Bench.compiler.compile(source)
         #expect(compiled.secretNames == ["A", "B c"])
-        #expect(compiled.stepNames == ["pay", "refund"])
+        #expect(compiled.stepNames == ["pay", "refund", "*"])
+    }
+
+    @Test(
+        "a root used in any other way than by a literal name may read every member",
+        arguments: ["secrets", "secrets['A' .. x]", "(secrets).A", "secrets[trigger.body.name]"])
+    func findsUnnamedUse(use: String) throws {
+        #expect(try Bench.compiler.compile("local all = \(use) return 1").secretNames == ["*"])
     }
 }

@@ -140,21 +140,23 @@ struct Dialect {
 // MARK: - Names the source mentions
 
 extension Dialect {
-    /// The names read as `root.name` or `root['name']`, each once, in order.
+    /// The names read as `root.name` or `root['name']`, each once, in order; `*` where the root is used in
+    /// any other way, so that any member may be read.
     func members(of root: String) -> [String] {
         var names: [String] = []
         for (index, token) in tokens.enumerated() where token.isName(root) {
             if let before = tokens.before(index), before.isSymbol(".") || before.isSymbol(":") { continue }
-            guard let opening = tokens.after(index), let next = tokens.after(index + 1) else { continue }
-            let name: String?
-            if opening.isSymbol("."), next.kind == .name || next.kind == .keyword {
-                name = next.spelling
-            } else {
-                name = opening.isSymbol("[") ? next.plainText : nil
-            }
-            if let name, !names.contains(name) { names.append(name) }
+            let name = member(after: index) ?? "*"
+            if !names.contains(name) { names.append(name) }
         }
         return names
+    }
+
+    private func member(after index: Int) -> String? {
+        guard let opening = tokens.after(index), let next = tokens.after(index + 1) else { return nil }
+        if opening.isSymbol("."), next.kind == .name || next.kind == .keyword { return next.spelling }
+        guard opening.isSymbol("["), tokens.after(index + 2)?.isSymbol("]") == true else { return nil }
+        return next.plainText
     }
 }
 

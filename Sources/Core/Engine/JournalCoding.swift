@@ -55,7 +55,7 @@ extension JournalRecord {
             facts.write(outcome)
         }
         return StoredEntry(
-            key: key, sequence: sequence, kind: kind, at: at, facts: facts.finished, body: body,
+            key: key, sequence: sequence, kind: kind, at: at, facts: facts.finish(), body: body,
             chargeMilliseconds: chargeMilliseconds)
     }
 

@@ -4,9 +4,18 @@ import Values
 
 /// Writes the facts of an entry as a JSON object, straight into bytes.
 struct FactsWriter {
-    private var bytes: [UInt8] = [UInt8(ascii: "{")]
+    private var bytes: [UInt8] = []
 
-    var finished: [UInt8] { bytes + [UInt8(ascii: "}")] }
+    init() {
+        bytes.reserveCapacity(240)
+        bytes.append(UInt8(ascii: "{"))
+    }
+
+    /// Closes the object; nothing may be written after it.
+    mutating func finish() -> [UInt8] {
+        bytes.append(UInt8(ascii: "}"))
+        return bytes
+    }
 
     private mutating func name(_ name: String) {
         if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }

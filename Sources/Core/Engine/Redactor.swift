@@ -16,14 +16,63 @@ package struct Redactor: Sendable {
     package init(secrets: some Sequence<String>) {
         var needles: Set<[UInt8]> = []
         for secret in secrets where secret.utf8.count >= Self.secretByteCountMin {
-            let bytes = Array(secret.utf8)
-            needles.insert(bytes)
-            needles.insert(Array(Base64.encode(bytes).utf8))
-            needles.insert(Array(Percent.encode(secret).utf8))
-            needles.insert(Array(JSON.bytes(.string(secret)).dropFirst().dropLast()))
+            needles.formUnion(Self.forms(of: secret).filter { $0.count >= Self.secretByteCountMin })
         }
         // The longest first, so that an encoded form goes before a part of it that is also a secret.
         self.needles = needles.sorted { $0.count > $1.count }
+    }
+
+    /// The secret as it is and as the usual encodings write it.
+    private static func forms(of secret: String) -> [[UInt8]] {
+        let bytes = Array(secret.utf8)
+        let percent = Percent.encode(secret)
+        let json = Array(JSON.bytes(.string(secret)).dropFirst().dropLast())
+        let texts = [percent, lowerEscapes(percent), percent.replacing("%20", with: "+")]
+        // Some writers of JSON escape the slash as well.
+        let slashed = json.flatMap { $0 == UInt8(ascii: "/") ? [UInt8(ascii: "\\"), $0] : [$0] }
+        return [bytes, json, slashed, asciiJSON(secret)] + texts.map { Array($0.utf8) } + (0..<3).flatMap { base64(bytes, behind: $0) }
+    }
+
+    /// What base64 makes of the bytes behind `count` others (as a password behind `user:`), without the
+    /// digits at either end that the neighbours have a part in; in both alphabets.
+    private static func base64(_ bytes: [UInt8], behind count: Int) -> [[UInt8]] {
+        var digits = Array(Base64.encode([UInt8](repeating: 0, count: count) + bytes).utf8)
+        while digits.last == UInt8(ascii: "=") { digits.removeLast() }
+        digits.removeFirst(count == 0 ? 0 : count + 1)
+        if !(count + bytes.count).isMultiple(of: 3) { digits.removeLast() }
+        let urlSafe = digits.map { digit -> UInt8 in
+            switch digit {
+            case UInt8(ascii: "+"): UInt8(ascii: "-")
+            case UInt8(ascii: "/"): UInt8(ascii: "_")
+            default: digit
+            }
+        }
+        return [digits, urlSafe]
+    }
+
+    /// `%2F` as `%2f`.
+    private static func lowerEscapes(_ text: String) -> String {
+        var isEscape = 0
+        return String(
+            decoding: text.utf8.map { byte -> UInt8 in
+                if byte == UInt8(ascii: "%") { isEscape = 3 }
+                isEscape -= 1
+                return isEscape >= 0 && (0x41...0x46).contains(byte) ? byte | 0x20 : byte
+            }, as: UTF8.self)
+    }
+
+    /// JSON with every character past ASCII as `\u` escapes.
+    private static func asciiJSON(_ text: String) -> [UInt8] {
+        var out: [UInt8] = []
+        for unit in text.utf16 {
+            if unit < 0x80, let scalar = Unicode.Scalar(unit) {
+                out += JSON.bytes(.string(String(scalar))).dropFirst().dropLast()
+            } else {
+                out += "\\u".utf8
+                out += Hex.encode([UInt8(unit >> 8), UInt8(unit & 0xFF)]).utf8
+            }
+        }
+        return out
     }
 
     package var isEmpty: Bool { needles.isEmpty }
@@ -45,25 +94,40 @@ package struct Redactor: Sendable {
         case .string(let text): return .string(redact(text))
         case .array(let items): return .array(items.map { redact($0) })
         case .object(let object):
-            return .object(Object(object.members.map { Object.Member(name: redact($0.name), value: redact($0.value)) }))
+            let names = object.members.map { redact($0.name) }
+            let isRenamed = zip(names, object.members).contains { !$0.hasSameBytes(as: $1.name) }
+            var redacted = Object()
+            for (name, member) in zip(names, object.members) {
+                // Names that were secrets may be one now, and the journal takes no name twice.
+                if isRenamed {
+                    redacted[name] = redact(member.value)
+                } else {
+                    redacted.append(name, redact(member.value))
+                }
+            }
+            return .object(redacted)
         default: return value
         }
     }
 
+    /// Each byte is copied once at most, however often the needle occurs.
     private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8] {
-        var out: [UInt8]?
-        var start = 0
         bytes.withUnsafeBytes { haystack in
-            guard let base = haystack.baseAddress else { return }
-            while start < haystack.count,
-                let offset = Self.find(needle, in: haystack, at: base, from: start)
-            {
-                out = (out ?? []) + haystack[start..<offset] + Self.mask
-                start = offset + needle.count
+            guard let base = haystack.baseAddress, var found = Self.find(needle, in: haystack, at: base, from: 0)
+            else { return bytes }
+            var out: [UInt8] = []
+            out.reserveCapacity(bytes.count)
+            var start = 0
+            while true {
+                out.append(contentsOf: haystack[start..<found])
+                out.append(contentsOf: Self.mask)
+                start = found + needle.count
+                guard let next = Self.find(needle, in: haystack, at: base, from: start) else { break }
+                found = next
             }
-            if out != nil { out?.append(contentsOf: haystack[start...]) }
+            out.append(contentsOf: haystack[start...])
+            return out
         }
-        return out ?? bytes
     }
 
     /// Where the needle next begins; the C library's `memmem` is not in Swift's module of it.

@@ -119,6 +119,7 @@ struct RequestBuilder {
         if let own = template.idempotencyKey {
             let key = try text(own, "idempotency_key")
             try Self.refuseControls(in: key, "idempotency_key")
+            guard !key.isEmpty else { throw .invalid(reason: "idempotency_key: its expression gave nothing") }
             headers.append(HTTPHeader("Idempotency-Key", key))
         } else if headers["idempotency-key"] == nil {
             headers.append(HTTPHeader("Idempotency-Key", "\(runText)/\(stepPath)"))
@@ -148,7 +149,9 @@ struct RequestBuilder {
     }
 
     private func checkSecrets(host: String) throws(RequestFailure) {
-        for name in template.secretNames {
+        // A request that reaches `secrets` without naming one may read any of them.
+        let readsAny = template.secretNames.contains("*")
+        for name in readsAny ? surroundings.secrets.byName.keys.sorted() : template.secretNames {
             guard let secret = surroundings.secrets.byName[name], !secret.hosts.isEmpty else { continue }
             guard secret.hosts.contains(where: { $0.lowercased() == host }) else {
                 throw .secretNotForHost(secret: name)
@@ -197,7 +200,8 @@ extension RequestBuilder {
                 } else if !Self.hasAuthority(url) {
                     url += try Self.authorityPart(value.text)
                 } else {
-                    guard value.text != ".", value.text != "..", !value.text.isEmpty else {
+                    let isInQuery = url.utf8.contains(UInt8(ascii: "?"))
+                    guard isInQuery || !["", ".", ".."].contains(value.text) else {
                         throw .invalid(reason: "url: an expression in it gave nothing, or dots that would leave the path")
                     }
                     url += Percent.encode(value.text)

@@ -21,7 +21,6 @@ package struct RunMachine: Sendable {
     package init(run: RunID, plan: RunPlan, records: some Sequence<JournalRecord>) {
         self.init(run: run, plan: plan)
         for record in records { state.apply(record, plan: plan) }
-        state.settleMeter()
     }
 
     /// Decides what an input means. An input that no longer fits (an answer to an older attempt, a
@@ -67,7 +66,7 @@ struct Turn {
             settleAttempt(step, attempt: attempt, outcome)
         case .retryDue(let step, _):
             guard machine.plan.steps.indices.contains(step) else { return }
-            machine.state.endRetryWait(step)
+            machine.state.endRetryWait(step, at: at)
         case .fundsEnded(let unsent, _):
             for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
             if !machine.state.isPaused { record(.runPaused) }
@@ -125,7 +124,7 @@ extension Turn {
         var outcome = outcome
         if outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output {
             do throws(ExpressionFailure) {
-                outcome.output = surroundings.redactor.redact(try template.value(in: scope))
+                outcome.output = try kept(try template.value(in: scope))
             } catch {
                 outcome = RunOutcome(status: .failed, error: stepError(error, in: "output"))
             }
@@ -183,12 +182,23 @@ extension Turn {
         _ step: Step, _ value: (RunScope) throws(ExpressionFailure) -> Value
     ) {
         do throws(ExpressionFailure) {
-            let output = surroundings.redactor.redact(try value(scope))
+            let output = try kept(try value(scope))
             settle(step, StepResult(error: nil, content: .output(output), attemptCount: 0, interval: nil))
         } catch {
             fail(step, stepError(error, in: "lua"))
         }
     }
+
+    /// A computed value as the journal keeps it: without secrets, and no deeper than can be read back.
+    private func kept(_ value: Value) throws(ExpressionFailure) -> Value {
+        guard value.isNested(atMost: Self.outputDepthMax) else {
+            throw .notAValue(reason: "nested deeper than \(Self.outputDepthMax) levels")
+        }
+        return surroundings.redactor.redact(value)
+    }
+
+    /// Leaves room for the facts around an output within what the JSON reader takes.
+    private static let outputDepthMax = JSON.depthMax - 8
 
     private mutating func fail(_ step: Step, _ error: StepError) {
         settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
@@ -225,6 +235,17 @@ package enum GuardReading {
         case .null: return false
         default:
             throw .notAValue(reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
+        }
+    }
+}
+
+extension Value {
+    /// Whether lists and maps stand at most `levels` deep in each other.
+    fileprivate func isNested(atMost levels: Int) -> Bool {
+        switch self {
+        case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
+        case .object(let object): levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
+        default: true
         }
     }
 }

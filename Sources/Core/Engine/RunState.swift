@@ -107,7 +107,7 @@ extension RunState {
             ending = RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason))
             stopRetries()
         case .runFinished(let outcome):
-            if outcome.status != .cancelled || meter.totalMicroseconds > 0 { _ = meter.chargeRemainder() }
+            _ = meter.chargeRemainder()
             self.outcome = outcome
         }
     }
@@ -186,9 +186,9 @@ extension RunState {
         if case .inFlight = steps[index].phase { becomeReady(index) }
     }
 
-    /// Its waiting time is over.
-    mutating func endRetryWait(_ index: Int) {
-        if case .waitingRetry = steps[index].phase { becomeReady(index) }
+    /// Its waiting time is over; an alarm left from an earlier wait, before its instant, changes nothing.
+    mutating func endRetryWait(_ index: Int, at now: Instant) {
+        if case .waitingRetry(_, let due) = steps[index].phase, due <= now { becomeReady(index) }
     }
 
     /// Keeps the meter small once no interval can overlap what it holds.

@@ -11,9 +11,10 @@ package protocol ExpressionCompiler: Sendable {
 
 /// An expression ready to run, from any thread, any number of times.
 package protocol CompiledExpression: Sendable {
-    /// Names of secrets that the source mentions as `secrets.X` or `secrets['X']`; empty for none.
+    /// Names of secrets that the source mentions as `secrets.X` or `secrets['X']`; empty for none, and
+    /// with `*` where it uses `secrets` in any other way and may read every one.
     var secretNames: [String] { get }
-    /// Steps that the source mentions as `steps.x` or `steps['x']`.
+    /// Steps that the source mentions as `steps.x` or `steps['x']`; `*` as above.
     var stepNames: [String] { get }
 
     /// The value in `scope`. The same scope always gives the same value.

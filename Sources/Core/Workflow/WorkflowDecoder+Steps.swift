@@ -214,7 +214,7 @@ extension WorkflowDecoder {
             positions[step.id] = index
         }
         for use in uses {
-            for name in use.expression.stepNames {
+            for name in use.expression.stepNames where name != "*" {
                 guard let position = positions[name] else {
                     note(
                         .unknownStep, at: use.mark, "no step is called \(quote(name))",

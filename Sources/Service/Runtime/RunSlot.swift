@@ -3,8 +3,9 @@ package import Storage
 package import Values
 import Workflow
 
-/// A run that is not over, in memory. All of it is read and written under the runtime's lock.
-final class RunSlot {
+/// A run that is not over, in memory.
+final class RunSlot: @unchecked Sendable {
+    // Unchecked: all that changes is read and written under the runtime's lock.
     let tenant: TenantID
     let isMetered: Bool
     var machine: RunMachine
@@ -13,6 +14,12 @@ final class RunSlot {
     var secretGeneration: Int
     /// Called once when the run is over.
     var waiters: [@Sendable (RunOutcome) -> Void] = []
+    /// Whether a decision is on its way to the disk, or the journal is about to be read again.
+    var isCommitting = false
+    /// Inputs for after that.
+    var waitingInputs: [RunInput] = []
+    /// How often in a row the journal was read again because the store had refused a commit.
+    var reloadCount = 0
 
     init(tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings, secretGeneration: Int) {
         self.tenant = tenant

@@ -24,7 +24,8 @@ extension Runtime {
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if !unsent.isEmpty, !isStopping {
-            actions += decide(slot, .fundsEnded(unsent: unsent, at: clock.now()))
+            slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
+            actions += decideWaiting(slot)
         }
         return actions
     }
@@ -48,24 +49,34 @@ extension Runtime {
         }
     }
 
-    private func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
+    func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
         slots[slot.run] = nil
+        stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
         return slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
-    /// The commit was refused: what is in memory is ahead of the journal, so it is thrown away and read
-    /// again. Steps in flight are then sent once more, under the same keys (I3). Called under the lock.
-    func loseTrack(of slot: RunSlot, because error: StoreError) -> [Action] {
-        slots[slot.run] = nil
-        let (run, tenant) = (slot.run, slot.tenant)
-        guard error.isRetryable || error.isAboutOneCommit else { return [] }
+    /// The commit was refused: what is in memory is ahead of the journal, so it is read again. Steps in
+    /// flight are then sent once more, under the same keys (I3); inputs wait. Called under the lock.
+    func loseTrack(of slot: RunSlot, _ inputs: [RunInput], because error: StoreError) -> [Action] {
+        guard error.isRetryable || error.isAboutOneCommit else {
+            slots[slot.run] = nil
+            return []
+        }
+        slot.waitingInputs = inputs + slot.waitingInputs
+        let run = slot.run
+        if case .outOfRange(let what) = error {
+            slots[run] = nil
+            stuck[run] = "the store cannot record an outcome: out of range: \(what)"
+            return [{ [log] in log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))]) }]
+        }
         stuck[run] = "the store refused to record an outcome (\(error.label)); it is tried again"
-        let waiters = slot.waiters
+        let delay = Duration.seconds(1 << min(slot.reloadCount, 6))
+        slot.reloadCount += 1
         return [
             { [self] in
                 log.write(.warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
-                clock.schedule(at: clock.now() + .seconds(1)) { self.reload(run, of: tenant, waiters: waiters) }
+                clock.schedule(at: clock.now() + delay) { self.reload(slot) }
             }
         ]
     }
@@ -196,9 +207,15 @@ extension Runtime {
             "on_balance_depleted", body: body, key: "\(depletion.tenant):\(depletion.sequence)",
             settles: depletion
         ) { [self] result in
-            // Without a listener there is nobody to tell; a failed start stays in the outbox and is
-            // announced again at the next start of the process.
-            if result == nil { try? store.dropDepletion(depletion) }
+            switch result {
+            // Without a listener there is nobody to tell.
+            case nil: try? store.dropDepletion(depletion)
+            // It stays in the outbox: also a next process would announce it.
+            case .overloaded, .unavailable:
+                guard lock.withLock({ !isStopping && fatal == nil }) else { return }
+                clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }
+            default: break
+            }
         }
     }
 }

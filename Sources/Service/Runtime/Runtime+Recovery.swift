@@ -16,7 +16,7 @@ extension Runtime {
         var count = 0
         while true {
             let page = try store.openRuns(after: last, limit: 500)
-            for record in page { try recover(record, waiters: []) }
+            for record in page { try recover(record) }
             count += page.count
             guard let newest = page.last else { break }
             last = newest.run
@@ -26,45 +26,73 @@ extension Runtime {
         return count
     }
 
-    private func recover(
-        _ record: RunRecord, waiters: [@Sendable (RunOutcome) -> Void]
-    ) throws(StoreError) {
-        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
-            return strand(record.run, "its workflow's source no longer loads in this version")
-        }
-        var records: [JournalRecord] = []
-        for entry in try store.entries(of: record.run) {
-            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
-                return strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
-            }
-        }
+    private func recover(_ record: RunRecord) throws(StoreError) {
+        guard let machine = try machine(of: record) else { return }
+        let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
-            tenant: record.tenant, isMetered: record.tenant != .operatorTenant,
-            machine: RunMachine(run: record.run, plan: plan, records: records),
-            surroundings: surroundings(of: record.tenant, plan: plan, secrets: secrets),
-            secretGeneration: vault.generation)
-        slot.waiters = waiters
+            tenant: record.tenant, isMetered: record.tenant != .operatorTenant, machine: machine,
+            surroundings: surroundings(
+                of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
         lock.lock()
-        stuck[record.run] = nil
         slots[record.run] = slot
-        let now = clock.now()
-        var actions = decide(slot, .recovered(at: now))
-        if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
-        actions += flush()
+        let actions = setGoing(slot) + flush()
         lock.unlock()
         perform(actions)
     }
 
-    /// Reads one run again after the store refused one of its commits.
-    func reload(_ run: RunID, of tenant: TenantID, waiters: [@Sendable (RunOutcome) -> Void]) {
-        do throws(StoreError) {
-            guard let record = try store.run(run, of: tenant), !record.status.isFinal else {
-                return lock.withLock { stuck[run] = nil }
+    /// The run as its journal tells it; nil after noting why it cannot be read.
+    private func machine(of record: RunRecord) throws(StoreError) -> RunMachine? {
+        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
+            strand(record.run, "its workflow's source no longer loads in this version")
+            return nil
+        }
+        var records: [JournalRecord] = []
+        for entry in try store.entries(of: record.run) {
+            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
+                strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
+                return nil
             }
-            try recover(record, waiters: waiters)
+        }
+        return RunMachine(run: record.run, plan: plan, records: records)
+    }
+
+    /// Called under the lock, with a machine that has just been read.
+    private func setGoing(_ slot: RunSlot) -> [Action] {
+        stuck[slot.run] = nil
+        let now = clock.now()
+        slot.waitingInputs.insert(.recovered(at: now), at: 0)
+        var actions = decideWaiting(slot)
+        if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
+        return actions
+    }
+
+    /// Reads one run again after the store refused one of its commits; its inputs have waited.
+    func reload(_ slot: RunSlot) {
+        let run = lock.withLock { slot.run }
+        do throws(StoreError) {
+            guard let record = try store.run(run, of: slot.tenant) else {
+                return lock.withLock {
+                    stuck[run] = nil
+                    slots[run] = nil
+                }
+            }
+            let machine = try machine(of: record)
+            lock.lock()
+            var actions: [Action] = []
+            if let machine {
+                slot.machine = machine
+                slot.isCommitting = false
+                // Its end may have been stored although the store did not say so.
+                actions = machine.state.outcome.map { finish(slot, $0) } ?? setGoing(slot) + flush()
+            } else {
+                slots[run] = nil
+            }
+            lock.unlock()
+            perform(actions)
         } catch {
-            clock.schedule(at: clock.now() + .seconds(1)) { [self] in reload(run, of: tenant, waiters: waiters) }
+            clock.schedule(at: clock.now() + .seconds(1)) { [self] in reload(slot) }
         }
     }
 

@@ -51,6 +51,8 @@ package final class Runtime: @unchecked Sendable {
     /// Results that the store has handed back and nobody has acted on yet; under `settledLock`.
     private let settledLock = Lock()
     private var settled: [(Pending, Result<CommitReceipt, StoreError>)] = []
+    private let surroundingsLock = Lock()
+    private var knownSurroundings: [ObjectIdentifier: KnownSurroundings] = [:]
     private let onFatal: @Sendable (StoreError) -> Void
 
     /// - Parameters:
@@ -83,6 +85,12 @@ package final class Runtime: @unchecked Sendable {
         ids = RunIDSource(after: try store.newestRun())
     }
 
+    private struct KnownSurroundings {
+        let plan: RunPlan
+        let generation: Int
+        let surroundings: Surroundings
+    }
+
     /// What to do once the lock is given up, in order.
     typealias Action = @Sendable () -> Void
 
@@ -96,6 +104,8 @@ package final class Runtime: @unchecked Sendable {
 extension Runtime {
     /// Stores a new run and, once it is durable, calls `completion` and sets it going.
     package func start(_ request: StartRequest, completion: @escaping @Sendable (StartResult) -> Void) {
+        // Read before the secrets: a change in between makes the run look again, not miss it.
+        let generation = vault.generation
         let secrets: OpenSecrets
         let isFunded: Bool
         do throws(StoreError) {
@@ -109,8 +119,9 @@ extension Runtime {
         let slot = RunSlot(
             tenant: request.tenant.tenant, isMetered: request.tenant.isMetered,
             machine: RunMachine(run: run, plan: request.plan),
-            surroundings: surroundings(of: request.tenant.tenant, plan: request.plan, secrets: secrets),
-            secretGeneration: vault.generation)
+            surroundings: surroundings(
+                of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
 
         lock.lock()
@@ -148,7 +159,12 @@ extension Runtime {
         case .success(.stored):
             metrics.add("runs_started_total")
             slots[run] = slot
-            return [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            // A credit may have come after the balance was read and before the run could be found.
+            if slot.machine.state.isPaused, hasFunds(slot) {
+                actions += decide(slot, .fundsReturned(at: clock.now()))
+            }
+            return actions
         case .success(.duplicate(let first, let isSameContent)):
             return [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
         case .failure(let error):
@@ -156,10 +172,25 @@ extension Runtime {
         }
     }
 
-    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets) -> Surroundings {
-        let named = plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
-        return Surroundings(
+    /// What a plan's runs rest on; made once for each plan and state of the secrets, because every
+    /// form of every secret has to be worked out for the redactor.
+    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int) -> Surroundings {
+        let key = ObjectIdentifier(plan)
+        let known = surroundingsLock.withLock { knownSurroundings[key] }
+        if let known, known.plan === plan, known.generation == generation { return known.surroundings }
+        // A workflow that reaches `secrets` without naming one may read any of them.
+        let readsAny = plan.definition.secretNames.contains("*")
+        let named =
+            readsAny
+            ? secrets.byName.values.map(\.value)
+            : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+        surroundingsLock.withLock {
+            if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
+            knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
+        }
+        return made
     }
 }
 
@@ -200,13 +231,34 @@ extension Runtime {
     }
 
     /// Decides and stores; returns what to do at once. Called under the lock.
+    ///
+    /// While a decision of the run is not durable its further inputs wait: they would else be decided, and
+    /// requests sent, on the strength of what a full disk may still refuse (I1).
     func decide(_ slot: RunSlot, _ input: RunInput) -> [Action] {
-        let decision = slot.machine.handle(input, in: slot.surroundings)
+        slot.waitingInputs.append(input)
+        return decideWaiting(slot)
+    }
+
+    /// Decides all that waits, to be stored as one commit.
+    func decideWaiting(_ slot: RunSlot) -> [Action] {
+        guard !slot.isCommitting, !slot.waitingInputs.isEmpty, fatal == nil else { return [] }
+        let inputs = slot.waitingInputs
+        slot.waitingInputs = []
+        var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
+        for input in inputs.dropFirst() {
+            let next = slot.machine.handle(input, in: slot.surroundings)
+            decision.records += next.records
+            decision.effects += next.effects
+        }
         guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
-        submit(commit(of: decision, slot: slot)) { [self] result in
+        slot.isCommitting = true
+        submit(commit(of: decision, slot: slot)) { [self, decision] result in
             switch result {
-            case .success: return carryOut(decision.effects, of: slot)
-            case .failure(let error): return loseTrack(of: slot, because: error)
+            case .success:
+                slot.isCommitting = false
+                slot.reloadCount = 0
+                return carryOut(decision.effects, of: slot) + decideWaiting(slot)
+            case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
         return []
@@ -229,6 +281,7 @@ extension Runtime {
             outbox.removeAll(keepingCapacity: true)
             let isAlone = mayCommitInPlace && batch.count == 1 && slots.count + startingCount <= 1
             for pending in batch {
+                pending.beginCall()
                 store.commit(pending.commit, inPlace: isAlone) { [self] result in
                     if !pending.keepsInPlace(result) { takeBack(pending, result) }
                 }
@@ -276,7 +329,8 @@ extension Runtime {
         case .success(.stored(let balance, let depletion)):
             if let balance { balances[tenant] = balance }
             guard let depletion else { return [] }
-            return [{ [self] in announce(depletion) }]
+            // On the clock's thread: this one may be the store's, which cannot wait for itself.
+            return [{ [self] in clock.schedule(at: clock.now()) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
@@ -314,7 +368,8 @@ extension Runtime {
         guard slot.secretGeneration != generation else { return }
         // Where they cannot be read just now, the run goes on with those it had.
         guard let secrets = try? vault.secrets(of: slot.tenant) else { return }
-        slot.surroundings = surroundings(of: slot.tenant, plan: slot.machine.plan, secrets: secrets)
+        slot.surroundings = surroundings(
+            of: slot.tenant, plan: slot.machine.plan, secrets: secrets, generation: generation)
         slot.secretGeneration = generation
     }
 }
@@ -326,13 +381,19 @@ private final class Pending: @unchecked Sendable {
     // under the runtime's lock.
     let commit: RunCommit
     let settle: (Result<CommitReceipt, StoreError>) -> [Runtime.Action]
-    private let caller = CurrentThread.identity
-    private var isInCall = true
+    private var caller: UInt = 0
+    private var isInCall = false
     private var inPlaceResult: Result<CommitReceipt, StoreError>?
 
     init(_ commit: RunCommit, _ settle: @escaping (Result<CommitReceipt, StoreError>) -> [Runtime.Action]) {
         self.commit = commit
         self.settle = settle
+    }
+
+    /// The current thread is about to hand it to the store; not always the one that decided it.
+    func beginCall() {
+        caller = CurrentThread.identity
+        isInCall = true
     }
 
     /// Whether this is the caller's thread, still in its call: then the result waits for it.
@@ -362,7 +423,7 @@ extension StoreError {
     /// Whether the store itself is well and only this one thing was refused.
     var isAboutOneCommit: Bool {
         switch self {
-        case .exists, .missing: true
+        case .exists, .missing, .outOfRange: true
         default: false
         }
     }

@@ -102,10 +102,11 @@ package struct InternalHandler: InboundHandler {
     private func paid(_ body: Object) throws(Refusal) -> Credit.Paid? {
         guard let paid = body["paid"], !paid.isNull else { return nil }
         guard let amount = paid["amount_minor"]?.int, amount >= 0, let currency = paid["currency"]?.string,
-            currency.utf8.count == 3
+            currency.utf8.count == 3, paid.object?.count == 2
         else {
             throw Refusal(
-                422, "paid_unfit", "paid holds amount_minor, a whole number, and currency, three letters")
+                422, "paid_unfit",
+                "paid holds amount_minor, a whole number, and currency, three letters, and nothing else")
         }
         return Credit.Paid(amountMinor: amount, currency: currency.uppercased())
     }

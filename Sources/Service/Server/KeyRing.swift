@@ -41,18 +41,20 @@ package final class KeyRing: @unchecked Sendable {
     }
 
     private func lookUp(_ id: KeyID) throws(StoreError) -> APIKey? {
-        if let key = lock.withLock({ known[id] }) { return key }
-        guard let key = try store.key(id) else { return nil }
-        lock.withLock {
+        // The lock is held over the reading, so that a key revoked meanwhile cannot be kept as live.
+        try lock.withLock { () throws(StoreError) in
+            if let key = known[id] { return key }
+            guard let key = try store.key(id) else { return nil }
             if known.count >= Self.knownCountMax { known.removeAll() }
             known[id] = key
+            return key
         }
-        return key
     }
 
     func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
-        let wasRevoked = try store.revokeKey(id, of: tenant, at: at)
-        lock.withLock { known[id] = nil }
-        return wasRevoked
+        try lock.withLock { () throws(StoreError) in
+            known[id] = nil
+            return try store.revokeKey(id, of: tenant, at: at)
+        }
     }
 }

@@ -1,0 +1,171 @@
+import Billing
+import Engine
+import LuaExpressions
+import OpenSSLCrypto
+import Ports
+import Testing
+import Values
+import Workflow
+import WorkflowYAML
+
+/// A workflow text that a test wrote wrongly.
+struct UnfitWorkflow: Error, CustomStringConvertible {
+    let description: String
+}
+
+let cryptography = OpenSSLCryptography()
+private let reader = WorkflowReader(compiler: LuaExpressionCompiler(cryptography: cryptography))
+
+/// A plan of the YAML text; `name`, `version` and `triggers` are added.
+func plan(_ yaml: String) throws -> RunPlan {
+    let source = Array(("name: play\nversion: 1\ntriggers:\n  - type: http\n" + yaml).utf8)
+    let (definition, problems) = DocumentReader.workflow(source, with: reader)
+    guard let definition else {
+        throw UnfitWorkflow(description: problems.map { "\($0)" }.joined(separator: "\n"))
+    }
+    return RunPlan(definition: definition, digest: cryptography.sha256(source))
+}
+
+/// One run played by hand: inputs in, entries and effects out, as short lines.
+struct Play {
+    struct Sent {
+        var step: String
+        var attempt: Int
+        var request: OutboundRequest
+    }
+
+    static let start = Instant(milliseconds: 1_767_225_600_000)
+
+    let plan: RunPlan
+    var surroundings: Surroundings
+    var machine: RunMachine
+    var now = Play.start
+    var records: [JournalRecord] = []
+    var sent: [Sent] = []
+    var wakes: [(step: String, at: Instant)] = []
+    var finished: [RunOutcome] = []
+
+    init(_ yaml: String, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) throws {
+        let plan = try EngineTests.plan(yaml)
+        self.init(plan: plan, secrets: secrets, run: run)
+    }
+
+    init(plan: RunPlan, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) {
+        self.plan = plan
+        surroundings = Surroundings(
+            tenant: TenantID(number: 3), secrets: OpenSecrets(secrets),
+            redactor: Redactor(secrets: secrets.values.map(\.value)), cryptography: cryptography)
+        machine = RunMachine(run: RunID(number: run), plan: plan)
+    }
+
+    private func id(_ step: Int) -> String { plan.definition.root.steps[step].id }
+
+    func index(_ step: String) -> Int { plan.definition.root.index(of: step) ?? -1 }
+
+    // MARK: - Inputs
+
+    /// Feeds an input and returns what it led to, one line for each entry and then each effect.
+    @discardableResult
+    mutating func feed(_ input: RunInput) -> [String] {
+        let decision = machine.handle(input, in: surroundings)
+        records += decision.records
+        var lines = decision.records.map { line($0) }
+        for effect in decision.effects {
+            switch effect {
+            case .send(let step, let attempt, let request):
+                sent.append(Sent(step: id(step), attempt: attempt, request: request))
+                lines.append("send \(id(step))#\(attempt)")
+            case .wake(let step, let instant):
+                wakes.append((id(step), instant))
+                lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
+            case .finish(let outcome):
+                finished.append(outcome)
+                lines.append("finish \(outcome.status.rawValue)")
+            }
+        }
+        return lines
+    }
+
+    @discardableResult
+    mutating func begin(
+        body: Value = .null, headers: [HTTPHeader] = [], query: [(name: String, value: String)] = [],
+        isFunded: Bool = true
+    ) -> [String] {
+        let start = RunStart(
+            triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")] + headers, query: query,
+            body: JSON.bytes(body), at: now, tenantName: "Acme", externalCustomerID: "cus_1")
+        return feed(.started(start, isFunded: isFunded))
+    }
+
+    /// The step's last request is answered `took` later.
+    @discardableResult
+    mutating func answer(
+        _ step: String, _ status: Int = 200, _ body: Value = .object(Object()), headers: [HTTPHeader] = [],
+        attempt: Int? = nil, took: Duration = .milliseconds(10)
+    ) -> [String] {
+        let response = OutboundResponse(
+            status: status, headers: [HTTPHeader("Content-Type", "application/json")] + headers,
+            body: JSON.bytes(body))
+        return end(step, .success(response), attempt: attempt, took: took)
+    }
+
+    @discardableResult
+    mutating func end(
+        _ step: String, _ result: Result<OutboundResponse, TransportFailure>, attempt: Int? = nil,
+        took: Duration = .milliseconds(10)
+    ) -> [String] {
+        let started = now
+        now = now + took
+        let number = attempt ?? sent.last { $0.step == step }?.attempt ?? 1
+        return feed(
+            .answered(
+                step: index(step), attempt: number,
+                TransferOutcome(result: result, startedAt: started, finishedAt: now)))
+    }
+
+    /// The last alarm made for the step rings.
+    @discardableResult
+    mutating func retry(_ step: String) -> [String] {
+        if let wake = wakes.last(where: { $0.step == step }) { now = max(now, wake.at) }
+        return feed(.retryDue(step: index(step), at: now))
+    }
+
+    // MARK: - Looking
+
+    private func line(_ record: JournalRecord) -> String {
+        switch record.entry {
+        case .runStarted: "started"
+        case .stepSettled(let path, let result): "\(path) \(result.error.map { "failed: \($0.code)" } ?? "succeeded")"
+        case .stepSkipped(let path, let reason): "\(path) skipped: \(reason.rawValue)"
+        case .attemptFailed(let path, let attempt, let error, _, _): "\(path)#\(attempt) failed: \(error.code)"
+        case .runPaused: "paused"
+        case .runResumed: "resumed"
+        case .cancelRequested(let reason): "cancel: \(reason)"
+        case .runFinished(let outcome): "finished: \(outcome.status.rawValue)"
+        }
+    }
+
+    /// State of each step, as the API shows it.
+    var steps: [String: String] {
+        var states: [String: String] = [:]
+        for step in machine.view(errorsIn: records)["steps"]?.array ?? [] {
+            states[step["id"]?.text ?? ""] = step["state"]?.text
+        }
+        return states
+    }
+
+    var outcome: RunOutcome? { machine.state.outcome }
+
+    func request(_ step: String) throws -> OutboundRequest {
+        try #require(sent.last { $0.step == step }, "no request of \(step)").request
+    }
+
+    func error(of step: String) -> StepError? {
+        for record in records.reversed() {
+            if case .stepSettled(step, let result) = record.entry { return result.error }
+        }
+        return nil
+    }
+
+    var chargedMilliseconds: Int64 { records.reduce(0) { $0 + $1.chargeMilliseconds } }
+}

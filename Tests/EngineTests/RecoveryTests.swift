@@ -1,0 +1,244 @@
+import Billing
+import Engine
+import Ports
+import Storage
+import Testing
+import Values
+import Workflow
+
+/// A small generator whose whole sequence follows from its seed (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+}
+
+/// A random graph of requests and computations, as text.
+private func randomWorkflow(_ random: inout SeededGenerator) -> String {
+    var lines = ["steps:"]
+    let count = Int.random(in: 1...7, using: &random)
+    for index in 0..<count {
+        var after: [Int] = []
+        for earlier in 0..<index where random.chance(40) { after.append(earlier) }
+        lines.append("  s\(index):")
+        if !after.isEmpty { lines.append("    after: [\(after.map { "s\($0)" }.joined(separator: ", "))]") }
+        if random.chance(20) { lines.append("    when: trigger.body.flag\(index % 2)") }
+        if random.chance(50) { lines.append("    on_error: continue") }
+        let read = after.map { "steps.s\($0).response.body.n" }.first ?? "trigger.body.n"
+        if random.chance(25) {
+            lines.append("    lua: return {n = \(read)}")
+        } else if random.chance(5) {
+            lines.append("    finish: {at: \(index)}")
+        } else {
+            lines.append("    request: {method: POST, url: https://a.example/\(index), body: {n: << \(read) >>}}")
+            lines.append("    retry: {max: \(Int.random(in: 0...3, using: &random)), delay: 1s}")
+        }
+    }
+    lines.append("output: {last: << steps.s\(count - 1).outcome >>}")
+    return lines.joined(separator: "\n")
+}
+
+/// The world outside of one run: answers by what is asked, so that the same request is always answered alike.
+private struct World {
+    let seed: UInt64
+    /// What reached the world, by idempotency key.
+    var bodies: [String: Set<[UInt8]>] = [:]
+
+    func answer(_ request: OutboundRequest, attempt: Int) -> Result<OutboundResponse, TransportFailure> {
+        var random = SeededGenerator(seed: seed ^ UInt64(attempt) ^ request.url.utf8.reduce(5) { $0 &* 31 &+ UInt64($1) })
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0: return .failure(.timeout)
+        case 1: return .failure(.connection(reason: "refused"))
+        case 2, 3: return .success(OutboundResponse(status: 503, headers: [], body: []))
+        case 4: return .success(OutboundResponse(status: 404, headers: [], body: []))
+        default:
+            let body = JSON.bytes(["n": .int(Int64(attempt))])
+            return .success(OutboundResponse(status: 200, headers: [HTTPHeader("content-type", "application/json")], body: body))
+        }
+    }
+}
+
+/// Drives a run to its end, crashing now and then.
+private struct Simulation {
+    var play: Play
+    var world: World
+    var random: SeededGenerator
+    var crashPercent: Int
+    /// What is durable: all that a crash leaves.
+    var journal: [StoredEntry] = []
+    var inFlight: [(step: String, attempt: Int, request: OutboundRequest, started: Instant)] = []
+    var alarms: [(step: String, at: Instant)] = []
+    var crashCount = 0
+    var inputCount = 0
+
+    init(plan: RunPlan, seed: UInt64, crashPercent: Int) {
+        play = Play(plan: plan)
+        world = World(seed: seed)
+        random = SeededGenerator(seed: seed &+ 1)
+        self.crashPercent = crashPercent
+    }
+
+    mutating func run() throws {
+        try take { $0.begin(body: ["n": 1, "flag0": true, "flag1": false], isFunded: true) }
+        while play.outcome == nil, inputCount < 500 {
+            inputCount += 1
+            try step()
+        }
+    }
+
+    private mutating func step() throws {
+        if random.chance(crashPercent) { return try crash() }
+        if random.chance(4), !play.machine.state.isPaused {
+            let now = play.now
+            return try take { $0.feed(.fundsEnded(unsent: [], at: now)) }
+        }
+        if let index = inFlight.indices.randomElement(using: &random) {
+            let sent = inFlight.remove(at: index)
+            let result = world.answer(sent.request, attempt: sent.attempt)
+            play.now = play.now + .milliseconds(Int64.random(in: 1...50, using: &random))
+            let (now, step) = (play.now, play.index(sent.step))
+            let outcome = TransferOutcome(result: result, startedAt: sent.started, finishedAt: now)
+            try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) }
+            // The transport may bring an answer twice as far as the engine is concerned.
+            if random.chance(10) { try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) } }
+        } else if play.machine.state.isPaused {
+            let now = play.now
+            try take { $0.feed(.fundsReturned(at: now)) }
+        } else if let next = alarms.indices.min(by: { alarms[$0].at < alarms[$1].at }) {
+            let alarm = alarms.remove(at: next)
+            play.now = max(play.now, alarm.at)
+            let (now, step) = (play.now, play.index(alarm.step))
+            try take { $0.feed(.retryDue(step: step, at: now)) }
+        } else {
+            Issue.record("nothing is in flight, waiting or paused, and the run is not over: \(play.steps)")
+            inputCount = 500
+        }
+    }
+
+    /// One input: its entries become durable, or the process dies before that; then its effects happen, or it dies before that.
+    private mutating func take(_ input: (inout Play) -> Void) throws {
+        let (records, sent, wakes) = (play.records.count, play.sent.count, play.wakes.count)
+        input(&play)
+        if !journal.isEmpty, random.chance(crashPercent) { return try crash() }
+        journal += play.records[records...].map(\.stored)
+        if random.chance(crashPercent) { return try crash() }
+        for request in play.sent[sent...] {
+            let key = request.request.headers["idempotency-key"] ?? ""
+            world.bodies[key, default: []].insert(request.request.body)
+            inFlight.append((request.step, request.attempt, request.request, play.now))
+        }
+        alarms += play.wakes[wakes...]
+    }
+
+    private mutating func crash() throws {
+        crashCount += 1
+        inFlight = []
+        alarms = []
+        let records = try journal.map { try JournalRecord(stored: $0) }
+        var next = Play(plan: play.plan)
+        next.machine = RunMachine(run: RunID(number: 7), plan: play.plan, records: records)
+        next.now = play.now + .milliseconds(1)
+        next.records = records
+        play = next
+        guard play.outcome == nil else { return }
+        try take { $0.feed(.recovered(at: $0.now)) }
+    }
+}
+
+@Suite("Recovery")
+struct RecoveryTests {
+    @Test("whatever crashes between any two commits: same result, keys and bodies, each outcome once (I2, I3, I4)", arguments: 0..<8)
+    func crashesChangeNothing(group: Int) throws {
+        for seed in (UInt64(group) * 40)..<(UInt64(group) * 40 + 40) {
+            var random = SeededGenerator(seed: seed)
+            let plan = try plan(randomWorkflow(&random))
+            var calm = Simulation(plan: plan, seed: seed, crashPercent: 0)
+            try calm.run()
+            var rough = Simulation(plan: plan, seed: seed, crashPercent: 15)
+            try rough.run()
+            check(rough, seed: seed)
+            check(calm, seed: seed)
+            // Which branch settles first may differ, but where all is certain the results are the same.
+            if calm.play.outcome?.status == .succeeded, !calm.hasFinishStep {
+                #expect(rough.play.outcome == calm.play.outcome, "seed \(seed)")
+                #expect(rough.play.steps == calm.play.steps, "seed \(seed)")
+            }
+        }
+    }
+
+    private func check(_ simulation: Simulation, seed: UInt64) {
+        #expect(simulation.play.outcome != nil, "seed \(seed): the run must end (I11)")
+        let keys = simulation.journal.map(\.key)
+        #expect(Set(keys).count == keys.count, "seed \(seed): an entry twice (I2)")
+        #expect(simulation.journal.map(\.sequence) == Array(1...Int64(simulation.journal.count)), "seed \(seed)")
+        for (key, bodies) in simulation.world.bodies {
+            #expect(bodies.count == 1, "seed \(seed): \(key) was sent with \(bodies.count) bodies (I3)")
+        }
+        let sum = simulation.journal.reduce(0) { $0 + $1.chargeMilliseconds }
+        let total = simulation.play.machine.state.meter.totalMicroseconds
+        #expect(sum == (total + 999) / 1000, "seed \(seed): charged \(sum) ms of \(total) µs (I7)")
+    }
+
+    @Test("the state is the fold of its entries at every one of them (I4)", arguments: 0..<4)
+    func stateIsTheFold(group: Int) throws {
+        for seed in (UInt64(group) * 30)..<(UInt64(group) * 30 + 30) {
+            var random = SeededGenerator(seed: seed &+ 10_000)
+            let plan = try plan(randomWorkflow(&random))
+            var simulation = Simulation(plan: plan, seed: seed, crashPercent: 0)
+            try simulation.run()
+            let records = try simulation.journal.map { try JournalRecord(stored: $0) }
+            let folded = RunMachine(run: RunID(number: 7), plan: plan, records: records)
+            let (live, stored) = (simulation.play.machine, folded)
+            #expect(live.view(errorsIn: records) == stored.view(errorsIn: records), "seed \(seed)")
+            #expect(live.state.sequence == stored.state.sequence && live.state.isPaused == stored.state.isPaused, "seed \(seed)")
+            #expect(live.state.meter.totalMicroseconds == stored.state.meter.totalMicroseconds, "seed \(seed)")
+            #expect(live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)")
+        }
+    }
+
+    @Test("a journal cut after any entry goes on to an end", arguments: 0..<4)
+    func everyPrefixGoesOn(group: Int) throws {
+        for seed in (UInt64(group) * 15)..<(UInt64(group) * 15 + 15) {
+            var random = SeededGenerator(seed: seed &+ 20_000)
+            let plan = try plan(randomWorkflow(&random))
+            var simulation = Simulation(plan: plan, seed: seed, crashPercent: 0)
+            try simulation.run()
+            for count in simulation.commitEnds() {
+                var again = Simulation(plan: plan, seed: seed, crashPercent: 0)
+                again.journal = Array(simulation.journal.prefix(count))
+                try again.resume()
+                #expect(again.play.outcome != nil, "seed \(seed), after \(count) entries")
+                if simulation.play.outcome?.status == .succeeded, !simulation.hasFinishStep {
+                    #expect(again.play.outcome == simulation.play.outcome, "seed \(seed), after \(count) entries")
+                }
+            }
+        }
+    }
+}
+
+extension Simulation {
+    fileprivate var hasFinishStep: Bool {
+        play.plan.definition.root.steps.contains { if case .finish = $0.action { true } else { false } }
+    }
+
+    /// Lengths of the journal at which a process may have died.
+    fileprivate func commitEnds() -> [Int] { Array(1...journal.count).filter { journal[$0 - 1].kind != "run.finished" } }
+
+    fileprivate mutating func resume() throws {
+        try crash()
+        while play.outcome == nil, inputCount < 500 {
+            inputCount += 1
+            try step()
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import Engine
+import Ports
+import Storage
+import Testing
+import Values
+import Workflow
+
+@Suite("Redaction (I9, S11)")
+struct RedactionTests {
+    /// Needs escaping in JSON, in URLs and in base64's last group.
+    private static let canary = "c4n\"a/ry é+ sec?ret\\7"
+
+    /// The canary as it is and as encoders write it.
+    private static let forms: [String] = [
+        canary, Base64.encode(Array(canary.utf8)), Base64.encode(Array("user:\(canary)".utf8)),
+        Base64.encode(Array("xy\(canary)".utf8)), Percent.encode(canary), Percent.encode(canary).lowercased(),
+        Percent.encode(canary).replacing("%20", with: "+"), JSON.text(.string(canary)),
+        JSON.text(.string(canary)).replacing("/", with: "\\/"), JSON.text(.string(canary)).replacing("é", with: "\\u00e9"),
+    ]
+
+    /// Twelve bytes from the canary's middle, in each form, so that a part of it counts as well.
+    private func leaks(_ bytes: [UInt8]) -> [String] {
+        let text = String(decoding: bytes, as: UTF8.self)
+        var parts = ["sec?ret", "sec%3Fret", "sec%3fret"]
+        for count in 0..<3 {
+            let digits = Base64.encode([UInt8](repeating: 0x78, count: count) + Array(Self.canary.utf8))
+            parts.append(String(digits.dropFirst(8).prefix(12)))
+        }
+        return parts.filter { text.contains($0) }
+    }
+
+    @Test("no form of a secret stays in a text", arguments: forms)
+    func formIsMasked(form: String) {
+        let redactor = Redactor(secrets: [Self.canary])
+        let result = redactor.redact("before \(form) after \(form)")
+        #expect(leaks(Array(result.utf8)).isEmpty, "\(result)")
+        #expect(result.hasPrefix("before ") && result.contains("[secret]") && result.contains(" after "))
+    }
+
+    @Test("bodies, headers, errors, computed values and outputs carry no secret into any stored entry")
+    func nothingStoredCarriesIt() throws {
+        var play = try Play(
+            """
+            steps:
+              post:
+                on_error: continue
+                request:
+                  method: POST
+                  url: https://a.example/
+                  auth: {basic: {username: user, password: << secrets.KEY >>}}
+              echo: {after: [post], on_error: continue, request: {url: https://b.example/}}
+              compute:
+                after: [echo]
+                lua: |
+                  return {secrets.KEY, base64.encode(secrets.KEY), ['k' .. secrets.KEY] = {x = secrets.KEY}}
+              raise: {after: [compute], on_error: continue, lua: "error('at ' .. secrets.KEY)"}
+              stop: {after: [raise], fail: 'because of << secrets.KEY >>'}
+            """.replacing("return {secrets.KEY, base64.encode(secrets.KEY), [", with: "return {["),
+            secrets: ["KEY": .init(value: Self.canary, hosts: [])])
+        play.begin()
+        let sent = try play.request("post")
+        #expect(sent.headers["authorization"] == "Basic " + Base64.encode(Array("user:\(Self.canary)".utf8)))
+        let response = OutboundResponse(
+            status: 400,
+            headers: [HTTPHeader("X-Echo", sent.headers["authorization"] ?? ""), HTTPHeader("Set-Cookie", "a=b")],
+            body: Array(("not JSON " + Self.forms.joined(separator: " | ")).utf8))
+        play.end("post", .success(response))
+        play.end("echo", .failure(.destinationRefused))
+        #expect(play.outcome?.status == .failed)
+        for record in play.records {
+            let stored = record.stored
+            #expect(leaks(stored.facts).isEmpty, "\(stored.key): \(String(decoding: stored.facts, as: UTF8.self))")
+            #expect(leaks(stored.body ?? []).isEmpty, "\(stored.key)")
+            _ = try JournalRecord(stored: stored)
+        }
+    }
+
+    @Test("a secret read without being named is masked too")
+    func unnamedReadingIsKnown() throws {
+        let plan = try plan("steps:\n  a: {lua: 'local all = secrets; return all.KEY'}")
+        #expect(plan.definition.secretNames.contains("*"))
+    }
+
+    @Test("a run's output is masked, also where two masked names become one")
+    func outputIsMasked() throws {
+        var play = try Play(
+            "steps:\n  a: {lua: \"return {[secrets.ONE] = 1, [secrets.TWO] = 2}\"}\noutput: {o: << steps.a.output >>, s: << secrets.ONE >>}",
+            secrets: ["ONE": .init(value: "canary-1", hosts: []), "TWO": .init(value: "canary-2", hosts: [])])
+        play.begin()
+        #expect(play.outcome?.output["s"] == "[secret]")
+        for record in play.records {
+            #expect(!String(decoding: record.stored.facts, as: UTF8.self).contains("canary"))
+            _ = try JournalRecord(stored: record.stored)
+        }
+    }
+
+    @Test("a body full of the secret takes time in proportion to its length")
+    func costIsLinear() {
+        let redactor = Redactor(secrets: ["canary", "an-other-secret"])
+        func time(_ count: Int) -> Duration {
+            let body = Array(String(repeating: "canary!", count: count).utf8)
+            var best = Duration.seconds(60)
+            for _ in 0..<3 {
+                best = min(best, ContinuousClock().measure { #expect(redactor.redact(body).count == count * 9) })
+            }
+            return best
+        }
+        let small = time(10_000)
+        let large = time(80_000)
+        #expect(large < small * 24, "8 times the bytes: \(small) became \(large)")
+    }
+
+    @Test("a secret too short to be told from chance is left alone")
+    func shortSecretsAreIgnored() {
+        #expect(Redactor(secrets: ["short"]).isEmpty)
+        #expect(Redactor(secrets: ["", "a"]).redact("a short text") == "a short text")
+    }
+}

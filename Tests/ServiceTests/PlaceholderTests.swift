@@ -1,6 +1,0 @@
-import Testing
-
-@Suite("placeholder")
-struct Placeholder {
-    @Test("placeholder") func nothing() {}
-}
