@@ -55,7 +55,7 @@ extension Runtime {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
@@ -88,6 +88,13 @@ extension Runtime {
                 clock.schedule(at: clock.now() + delay) { self.reload(slot) }
             }
         ]
+    }
+}
+
+extension RunInput {
+    var isCancel: Bool {
+        if case .cancelRequested = self { return true }
+        return false
     }
 }
 

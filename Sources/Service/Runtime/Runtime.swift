@@ -260,14 +260,19 @@ extension Runtime {
             decision.records += next.records
             decision.effects += next.effects
         }
-        guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
+        guard !decision.records.isEmpty else {
+            return tellCancelWaiters(of: slot) + carryOut(decision.effects, of: slot)
+        }
         slot.isCommitting = true
         submit(commit(of: decision, slot: slot)) { [self, decision] result in
             switch result {
             case .success:
                 slot.isCommitting = false
                 slot.reloadCount = 0
-                return carryOut(decision.effects, of: slot) + decideWaiting(slot)
+                // A cancel that still waits has been told to nobody.
+                let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
+                let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
+                return told + carryOut(decision.effects, of: slot) + decideWaiting(slot)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
