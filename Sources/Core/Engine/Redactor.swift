@@ -115,7 +115,8 @@ package struct Redactor: Sendable {
     /// Nil where the needle does not occur; each byte is copied once at most, however often it does.
     private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8]? {
         bytes.withUnsafeBytes { haystack in
-            guard let base = haystack.baseAddress, var found = Self.find(needle, in: haystack, at: base, from: 0)
+            guard let base = haystack.baseAddress,
+                var found = Self.find(needle, in: haystack, at: base, from: 0)
             else { return nil }
             var out: [UInt8] = []
             out.reserveCapacity(bytes.count)

@@ -165,7 +165,8 @@ extension Runtime {
     ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
     ///     where it is not open or not of that tenant. Not called any more once the store has failed.
     package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String, completion: @escaping @Sendable (Bool) -> Void = { _ in }
+        _ run: RunID, of tenant: TenantID, reason: String,
+        completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
         lock.lock()
         guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
