@@ -30,8 +30,8 @@ endef
 
 help: ## this text
 	@echo "usage: make TARGET"; echo
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
-	    || sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1  \2/p' Makefile
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile \
+	    | while read -r target text; do printf '  %-8s %s\n' "$$target" "$$text"; done
 
 setup: ## install the system packages that are missing (Debian, root)
 	$(call install-missing,$(PACKAGES))

@@ -38,7 +38,7 @@ final class TestService: @unchecked Sendable {
     /// - Parameters:
     ///   - standIns: Settings of the providers' stand-ins; webhooks are repeated after 50 ms by default.
     ///   - change: Edits the settings before anything is opened.
-    /// - Throws: What keeps the store or a listener from starting.
+    /// - Throws: What keeps a part from starting.
     init(standIns: StandInOptions = .quick, change: (inout InstallationSettings) -> Void = { _ in }) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -89,8 +89,11 @@ package struct RunQuery: Sendable, Hashable {
     package var to: Instant?
     /// Only runs older than this one.
     package var before: RunID?
-    /// 1 to 200.
+    /// 1 to ``limitMax``.
     package var limit: Int
+
+    /// One more than a page holds: the one that tells whether another page follows.
+    package static let limitMax = 201
 
     package init(
         workflow: String? = nil, status: RunStatus? = nil, from: Instant? = nil, to: Instant? = nil,

@@ -54,6 +54,17 @@ package final class RefusalCounter: @unchecked Sendable {
         guard !taken.isEmpty else { return }
         do throws(StoreError) { try runtime.store.countRefusals(taken) } catch {
             runtime.log.write(.warning, "refusals.not_stored", [("error", .string(error.label))])
+            lock.withLock { for refusal in taken { keep(refusal) } }
         }
+    }
+
+    /// Adds to what was counted meanwhile, whose facts are the newer ones.
+    ///
+    /// Called under the lock.
+    private func keep(_ refusal: TriggerRefusal) {
+        let key = Key(tenant: refusal.tenant, workflow: refusal.workflow, reason: refusal.reason)
+        var kept = counts[key] ?? refusal
+        if counts[key] != nil { kept.count += refusal.count }
+        counts[key] = kept
     }
 }

@@ -35,7 +35,8 @@ package struct APIHandler: InboundHandler {
         switch path.first {
         case "hooks": handleHook(request, path, respond)
         case "api" where path.count > 1 && path[1] != "internal": handleAPI(request, path, respond)
-        case "healthz", "readyz", "metrics": respond(HealthPages(runtime: runtime).answer(request))
+        case "healthz" where path.count == 1, "readyz" where path.count == 1, "metrics" where path.count == 1:
+            respond(HealthPages(runtime: runtime).answer(request))
         default: respond(Answer.notFound)
         }
     }

@@ -25,7 +25,8 @@ struct BillingCalls {
         case ("GET", ["ledger", "verification"]): call.respond(try verification())
         case ("POST", ["billing", "purchases"]): try purchase()
         case (_, ["billing", "purchases"]): throw Refusal(Answer.methodNotAllowed("POST"))
-        case (_, ["balance"]), (_, ["ledger"]): throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, ["balance"]), (_, ["ledger"]), (_, ["ledger", "verification"]):
+            throw Refusal(Answer.methodNotAllowed("GET"))
         default: throw Refusal(Answer.notFound)
         }
     }
@@ -42,21 +43,19 @@ struct BillingCalls {
 
     private func ledger() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
-        let page = try storing { () throws(StoreError) in
-            try runtime.store.ledger(
-                of: tenant, before: call.query("cursor").flatMap { Int64($0) }, limit: limit)
+        let before = try call.cursor(Call.wholeNumber)
+        let found = try storing { () throws(StoreError) in
+            try runtime.store.ledger(of: tenant, before: before, limit: limit + 1)
         }
-        return Answer.list(
-            page.map { entry in
-                [
-                    "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
-                    "amount_ms": .int(entry.amountMilliseconds),
-                    "balance_ms": .int(entry.balanceMilliseconds),
-                    "reference": entry.reference.map { .string($0) } ?? .null,
-                    "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
-                    "hash": .string(Hex.encode(entry.hash)),
-                ]
-            }, next: page.count == limit ? page.last.map { String($0.sequence) } : nil)
+        return Answer.page(found, limit: limit, next: { String($0.sequence) }) { entry in
+            [
+                "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
+                "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
+                "reference": entry.reference.map { .string($0) } ?? .null,
+                "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
+                "hash": .string(Hex.encode(entry.hash)),
+            ]
+        }
     }
 
     private func verification() throws(Refusal) -> InboundResponse {

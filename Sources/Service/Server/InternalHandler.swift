@@ -4,8 +4,8 @@ package import Runtime
 import Storage
 import Values
 
-/// Answers what the internal address serves: the calls by which the operator's workflows write
-/// their results.
+/// Answers what the internal address serves: the calls by which the operator's workflows write their
+/// results.
 ///
 /// Tenants' steps cannot reach the address, and a tenant's key opens nothing here (S13).
 package struct InternalHandler: InboundHandler {
@@ -19,7 +19,7 @@ package struct InternalHandler: InboundHandler {
 
     package func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
         let path = request.segments
-        if let first = path.first, ["healthz", "readyz", "metrics"].contains(first) {
+        if path.count == 1, ["healthz", "readyz", "metrics"].contains(path[0]) {
             return respond(HealthPages(runtime: runtime).answer(request))
         }
         do throws(Refusal) {

@@ -2,9 +2,9 @@ package import Ports
 package import Storage
 package import Values
 
-/// API keys: `mk_<13 digits of the key's id>_<64 hex digits>`.
+/// Makes, finds and revokes API keys, of which only a hash of the secret part is stored.
 ///
-/// Only a hash of the secret part is stored.
+/// A key is written `mk_<13 digits of its id>_<64 hex digits>`.
 package final class KeyRing: @unchecked Sendable {
     // Unchecked: `known` is read and written under `lock`.
     private let store: any TenantStore

@@ -55,19 +55,18 @@ struct TenantCalls {
 
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
+        let after = try call.cursor { TenantID($0) }
         return try storing { () throws(StoreError) in
-            let page = try runtime.store.tenants(
-                after: call.query("cursor").flatMap { TenantID($0) }, limit: limit)
-            var items: [Value] = []
-            for tenant in page {
-                items.append([
+            let found = try runtime.store.tenants(after: after, limit: limit + 1)
+            return try Answer.page(found, limit: limit, next: { "\($0.tenant)" }) {
+                tenant throws(StoreError) in
+                [
                     "tenant_id": .string("\(tenant.tenant)"), "name": .string(tenant.name),
                     "external_customer_id": tenant.externalCustomerID.map { .string($0) } ?? .null,
                     "created_at": .string(tenant.createdAt.text),
                     "balance_ms": .int(try runtime.store.account(of: tenant.tenant).balanceMilliseconds),
-                ])
+                ]
             }
-            return Answer.list(items, next: page.count == limit ? page.last.map { "\($0.tenant)" } : nil)
         }
     }
 

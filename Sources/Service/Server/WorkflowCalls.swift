@@ -6,7 +6,7 @@ import Storage
 import Values
 import Workflow
 
-/// Answers `/api/workflows` and below.
+/// Answers `/api/workflows…`.
 struct WorkflowCalls {
     let api: APIHandler
     let call: Call
@@ -21,7 +21,7 @@ struct WorkflowCalls {
         case ("PUT", 1): call.respond(try deploy(path[0]))
         case ("GET", 1): call.respond(try show(path[0]))
         case ("DELETE", 1): call.respond(try delete(path[0]))
-        case ("POST", 2) where path[1] == "trigger": trigger(path[0])
+        case ("POST", 2) where path[1] == "trigger": try trigger(path[0])
         case (_, 0): throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 1): throw Refusal(Answer.methodNotAllowed("GET, PUT, DELETE"))
         case (_, 2) where path[1] == "trigger": throw Refusal(Answer.methodNotAllowed("POST"))
@@ -29,7 +29,10 @@ struct WorkflowCalls {
         }
     }
 
-    private func trigger(_ name: String) {
+    private func trigger(_ name: String) throws(Refusal) {
+        guard (call.request.headers["idempotency-key"]?.utf8.count ?? 0) <= 255 else {
+            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
+        }
         let trigger = TriggerCall(tenant: call.tenant, workflow: name, source: .key, request: call.request)
         api.ingress.trigger(trigger) { [call] in call.respond(TriggerAnswer.answer(to: $0)) }
     }
@@ -77,10 +80,10 @@ struct WorkflowCalls {
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         return try storing { () throws(StoreError) in
-            let page = try runtime.store.workflows(of: tenant, after: call.query("cursor"), limit: limit)
-            var items: [Value] = []
-            for deployed in page { items.append(.object(try summary(deployed))) }
-            return Answer.list(items, next: page.count == limit ? page.last?.name : nil)
+            let found = try runtime.store.workflows(of: tenant, after: call.query("cursor"), limit: limit + 1)
+            return try Answer.page(found, limit: limit, next: \.name) { deployed throws(StoreError) in
+                .object(try summary(deployed))
+            }
         }
     }
 
