@@ -13,7 +13,8 @@ package enum RunInput: Sendable {
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// The time of a retry has come.
     case retryDue(step: Int, at: Instant)
-    /// The balance is used up; `unsent` are requests that had been decided and were held back.
+    /// The balance is used up, or the run is ending; `unsent` are requests that had been decided and were
+    /// held back.
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
     case cancelRequested(reason: String, at: Instant)

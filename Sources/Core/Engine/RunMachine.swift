@@ -71,7 +71,7 @@ struct Turn {
             machine.state.endRetryWait(step, at: at)
         case .fundsEnded(let unsent, _):
             for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
-            if !machine.state.isPaused { record(.runPaused) }
+            if !machine.state.isPaused, machine.state.ending == nil { record(.runPaused) }
         case .fundsReturned:
             guard machine.state.isPaused else { return }
             record(.runResumed)

@@ -15,7 +15,9 @@ extension Runtime {
         guard fatal == nil else { return [] }
         var actions: [Action] = []
         var unsent: [Int] = []
-        let maySend = effects.contains(where: \.isSend) && !isStopping && hasFunds(slot)
+        // A cancel decided together with a send comes before it: nothing new starts.
+        let isEnding = slot.machine.state.ending != nil
+        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):

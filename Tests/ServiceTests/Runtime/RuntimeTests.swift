@@ -224,6 +224,23 @@ struct RuntimeTests {
         #expect(world.transport.steps == ["a", "b"])
     }
 
+    @Test("a cancel that waited with an answer keeps what that answer would start from being sent")
+    func cancelComesBeforeTheNextSend() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        let plan = try world.deploy(
+            "steps:\n  a: {request: {url: https://a.example/}}\n  b: {request: {url: https://b.example/}}\n"
+                + "  c: {after: [a], request: {url: https://c.example/}}")
+        try world.start(plan)
+        world.store.flush()
+        world.transport.succeed(1)
+        world.transport.succeed(0)
+        #expect(world.cancel(world.runs[0], of: .operatorTenant, reason: "x") == nil)
+        for _ in 0..<4 { world.store.flush() }
+        #expect(world.transport.steps == ["a", "b"])
+        #expect(world.cancels.items == [true] && world.outcomes.items.map(\.status) == [.cancelled])
+        #expect(try !world.kinds(of: world.runs[0]).contains("run.paused"))
+    }
+
     @Test("whoever waits for a run is told once; one who asks too late is told so")
     func waitersAreToldOnce() throws {
         let world = try RuntimeWorld()
@@ -236,16 +253,18 @@ struct RuntimeTests {
         #expect(!world.runtime.whenOver(world.runs[0]) { late.add($0) })
     }
 
-    @Test("`finish` ends a run once the others in flight are answered")
+    @Test("`finish` ends a run once the others in flight are answered, and what it decides with is not sent")
     func finishWaitsForOthers() throws {
         let world = try RuntimeWorld()
         let plan = try world.deploy(
-            "steps:\n  a: {request: {url: https://a.example/}}\n  f: {finish: 5}\n  b: {after: [a], lua: return 1}"
-        )
+            "steps:\n  a: {request: {url: https://a.example/}}\n  q: {request: {url: https://q.example/}}\n"
+                + "  b: {after: [q], request: {url: https://b.example/}}\n  f: {after: [q], finish: 5}")
         try world.start(plan)
+        world.transport.succeed(1)
         #expect(world.outcomes.items.isEmpty)
         world.transport.answer(0, .failure(.timeout))
         #expect(world.outcomes.items == [RunOutcome(status: .succeeded, output: 5)])
+        #expect(world.transport.steps == ["a", "q"])
     }
 
     @Test("retries come at their time and a server's answer to an old attempt changes nothing")
