@@ -140,12 +140,10 @@ struct GraphTests {
               never: {after: [slow], lua: return 1}
             output: not this
             """)
-        #expect(
-            play.begin(body: ["n": 4]) == ["started", "quick succeeded", "send slow#1"]
-                || play.sent.count == 1)
+        #expect(play.begin(body: ["n": 4]) == ["started", "quick succeeded", "send slow#1"])
         #expect(play.answer("slow", 500).suffix(2) == ["finished: succeeded", "finish succeeded"])
         #expect(play.outcome?.output == ["done": 4])
-        #expect(play.steps["never"] != "succeeded")
+        #expect(play.steps["never"] == "ready")
     }
 
     @Test("the output keeps types; one that raises an error fails the run")
