@@ -6,7 +6,7 @@ SOURCES     := Sources Tests Package.swift
 
 # What the build needs beside the Swift toolchain and make: a compiler's headers, and one
 # development package for each library.
-PACKAGES := pkg-config libc6-dev libstdc++-12-dev libyaml-dev liblua5.4-dev libcurl4-openssl-dev \
+PACKAGES := pkg-config binutils libc6-dev libstdc++-12-dev libyaml-dev liblua5.4-dev libcurl4-openssl-dev \
             libsqlite3-dev libssl-dev libmicrohttpd-dev
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
@@ -29,8 +29,8 @@ endef
 
 help: ## this text
 	@echo "usage: make TARGET"; echo
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
-	    || sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1  \2/p' Makefile
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile \
+	    | while read -r target text; do printf '  %-8s %s\n' "$$target" "$$text"; done
 
 setup: ## install the system packages that are missing (Debian, root)
 	$(call install-missing,$(PACKAGES))

@@ -1,5 +1,6 @@
 import Commands
 import Foundation
+import Processes
 import Testing
 import Values
 
@@ -56,13 +57,16 @@ enum Repository {
         .deletingLastPathComponent()
 
     /// The program under test: built with the tests, beside them.
-    static var program: String { folder.appending(path: ".build/debug/millrace").path() }
+    static var program: String {
+        let beside = Files.folder(of: ChildProcess.currentProgram ?? "") + "/millrace"
+        return Files.exists(beside) ? beside : folder.appending(path: ".build/debug/millrace").path()
+    }
 
     static func text(_ path: String) throws -> String {
         try String(contentsOf: folder.appending(path: path), encoding: .utf8)
     }
 
-    /// Compares with a file; `UPDATE_GOLDEN=1` rewrites it. A missing file is an error.
+    /// Compares with a file, which must exist; `UPDATE_GOLDEN=1` rewrites it.
     static func expectGolden(
         _ actual: String, at path: String, sourceLocation: SourceLocation = #_sourceLocation
     ) throws {

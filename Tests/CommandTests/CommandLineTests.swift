@@ -74,4 +74,11 @@ struct CommandLineTests {
         #expect(
             try parser.command(in: ["tenants", "keys", "create", "x"]).command.name == "tenants keys create")
     }
+
+    @Test("what a terminal would obey is shown as question marks")
+    func controlsAreHidden() {
+        let run = CommandLineRun(["version", "\u{1B}[2J"])
+        #expect(!run.error.contains("\u{1B}"))
+        #expect(run.error.contains("?[2J"))
+    }
 }

@@ -128,7 +128,7 @@ final class Load: @unchecked Sendable {
         for item in lock.withLock({ unanswered }) { trigger(item) }
     }
 
-    /// The next item: one that no answer came for, else a new one. Nil when the load ends.
+    /// The next item: one that no answer came for, else a new one; nil when the load ends.
     private func take() -> Int? {
         lock.withLock {
             guard isRunning else { return nil }

@@ -113,6 +113,33 @@ struct InstallationTests {
         #expect(events.output.contains("run.started"), "\(events.output)")
     }
 
+    @Test("a tenant's step never reaches the server's own ports, whatever the lists allow")
+    func ownPortsAreDenied() throws {
+        let fixture = try ServerFixture()
+        try fixture.start()
+        let tenant = try fixture.makeTenant()
+        let child = try #require(fixture.child)
+        for (number, url) in [child.url, child.internalURL].enumerated() {
+            let source = """
+                name: nosy-\(number)
+                version: 1
+                triggers:
+                  - type: http
+                steps:
+                  look:
+                    request: {method: GET, url: "\(url)/healthz"}
+                    retry: {max: 0}
+                """
+            let path = try fixture.folder.write("nosy.yaml", source)
+            let environment = ["MILLRACE_SERVER": child.url, "MILLRACE_KEY": tenant.key]
+            #expect(CommandLineRun(["deploy", path], environment: environment).code == 0)
+            let run = CommandLineRun(
+                ["trigger", "nosy-\(number)", "--wait", "--json"], environment: environment)
+            #expect(run.code == 1)
+            #expect(run.value["error"]?["code"] == "destination_refused", "\(run.output)")
+        }
+    }
+
     private func serve(_ folder: TemporaryFolder, environment: [String: String] = [:]) -> CommandLineRun {
         CommandLineRun(
             [

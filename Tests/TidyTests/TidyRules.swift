@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a reviewer would otherwise have to look for. Each rule gives `path:line` of what breaks it.
+/// What a reviewer would otherwise have to look for; each rule gives `path:line` of what breaks it.
 enum TidyRules {
     typealias Rule = @Sendable (SourceTree) -> [String]
 

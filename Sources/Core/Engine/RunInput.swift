@@ -1,7 +1,9 @@
 package import Ports
 package import Values
 
-/// Everything that can happen to a run. Each carries the instant at which it did.
+/// Everything that can happen to a run.
+///
+/// Each carries the instant at which it did.
 package enum RunInput: Sendable {
     /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
     case started(RunStart, isFunded: Bool)
@@ -27,7 +29,9 @@ package enum RunInput: Sendable {
     }
 }
 
-/// What the world is asked to do. Nothing of it may happen before the entries decided with it are durable (I1).
+/// What the world is asked to do.
+///
+/// Nothing of it may happen before the entries decided with it are durable (I1).
 package enum RunEffect: Sendable {
     /// Send this and answer with ``RunInput/answered(step:attempt:_:)``.
     case send(step: Int, attempt: Int, OutboundRequest)

@@ -23,7 +23,9 @@ package struct RunMachine: Sendable {
         for record in records { state.apply(record, plan: plan) }
     }
 
-    /// Decides what an input means. An input that no longer fits (an answer to an older attempt, a
+    /// Decides what an input means.
+    ///
+    /// An input that no longer fits (an answer to an older attempt, a
     /// signal to a run that is over) decides nothing.
     package mutating func handle(_ input: RunInput, in surroundings: Surroundings) -> Decision {
         guard !state.isOver else { return Decision() }
@@ -107,7 +109,8 @@ struct Turn {
 extension Turn {
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first {
+        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first
+        {
             startStep(index)
         }
         machine.state.settleMeter()
@@ -147,8 +150,10 @@ extension Turn {
         }
         switch step.action {
         case .request(let template): send(index, step, template)
-        case .compute(let expression): compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
-        case .finish(let template): compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
+        case .compute(let expression):
+            compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
+        case .finish(let template):
+            compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
         case .fail(let template):
             do throws(ExpressionFailure) {
                 fail(step, StepError(code: "fail", message: bounded(try template.value(in: scope).text)))
@@ -223,7 +228,8 @@ extension Turn {
     /// At most 1 KiB, without secrets.
     func bounded(_ text: String) -> String {
         let redacted = surroundings.redactor.redact(text)
-        return redacted.utf8.count <= 1024 ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
+        return redacted.utf8.count <= 1024
+            ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
     }
 }
 
@@ -234,7 +240,8 @@ package enum GuardReading {
         case .bool(let flag): return flag
         case .null: return false
         default:
-            throw .notAValue(reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
+            throw .notAValue(
+                reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
         }
     }
 }
@@ -244,7 +251,8 @@ extension Value {
     fileprivate func isNested(atMost levels: Int) -> Bool {
         switch self {
         case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
-        case .object(let object): levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
+        case .object(let object):
+            levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
         default: true
         }
     }

@@ -77,7 +77,9 @@ package struct RunState: Sendable {
 // MARK: - The durable part
 
 extension RunState {
-    /// Folds the next record in. A record for a step that the plan does not have is ignored, which
+    /// Folds the next record in.
+    ///
+    /// A record for a step that the plan does not have is ignored, which
     /// cannot happen while a run keeps the source that it started with.
     mutating func apply(_ record: JournalRecord, plan: RunPlan) {
         sequence = record.sequence

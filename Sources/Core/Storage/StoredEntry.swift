@@ -2,7 +2,9 @@ package import Values
 
 /// A journal entry as a store keeps it; what is in it is the engine's business.
 package struct StoredEntry: Sendable, Hashable {
-    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`. A second entry
+    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`.
+    ///
+    /// A second entry
     /// under the same key is refused, which is what records an outcome once (I2).
     package var key: String
     /// From 1, rising within the run.

@@ -1,5 +1,5 @@
-package import Engine
 import Billing
+package import Engine
 import Ports
 package import Storage
 package import Values
@@ -8,7 +8,9 @@ import Workflow
 // What is done once the entries that justify it are durable (I1).
 
 extension Runtime {
-    /// Turns effects into actions for after the lock. Called under the lock.
+    /// Turns effects into actions for after the lock.
+    ///
+    /// Called under the lock.
     func carryOut(_ effects: [RunEffect], of slot: RunSlot) -> [Action] {
         guard fatal == nil else { return [] }
         var actions: [Action] = []
@@ -53,10 +55,12 @@ extension Runtime {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
-    /// The commit was refused: what is in memory is ahead of the journal, so it is read again. Steps in
+    /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
+    ///
+    /// Steps in
     /// flight are then sent once more, under the same keys (I3); inputs wait. Called under the lock.
     func loseTrack(of slot: RunSlot, _ inputs: [RunInput], because error: StoreError) -> [Action] {
         guard error.isRetryable || error.isAboutOneCommit else {
@@ -68,17 +72,29 @@ extension Runtime {
         if case .outOfRange(let what) = error {
             slots[run] = nil
             stuck[run] = "the store cannot record an outcome: out of range: \(what)"
-            return [{ [log] in log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))]) }]
+            return [
+                { [log] in
+                    log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))])
+                }
+            ]
         }
         stuck[run] = "the store refused to record an outcome (\(error.label)); it is tried again"
         let delay = Duration.seconds(1 << min(slot.reloadCount, 6))
         slot.reloadCount += 1
         return [
             { [self] in
-                log.write(.warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
+                log.write(
+                    .warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
                 clock.schedule(at: clock.now() + delay) { self.reload(slot) }
             }
         ]
+    }
+}
+
+extension RunInput {
+    var isCancel: Bool {
+        if case .cancelRequested = self { return true }
+        return false
     }
 }
 
@@ -92,7 +108,9 @@ extension RunEffect {
 // MARK: - Funds
 
 extension Runtime {
-    /// Whether a run may send. A balance that seems used up is read again from the store, because a
+    /// Whether a run may send.
+    ///
+    /// A balance that seems used up is read again from the store, because a
     /// credit may have come between; that and the pausing happen under one lock, so a credit either is
     /// seen here or finds the run paused. Called under the lock.
     func hasFunds(_ slot: RunSlot) -> Bool {
@@ -144,7 +162,8 @@ extension Runtime {
     ///   - completion: Called once: the first run's result, or nil where no workflow listens.
     package func raise(
         _ event: String, body: Value, key: String, settles: Depletion? = nil,
-        waiter: (@Sendable (RunOutcome) -> Void)? = nil, completion: @escaping @Sendable (StartResult?) -> Void
+        waiter: (@Sendable (RunOutcome) -> Void)? = nil,
+        completion: @escaping @Sendable (StartResult?) -> Void
     ) {
         do throws(StoreError) {
             let listeners = try listeners(to: event, body: body)
@@ -168,7 +187,9 @@ extension Runtime {
         }
     }
 
-    /// Listeners whose guard lets this payload pass. A guard that raises an error lets it pass, so
+    /// Listeners whose guard lets this payload pass.
+    ///
+    /// A guard that raises an error lets it pass, so
     /// that the run fails where everyone sees it.
     private func listeners(to event: String, body: Value) throws(StoreError) -> [RunPlan] {
         let secrets = try vault.secrets(of: .operatorTenant)
@@ -178,7 +199,8 @@ extension Runtime {
                 guard trigger.kind == .hook(event: event) else { return false }
                 guard let expression = trigger.guardExpression else { return true }
                 let start = RunStart(
-                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now, tenantName: "",
+                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now,
+                    tenantName: "",
                     externalCustomerID: nil)
                 let scope = TriggerScope(
                     trigger: TriggerView(start), vars: plan.definition.vars,

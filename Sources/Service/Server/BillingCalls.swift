@@ -124,7 +124,7 @@ struct BillingCalls {
         return [
             "purchase_id": .string("\(purchase.purchase)"), "tenant_id": .string("\(tenant)"),
             "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
-            "amount": .string(MoneyText.decimal(minor: purchase.price.amountMinor)),
+            "amount": .string(Money.text(minorUnits: purchase.price.amountMinor, digits: 2)),
             "currency": .string(purchase.price.currency),
             "external_customer_id": call.tenant.externalCustomerID.map { .string($0) } ?? .null,
             "success_url": .string(success), "cancel_url": .string(cancel),
@@ -137,15 +137,6 @@ struct BillingCalls {
             throw Refusal(422, "member_unfit", "\(name) is an address that begins with https://")
         }
         return text
-    }
-}
-
-/// Amounts of currencies with two decimals as text.
-enum MoneyText {
-    /// `1000` becomes `10.00`.
-    static func decimal(minor: Int64) -> String {
-        let cents = minor % 100
-        return "\(minor / 100).\(cents < 10 ? "0" : "")\(cents)"
     }
 }
 

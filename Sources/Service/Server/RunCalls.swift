@@ -17,7 +17,7 @@ struct RunCalls {
         case ("GET", 0): call.respond(try list())
         case ("GET", 1): call.respond(try show(try record(path[0])))
         case ("GET", 2) where path[1] == "events": call.respond(try events(try record(path[0])))
-        case ("POST", 2) where path[1] == "cancel": call.respond(try cancel(try record(path[0])))
+        case ("POST", 2) where path[1] == "cancel": try cancel(try record(path[0]))
         case (_, 0), (_, 1): throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 2) where path[1] == "events": throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 2) where path[1] == "cancel": throw Refusal(Answer.methodNotAllowed("POST"))
@@ -87,12 +87,14 @@ struct RunCalls {
         }
     }
 
-    private func cancel(_ record: RunRecord) throws(Refusal) -> InboundResponse {
+    private func cancel(_ record: RunRecord) throws(Refusal) {
         let body = try call.object(["reason"])
         let reason = try Call.text(body, "reason", byteCountMax: 500) ?? "cancelled by the tenant"
-        guard runtime.cancel(record.run, of: tenant, reason: reason) else {
-            throw Refusal(409, "run_over", "the run is over: nothing was cancelled")
+        runtime.cancel(record.run, of: tenant, reason: reason) { [respond = call.respond] isCancelled in
+            respond(
+                isCancelled
+                    ? Answer.json(202, ["run_id": .string("\(record.run)")])
+                    : Answer.error(409, "run_over", "the run is over: nothing was cancelled"))
         }
-        return Answer.json(202, ["run_id": .string("\(record.run)")])
     }
 }

@@ -22,7 +22,17 @@ package struct Console: Sendable {
         writeOutput: { Files.write($0, to: 1) }, writeError: { Files.write($0, to: 2) },
         readInput: { Files.readAll(0, atMost: 16 << 20) })
 
-    package func print(_ text: String) { writeOutput(Array((text + "\n").utf8)) }
-    package func complain(_ text: String) { writeError(Array((text + "\n").utf8)) }
+    package func print(_ text: String) { writeOutput(Self.line(text)) }
+    package func complain(_ text: String) { writeError(Self.line(text)) }
     package func print(_ value: Value) { print(JSON.text(value)) }
+
+    /// A terminal must not be steered by what a server or a file holds: controls become question marks.
+    private static func line(_ text: String) -> [UInt8] {
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
+            line.append(isControl ? "?" : scalar)
+        }
+        return Array(String(line).utf8) + [UInt8(ascii: "\n")]
+    }
 }

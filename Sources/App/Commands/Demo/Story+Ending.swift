@@ -38,7 +38,7 @@ extension Story {
     func killAndRecover(_ acme: Person) throws(CommandFailure) {
         transcript.chapter("SIGKILL in the middle of a payment")
         stage.suite.stripe.desk.inject(
-            Fault(.delay, on: "POST /v1/charges", delay: .milliseconds(800), bodyContains: "ord_killed"))
+            Fault(.delay, on: "POST /v1/charges", delay: .milliseconds(1500), bodyContains: "ord_killed"))
         let run = trigger("ord_killed", acme)
         let inFlight = try stage.eventually(atMost: 10, { charges("ord_killed").count }, until: { $0 == 1 })
         transcript.expect("charges in flight", 1, inFlight)
