@@ -170,7 +170,9 @@ struct HostileSourceTests {
     func manyEndlessGuardsAreStopped() throws {
         try withService { service in
             let hostile = try service.tenant("Hostile")
-            let endless: Value = ["type": "webhook", "when": ["lang": "lua", "expr": "while true do end return true"]]
+            let endless: Value = [
+                "type": "webhook", "when": ["lang": "lua", "expr": "while true do end return true"],
+            ]
             let source: Value = [
                 "name": "many", "version": 1, "triggers": .array([Value](repeating: endless, count: 100)),
                 "steps": ["a": ["lua": "return 1"]],
