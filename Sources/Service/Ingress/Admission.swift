@@ -20,6 +20,8 @@ struct Admission {
 
     /// Dedupe keys are kept for long, so their length is bounded.
     private static let dedupeByteCountMax = 512
+    /// After this no further trigger is tried; one guard alone has its own, shorter limit.
+    private static let timeMax = Duration.milliseconds(100)
 
     /// The body read by its content type, once; a fault where it says that it is JSON and is not.
     private let body: Value
@@ -52,7 +54,11 @@ struct Admission {
             trigger: view, vars: plan.definition.vars, tenant: tenantFacts, secrets: secrets,
             now: call.request.receivedAt)
         var rejection = Verdict.refused
+        let end = ContinuousClock.now + Self.timeMax
         for trigger in triggers {
+            guard ContinuousClock.now < end else {
+                return .guardFailed("the guards of this workflow's triggers took too long together")
+            }
             do throws(ExpressionFailure) {
                 if let expression = trigger.guardExpression {
                     guard try GuardReading.isTrue(try expression.evaluate(in: scope)) else { continue }

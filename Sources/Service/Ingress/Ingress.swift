@@ -17,6 +17,7 @@ package final class Ingress: Sendable {
 
     let runtime: Runtime
     package let refusals: RefusalCounter
+    private let allowance = GuardAllowance()
 
     package init(runtime: Runtime) {
         self.runtime = runtime
@@ -38,8 +39,14 @@ package final class Ingress: Sendable {
         }
         let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
         guard !triggers.isEmpty else { return reply(.notTriggerable) }
-        let admission = Admission(call: call, plan: plan, secrets: secrets)
-        switch admission.verdict(among: triggers) {
+        guard allowance.admits(call.tenant.tenant) else {
+            refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
+            return reply(.overloaded)
+        }
+        let begun = ContinuousClock.now
+        let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(among: triggers)
+        allowance.charge(call.tenant.tenant, ContinuousClock.now - begun)
+        switch verdict {
         case .admitted(let trigger, let dedupe, let body):
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
         case .malformedBody(let reason): reply(.malformedBody(reason: reason))

@@ -91,35 +91,35 @@ struct BalanceTests {
         }
     }
 
-    @Test("A second crossing is told again, one below zero is not")
+    @Test("I6: each downward crossing is told once, and what stays below zero is not told again")
     func eachCrossingIsToldOnce() throws {
         try withService { service in
             try service.useStripe()
             let acme = try customer(service, milliseconds: 1)
-            acme.deploy(Self.twoSteps(service))
+            let steps = (1...4).map { number in
+                "  s\(number): {\(number > 1 ? "after: [s\(number - 1)], " : "")request: {method: POST, "
+                    + "url: \"\(service.suite.ordersURL)/effects\", body: {item: s\(number)}}}"
+            }
+            acme.deploy(
+                "name: four\nversion: 1\ntriggers: [{type: http}]\nsteps:\n" + steps.joined(separator: "\n"))
+            // Each step takes longer than the one millisecond that is there when it begins.
+            service.suite.orders.desk.inject(
+                Fault(.delay, on: "POST /effects", times: 4, delay: .milliseconds(10)))
+            let run = acme.trigger("four")["run_id"]?.text ?? ""
             for round in 1...3 {
-                service.suite.orders.desk.inject(
-                    Fault(
-                        .delay, on: "POST /effects", times: 1, delay: .milliseconds(20), bodyContains: "first"
-                    ))
-                let run = acme.trigger("two-steps")["run_id"]?.text ?? ""
                 #expect(eventually { acme.get("/api/runs/\(run)")["status"] == "paused" })
                 #expect(eventually { alerts(service) == round })
-                // Not enough: still at or below zero, so still the same depletion.
-                if acme.balance < -1 { topUp(service, acme, 1, "drop:\(round)") }
+                topUp(service, acme, 1, "a drop:\(round)")
+                #expect(acme.balance <= 0)
                 #expect(acme.get("/api/runs/\(run)")["status"] == "paused")
-                topUp(service, acme, 1 - acme.balance, "rest:\(round)")
-                service.suite.orders.desk.inject(
-                    Fault(
-                        .delay, on: "POST /effects", times: 1, delay: .milliseconds(0), bodyContains: "second"
-                    ))
-                #expect(acme.finished(run)["status"] == "succeeded")
-                let rest = 1 - acme.balance
-                if rest > 0 { topUp(service, acme, rest, "again:\(round)") }
-                #expect(service.settle())
-                #expect(alerts(service) >= round)
-                if alerts(service) > round { break }  // The second step itself ended the balance again.
+                #expect(service.suite.orders.desk.requestCount == round)
+                topUp(service, acme, 1 - acme.balance, "the rest:\(round)")
             }
+            #expect(acme.finished(run)["status"] == "succeeded")
+            #expect(service.settle())
+            #expect(alerts(service) == 4)
+            let balances = acme.ledger.reversed().map { $0["balance_ms"]?.int ?? 0 }
+            #expect(zip(balances, balances.dropFirst()).count { $0 > 0 && $1 <= 0 } == 4)
             service.expectSoundLedgers()
         }
     }

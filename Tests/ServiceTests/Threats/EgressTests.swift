@@ -171,6 +171,30 @@ struct EgressTests {
         }
     }
 
+    @Test("O9, I9: neither a step between nor a computed name takes a bound secret to another host")
+    func boundSecretsAreNotLaundered() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            acme.setSecret("BOUND", "canary-bound-secret", hosts: ["api.stripe.com"])
+            let request = "method: POST, url: \"\(service.suite.ordersURL)/effects\""
+            let head = "version: 1\ntriggers: [{type: http}]\nsteps:\n"
+            acme.deploy(
+                "name: between\n" + head + "  take: {lua: 'return {a = secrets.BOUND}'}\n"
+                    + "  send: {after: [take], request: {\(request), body: {item: << steps.take.output.a >>}}}\n"
+            )
+            #expect(try acme.run("between")["status"] == "succeeded")
+            #expect(service.suite.orders.desk.log.map(\.body) == [#"{"item":"[secret]"}"#])
+            for (index, expression) in ["secrets[trigger.body.n]", "secrets['BO' .. 'UND']"].enumerated() {
+                let name = "computed-\(index)"
+                acme.deploy(
+                    "name: \(name)\n" + head
+                        + "  send: {request: {\(request), body: {item: \"<< \(expression) >>\"}}}\n")
+                #expect(try acme.run(name, ["n": "BOUND"])["error"]?["code"] == "secret_not_for_host")
+            }
+            #expect(service.suite.orders.desk.requestCount == 1)
+        }
+    }
+
     /// What a webhook's payload can bring into a request.
     private func reflecting(_ service: TestService) -> String {
         """
