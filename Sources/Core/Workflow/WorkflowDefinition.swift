@@ -20,11 +20,15 @@ package struct WorkflowDefinition: Sendable {
     package var output: Template?
     /// Secrets that any expression of the file names, sorted.
     package var secretNames: [String]
+    /// From the start of a run to its end by failure; nil for no bound.
+    package var timeout: Duration?
 
     package init(
         name: String, version: Int, description: String?, triggers: [Trigger], vars: Value,
-        schemas: [String: JSONSchema], root: StepScope, output: Template?, secretNames: [String]
+        schemas: [String: JSONSchema], root: StepScope, output: Template?, secretNames: [String],
+        timeout: Duration? = nil
     ) {
+        self.timeout = timeout
         self.name = name
         self.version = version
         self.description = description
@@ -48,6 +52,8 @@ package struct Trigger: Sendable {
         case hook(event: String)
         /// A person presses the button or types the command.
         case manual
+        /// A point in time that a calendar gives.
+        case schedule(ScheduleRule)
 
         /// The `type` of the format.
         package var name: String {
@@ -56,6 +62,7 @@ package struct Trigger: Sendable {
             case .webhook: "webhook"
             case .hook: "hook"
             case .manual: "manual"
+            case .schedule: "schedule"
             }
         }
     }
@@ -81,6 +88,28 @@ package struct Trigger: Sendable {
     }
 }
 
+/// When a schedule starts runs; see `docs/workflow-format.md`.
+package struct ScheduleRule: Sendable, Hashable {
+    /// What happens while the run before is not over.
+    package enum Overlap: String, Sendable { case skip, queue, allow }
+    /// What happens to times that passed while no process ran.
+    package enum CatchUp: String, Sendable { case none, one, all }
+
+    /// Five fields: minute, hour, day of month, month, day of week.
+    package var cron: String
+    /// A name of the time zone database; `UTC` by default.
+    package var timeZone: String
+    package var overlap: Overlap
+    package var catchUp: CatchUp
+
+    package init(cron: String, timeZone: String = "UTC", overlap: Overlap = .skip, catchUp: CatchUp = .one) {
+        self.cron = cron
+        self.timeZone = timeZone
+        self.overlap = overlap
+        self.catchUp = catchUp
+    }
+}
+
 /// Steps that see each other: the file's own, later those of a group.
 package struct StepScope: Sendable {
     /// In the order of the file.
@@ -103,6 +132,14 @@ package struct Step: Sendable {
         case fail(Template)
         /// Ends the run as succeeded, with this value as its output.
         case finish(Template)
+        /// A durable timer; free of charge.
+        case sleep(SleepRule)
+        /// Until a signal comes; free of charge.
+        case wait(WaitRule)
+        /// Sends a signal to another run of the tenant.
+        case signal(SignalTemplate)
+        /// Answers the caller of a `reply: result` trigger, once.
+        case reply(ReplyTemplate)
     }
 
     /// `[a-z][a-z0-9_]*`, unique in its scope.
@@ -127,6 +164,64 @@ package struct Step: Sendable {
         self.retry = retry
         self.onError = onError
         self.action = action
+    }
+}
+
+/// How long a step sleeps.
+package enum SleepRule: Sendable {
+    case duration(Duration)
+    /// An RFC 3339 time, seconds since 1970 as a number, or a duration as text; in the past it ends at once.
+    case until(Template)
+}
+
+/// What a step waits for.
+package struct WaitRule: Sendable {
+    package enum TimeoutRule: String, Sendable {
+        /// The step fails with `timed_out`.
+        case fail
+        /// The step is skipped, and with it what only waits for it.
+        case reject
+        /// The step succeeds, with `timed_out` true and no signal.
+        case `continue`
+    }
+
+    /// Any of these ends the waiting; 1 to 20.
+    package var signals: [String]
+    /// Nil for as long as it takes.
+    package var timeout: Duration?
+    package var onTimeout: TimeoutRule
+
+    package init(signals: [String], timeout: Duration? = nil, onTimeout: TimeoutRule = .fail) {
+        self.signals = signals
+        self.timeout = timeout
+        self.onTimeout = onTimeout
+    }
+}
+
+/// A signal to another run.
+package struct SignalTemplate: Sendable {
+    package var run: Template
+    package var name: Template
+    package var body: Template?
+
+    package init(run: Template, name: Template, body: Template? = nil) {
+        self.run = run
+        self.name = name
+        self.body = body
+    }
+}
+
+/// An answer to whoever waits for the run.
+package struct ReplyTemplate: Sendable {
+    /// 200 to 599.
+    package var status: Int
+    package var headers: [RequestTemplate.Field]
+    package var body: Template?
+
+    package init(status: Int = 200, headers: [RequestTemplate.Field] = [], body: Template? = nil) {
+        self.status = status
+        self.headers = headers
+        self.body = body
     }
 }
 
@@ -222,6 +317,11 @@ package struct RetryPolicy: Sendable {
     package var backoff: Backoff
     package var maxDelay: Duration
     package var jitter: Jitter
+    /// The waiting times one after the other, in place of `delay` and `backoff`; empty for none. `max` is
+    /// then their number.
+    package var schedule: [Duration] = []
+    /// No try begins later than this after the end of the first; nil for no bound.
+    package var until: Duration?
 
     package init(
         max: Int, on: [Condition], delay: Duration, backoff: Backoff, maxDelay: Duration, jitter: Jitter
