@@ -209,6 +209,7 @@ struct AccessTests {
                 name: leaky
                 version: 1
                 triggers:
+                  - type: http
                   - type: webhook
                     when: trigger.body.mode != 'guard' or error('leak ' .. secrets.CANARY)
                 steps:
@@ -227,8 +228,15 @@ struct AccessTests {
                     lua: error('leak ' .. secrets.CANARY .. ' ' .. steps.echo.response.body.raw)
                 output: << steps.echo.response.body >>
                 """)
-            let started = service.hook("leaky", of: acme.tenant, "{}")
+            // Credentials of the request itself are not kept either.
+            let started = service.hook(
+                "leaky", of: acme.tenant, "{}",
+                headers: [
+                    HTTPHeader("Authorization", "Bearer \(acme.key)"), HTTPHeader("Cookie", "s=\(acme.key)"),
+                    HTTPHeader("X-Some-Signature", acme.key),
+                ])
             #expect(started.status == 202, "\(started.text)")
+            #expect(acme.trigger("leaky").status == 202)
             let run = started["run_id"]?.text ?? ""
             let failed = acme.finished(run)
             #expect(failed["error"]?["step"] == "fail_loudly", "\(failed)")
@@ -299,6 +307,10 @@ struct AccessTests {
                 (["value": "123456", "hosts": [7]], "hosts_unfit"),
                 (["value": "123456", "hosts": ["https://x"]], "hosts_unfit"),
                 (["value": "123456", "hosts": [""]], "hosts_unfit"),
+                (["value": "123456", "hosts": ["*.stripe.com"]], "hosts_unfit"),
+                (["value": "123456", "hosts": ["api.stripe.com:443"]], "hosts_unfit"),
+                (["value": "123456", "hosts": [" api.stripe.com"]], "hosts_unfit"),
+                (["value": "123456", "hosts": ["api.stripe.com", "b\u{FC}cher.example"]], "hosts_unfit"),
                 (["value": "123456", "host": "x"], "unknown_member"),
             ]
             for (body, code) in bodies {
