@@ -166,6 +166,19 @@ final class TestService: @unchecked Sendable {
         return answer.wait(atMost: .seconds(20)) ?? Reply(status: 0, headers: [], body: [])
     }
 
+    /// Triggers with a key, through an ingress of the test's own.
+    func trigger(_ workflow: String, of client: Client, through ingress: Ingress) throws -> TriggerReply? {
+        let id = try #require(TenantID(client.tenant))
+        let tenant = try #require(try installation.store.tenant(id))
+        let request = InboundRequest(
+            method: "POST", path: "/", segments: [], query: [], headers: [], body: [], peer: "127.0.0.1",
+            receivedAt: now)
+        let answer = Promise<TriggerReply>()
+        let call = TriggerCall(tenant: tenant, workflow: workflow, source: .key, request: request)
+        ingress.trigger(call) { answer.fulfil($0) }
+        return answer.wait(atMost: .seconds(20))
+    }
+
     // MARK: - Tenants
 
     /// A purchase as if a tenant had pressed Buy.
