@@ -15,7 +15,6 @@ package final class Ingress: Sendable {
 
     let runtime: Runtime
     package let refusals: RefusalCounter
-    private let allowance = GuardAllowance()
     private let replyWait: Duration
 
     /// - Parameters:
@@ -42,13 +41,13 @@ package final class Ingress: Sendable {
         }
         let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
         guard !triggers.isEmpty else { return reply(.notTriggerable) }
-        guard allowance.admits(call.tenant.tenant) else {
+        guard runtime.allowance.admits(call.tenant.tenant) else {
             refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
             return reply(.overloaded)
         }
         let begun = ContinuousClock.now
         let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(among: triggers)
-        allowance.charge(call.tenant.tenant, ContinuousClock.now - begun)
+        runtime.allowance.charge(call.tenant.tenant, ContinuousClock.now - begun)
         switch verdict {
         case .admitted(let trigger, let dedupe, let body):
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
