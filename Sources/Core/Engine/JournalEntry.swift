@@ -90,6 +90,8 @@ package struct StepError: Sendable, Hashable {
         self.code = code
         self.message = message
     }
+
+    var isOutOfBudget: Bool { code == "budget_exceeded" || code == "memory_exceeded" }
 }
 
 package enum SkipReason: String, Sendable {

@@ -9,6 +9,8 @@ package enum RunInput: Sendable {
     case started(RunStart, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
+    /// The turn before had more to start than one turn may.
+    case continued(at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// The time of a retry has come.
@@ -23,7 +25,8 @@ package enum RunInput: Sendable {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
-        case .recovered(let at), .retryDue(_, let at), .fundsEnded(_, let at), .fundsReturned(let at),
+        case .recovered(let at), .continued(let at), .retryDue(_, let at), .fundsEnded(_, let at),
+            .fundsReturned(let at),
             .cancelRequested(_, let at):
             at
         }
@@ -38,6 +41,8 @@ package enum RunEffect: Sendable {
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
+    /// Give ``RunInput/continued(at:)`` as soon as others have had their turn.
+    case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)
 }

@@ -44,6 +44,9 @@ struct Turn {
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
+    /// What starting steps has taken of this turn.
+    private var effort = 0
+    private static let effortMax = 64
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
@@ -63,6 +66,7 @@ struct Turn {
             record(.runStarted(start))
             if !isFunded { record(.runPaused) }
         case .recovered: rearm()
+        case .continued: break
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
             settleAttempt(step, attempt: attempt, outcome)
@@ -111,6 +115,9 @@ extension Turn {
     mutating func advance() {
         while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first
         {
+            // A turn is bounded, because nobody else is served while it lasts; the rest is the next one's.
+            guard effort < Self.effortMax else { return decision.effects.append(.goOn) }
+            effort += plan.steps[index].effort
             startStep(index)
         }
         machine.state.settleMeter()

@@ -18,6 +18,8 @@ final class RunSlot: @unchecked Sendable {
     var isCommitting = false
     /// Inputs for after that.
     var waitingInputs: [RunInput] = []
+    /// Whether an alarm is set for them, because the tenant has used up its share of work.
+    var isPostponed = false
     /// Called once a cancel is durable, or the run is over without it.
     var cancelWaiters: [@Sendable () -> Void] = []
     /// How often in a row the journal was read again because the store had refused a commit.

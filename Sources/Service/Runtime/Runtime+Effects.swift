@@ -23,6 +23,11 @@ extension Runtime {
             case .send(let step, let attempt, let request):
                 if maySend { actions.append(send(slot, step, attempt, request)) } else { unsent.append(step) }
             case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
+            case .goOn:
+                let run = slot.run
+                actions.append { [self] in
+                    transport.perform { self.handle(run, .continued(at: self.clock.now())) }
+                }
             case .finish(let outcome): actions += finish(slot, outcome)
             }
         }

@@ -23,6 +23,8 @@ package final class Runtime: @unchecked Sendable {
     let cryptography: any Cryptography
     let options: RuntimeOptions
     let ids: RunIDSource
+    /// How much of everyone's time each tenant's expressions may take, in triggers and in runs.
+    package let allowance = WorkAllowance()
 
     let lock = Lock()
     var slots: [RunID: RunSlot] = [:]
@@ -125,12 +127,16 @@ extension Runtime {
         if let waiter = request.waiter { slot.waiters.append(waiter) }
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax else {
+        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax,
+            allowance.admits(slot.tenant)
+        else {
             lock.unlock()
             return completion(.overloaded)
         }
         startingCount += 1
+        let begun = ContinuousClock.now
         let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        allowance.charge(slot.tenant, ContinuousClock.now - begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
@@ -252,14 +258,17 @@ extension Runtime {
     /// Decides all that waits, to be stored as one commit.
     func decideWaiting(_ slot: RunSlot) -> [Action] {
         guard !slot.isCommitting, !slot.waitingInputs.isEmpty, fatal == nil else { return [] }
+        guard allowance.admits(slot.tenant) else { return postpone(slot) }
         let inputs = slot.waitingInputs
         slot.waitingInputs = []
+        let begun = ContinuousClock.now
         var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
         for input in inputs.dropFirst() {
             let next = slot.machine.handle(input, in: slot.surroundings)
             decision.records += next.records
             decision.effects += next.effects
         }
+        allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
             return tellCancelWaiters(of: slot) + carryOut(decision.effects, of: slot)
         }
@@ -277,6 +286,27 @@ extension Runtime {
             }
         }
         return []
+    }
+
+    /// A tenant whose expressions have taken too much of everyone's time waits, with its inputs kept (S15).
+    private func postpone(_ slot: RunSlot) -> [Action] {
+        guard !slot.isPostponed else { return [] }
+        slot.isPostponed = true
+        let run = slot.run
+        return [
+            { [self] in
+                clock.schedule(at: clock.now() + .milliseconds(200)) { self.goOnAfterPostponement(run) }
+            }
+        ]
+    }
+
+    private func goOnAfterPostponement(_ run: RunID) {
+        lock.lock()
+        guard let slot = slots[run] else { return lock.unlock() }
+        slot.isPostponed = false
+        let actions = decideWaiting(slot) + flush()
+        lock.unlock()
+        perform(actions)
     }
 
     /// Lines a commit up for the store.

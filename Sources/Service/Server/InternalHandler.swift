@@ -53,7 +53,9 @@ package struct InternalHandler: InboundHandler {
 
     private func tenantID(_ body: Object) throws(Refusal) -> TenantID {
         let text = try Call.required(try Call.text(body, "tenant_id", byteCountMax: 100), "tenant_id")
-        guard let tenant = TenantID(text) else {
+        guard let tenant = TenantID(text),
+            try storing({ () throws(StoreError) in try runtime.tenant(tenant) }) != nil
+        else {
             throw Refusal(404, "tenant_not_found", "there is no tenant of that id")
         }
         return tenant

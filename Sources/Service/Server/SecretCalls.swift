@@ -56,12 +56,26 @@ struct SecretCalls {
     private func hosts(_ value: Value) throws(Refusal) -> [String] {
         let hosts = value.array?.compactMap(\.string) ?? []
         guard hosts.count == value.array?.count, hosts.count <= 20,
-            hosts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 253 && !$0.contains("/") })
+            hosts.allSatisfy(Self.isHost)
         else {
             throw Refusal(
-                422, "hosts_unfit", "hosts is a list of at most 20 host names such as api.stripe.com")
+                422, "hosts_unfit",
+                "hosts is a list of at most 20 host names such as api.stripe.com, without port or wildcard")
         }
         return hosts
+    }
+
+    /// A name, or an address in digits, IPv6 in brackets: what a URL's host can be equal to.
+    private static func isHost(_ text: String) -> Bool {
+        let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+        let bytes = isBracketed ? text.utf8.dropFirst().dropLast() : text.utf8[...]
+        return (1...253).contains(bytes.count)
+            && bytes.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+                default: isBracketed && byte == UInt8(ascii: ":")
+                }
+            }
     }
 
     private func delete(_ name: String) throws(Refusal) -> InboundResponse {

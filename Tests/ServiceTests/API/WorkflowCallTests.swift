@@ -1,3 +1,4 @@
+import Ingress
 import Ports
 import Runtime
 import StandIns
@@ -181,6 +182,32 @@ struct WorkflowCallTests {
             _ = acme.trigger("answer", key: "k")
             let repeated = acme.trigger("answer", key: "k")
             #expect(repeated.status == 202 && repeated["duplicate"] == true)
+        }
+    }
+
+    @Test("reply: result is 202 with the run to look at once the wait is over, and the run goes on")
+    func repliesWhenTheWaitIsOver() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            acme.deploy(
+                """
+                name: slow
+                version: 1
+                triggers: [{type: http, reply: result}]
+                steps:
+                  ask: {request: {method: POST, url: "\(service.suite.ordersURL)/effects", body: {item: a}}}
+                output: done
+                """)
+            service.suite.orders.desk.inject(
+                Fault(.delay, on: "POST /effects", delay: .milliseconds(400)))
+            let ingress = Ingress(runtime: service.runtime, replyWait: .milliseconds(50))
+            let reply = try service.trigger("slow", of: acme, through: ingress)
+            guard case .accepted(let run, duplicate: false)? = reply else {
+                Issue.record("\(String(describing: reply))")
+                return
+            }
+            #expect(acme.get("/api/runs/\(run)")["status"] == "running")
+            #expect(acme.finished("\(run)")["output"] == "done")
         }
     }
 

@@ -139,6 +139,30 @@ struct CreditTests {
         }
     }
 
+    @Test("A customer is linked to a tenant that exists, once or anew, under a fit id")
+    func customersAreLinked() throws {
+        try withService { service in
+            let acme = try service.tenant(milliseconds: 0)
+            func set(_ tenant: String, _ customer: Value) -> Reply {
+                service.callInternal(
+                    "tenant/set-external-customer",
+                    ["tenant_id": .string(tenant), "external_customer_id": customer])
+            }
+            for customer in ["cus_1", "cst_2"] {
+                #expect(set(acme.tenant, .string(customer)).status == 204)
+                let tenants = service.owner.get("/api/tenants").items
+                let known = tenants.first { $0["tenant_id"]?.text == acme.tenant }
+                #expect(known?["external_customer_id"]?.text == customer)
+            }
+            #expect(set("ten_0000000000009", "cus_1").code == "tenant_not_found")
+            #expect(set("operator", "cus_1").code == "tenant_not_found")
+            for unfit in [7, "", "a\r\nb", .string(String(repeating: "x", count: 201))] as [Value] {
+                #expect(set(acme.tenant, unfit).code == "member_unfit")
+            }
+            #expect(set(acme.tenant, nil).code == "member_missing")
+        }
+    }
+
     @Test("Y3, Y7: unknown, missing, doubled and unfit members are refused with their names")
     func unfitBodiesAreRefused() throws {
         try withService { service in

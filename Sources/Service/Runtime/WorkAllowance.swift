@@ -1,12 +1,12 @@
-import Values
+package import Values
 
-/// Bounds how much of the server's time the guards of one tenant take (S15).
+/// Bounds how much of the server's time the expressions of one tenant take (S15).
 ///
-/// A guard that takes longer than ``freeTime`` runs up a debt, which time pays off at a tenth of its
-/// pace. A tenant whose debt is above ``debtMax`` has its requests turned away unread, so that guards
-/// which never end cannot keep the listener's threads from the others. The operator is exempt:
-/// payments are told at its address.
-final class GuardAllowance: @unchecked Sendable {
+/// An evaluation that takes longer than ``freeTime`` runs up a debt, which time pays off at a tenth of its
+/// pace. A tenant whose debt is above ``debtMax`` has its requests turned away unread and its runs wait,
+/// so that expressions which never end cannot keep the server's threads from the others. The operator
+/// is exempt: payments are told at its address.
+package final class WorkAllowance: @unchecked Sendable {
     // Unchecked: `debts` is read and written under `lock`.
     private struct Debt {
         var duration: Duration
@@ -23,8 +23,8 @@ final class GuardAllowance: @unchecked Sendable {
     private let lock = Lock()
     private var debts: [TenantID: Debt] = [:]
 
-    /// Whether the tenant's guards may be evaluated now.
-    func admits(_ tenant: TenantID) -> Bool {
+    /// Whether the tenant's expressions may be evaluated now.
+    package func admits(_ tenant: TenantID) -> Bool {
         lock.withLock {
             guard let debt = debts[tenant] else { return true }
             let left = debt.left(at: .now)
@@ -34,7 +34,7 @@ final class GuardAllowance: @unchecked Sendable {
     }
 
     /// Notes what an evaluation took.
-    func charge(_ tenant: TenantID, _ taken: Duration) {
+    package func charge(_ tenant: TenantID, _ taken: Duration) {
         guard taken > Self.freeTime, tenant != .operatorTenant else { return }
         lock.withLock {
             let now = ContinuousClock.now
