@@ -12,6 +12,10 @@ import Values
 //   step.failed          outcome/<path>            the same and error                      of the answer
 //   step.skipped         outcome/<path>            path, reason                            -
 //   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
+//   step.sleeping        sleep/<path>              path, until                             -
+//   step.waiting         wait/<path>               path, until                             -
+//   signal.received      signal/<id>               id, name, body                          -
+//   run.timed_out        timeout                   -                                       -
 //   run.paused           pause/<sequence>          -                                       -
 //   run.resumed          resume/<sequence>         -                                       -
 //   run.cancel_requested cancel                    reason                                  -
@@ -45,6 +49,18 @@ extension JournalRecord {
             facts.write(error)
             facts.write(interval)
             facts.int("retry_at", retryAt.microseconds)
+        case .stepSleeping(let path, let until):
+            (key, kind) = ("sleep/" + path, "step.sleeping")
+            facts.text("path", path)
+            facts.int("until", until.microseconds)
+        case .stepWaiting(let path, let until):
+            (key, kind) = ("wait/" + path, "step.waiting")
+            facts.text("path", path)
+            if let until { facts.int("until", until.microseconds) }
+        case .signalReceived(let signal):
+            (key, kind) = ("signal/" + signal.id, "signal.received")
+            facts.write(signal, prefix: "")
+        case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
         case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
         case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
         case .cancelRequested(let reason):
@@ -83,6 +99,15 @@ extension JournalRecord {
                 path: try facts.text("path"), attempt: Int(try facts.int("attempt")),
                 error: try facts.error(),
                 interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
+        case "step.sleeping":
+            entry = .stepSleeping(
+                path: try facts.text("path"), until: Instant(microseconds: try facts.int("until")))
+        case "step.waiting":
+            entry = .stepWaiting(
+                path: try facts.text("path"),
+                until: facts.values["until"]?.int.map { Instant(microseconds: $0) })
+        case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
+        case "run.timed_out": entry = .runTimedOut
         case "run.paused": entry = .runPaused
         case "run.resumed": entry = .runResumed
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))

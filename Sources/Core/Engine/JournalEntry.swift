@@ -15,6 +15,14 @@ package enum JournalEntry: Sendable {
     /// An attempt failed and another will follow at `retryAt`.
     case attemptFailed(
         path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
+    /// A step sleeps, free of charge, until that instant.
+    case stepSleeping(path: String, until: Instant)
+    /// A step waits for a signal, free of charge; nil for as long as it takes.
+    case stepWaiting(path: String, until: Instant?)
+    /// Kept until a step takes it, also where none waits yet.
+    case signalReceived(RunSignal)
+    /// The run's own time is over.
+    case runTimedOut
     /// Nothing more is sent until the balance is above zero.
     case runPaused
     case runResumed
@@ -52,6 +60,21 @@ package struct RunStart: Sendable {
     }
 }
 
+/// A message from outside to a run.
+package struct RunSignal: Sendable, Hashable {
+    /// The sender's key: a second signal under it is the same one.
+    package var id: String
+    /// `[a-z][a-z0-9_]*`, at most 64 characters.
+    package var name: String
+    package var body: Value
+
+    package init(id: String, name: String, body: Value) {
+        self.id = id
+        self.name = name
+        self.body = body
+    }
+}
+
 /// How a step ended.
 package struct StepResult: Sendable {
     package enum Content: Sendable {
@@ -59,6 +82,10 @@ package struct StepResult: Sendable {
         case response(OutboundResponse)
         /// What a computation returned.
         case output(Value)
+        /// The signal that ended a wait.
+        case signal(RunSignal)
+        /// A wait that nobody ended.
+        case timedOut
         /// No answer at all.
         case none
     }
@@ -99,6 +126,8 @@ package enum SkipReason: String, Sendable {
     case guardFalse = "guard_false"
     /// Every step that it waits for was skipped.
     case allSkipped = "all_skipped"
+    /// Nobody sent the signal in time, and the step says `on_timeout: reject`.
+    case timedOut = "timed_out"
 }
 
 /// How a run ended.

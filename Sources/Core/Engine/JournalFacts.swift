@@ -79,6 +79,12 @@ struct FactsWriter {
         if let error = result.error { write(error) }
         switch result.content {
         case .none: return nil
+        case .timedOut:
+            value("timed_out", true)
+            return nil
+        case .signal(let signal):
+            write(signal, prefix: "signal_")
+            return nil
         case .output(let output):
             value("output", output)
             return nil
@@ -87,6 +93,13 @@ struct FactsWriter {
             headers(response.headers)
             return response.body
         }
+    }
+
+    /// Writes a signal; inside a step's facts its names are prefixed.
+    mutating func write(_ signal: RunSignal, prefix: String) {
+        text(prefix + "id", signal.id)
+        text(prefix + "name", signal.name)
+        value(prefix + "body", signal.body)
     }
 
     mutating func write(_ outcome: RunOutcome) {
@@ -154,11 +167,20 @@ struct FactsReader {
                     status: Int(truncatingIfNeeded: status), headers: try headers(), body: body ?? []))
         } else if let output = values["output"] {
             content = .output(output)
+        } else if values["signal_id"] != nil {
+            content = .signal(try signal(prefix: "signal_"))
+        } else if values["timed_out"] != nil {
+            content = .timedOut
         }
         return StepResult(
             error: values["error"] == nil ? nil : try error(), content: content,
             attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
             interval: values["start"] == nil ? nil : try interval())
+    }
+
+    func signal(prefix: String) throws(JournalProblem) -> RunSignal {
+        RunSignal(
+            id: try text(prefix + "id"), name: try text(prefix + "name"), body: values[prefix + "body"] ?? .null)
     }
 
     func runOutcome() throws(JournalProblem) -> RunOutcome {

@@ -13,7 +13,13 @@ package enum RunInput: Sendable {
     case continued(at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
-    /// The time of a retry has come.
+    /// A signal has come.
+    case signalled(RunSignal, at: Instant)
+    /// A signal to another run has been stored there, or never will be.
+    case delivered(step: Int, error: StepError?, at: Instant)
+    /// The run's own timeout has come.
+    case timeoutDue(at: Instant)
+    /// The time of a retry, of the end of a sleep or of a wait has come.
     case retryDue(step: Int, at: Instant)
     /// The balance is used up, or the run is ending; `unsent` are requests that had been decided and were
     /// held back.
@@ -25,7 +31,8 @@ package enum RunInput: Sendable {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
-        case .recovered(let at), .continued(let at), .retryDue(_, let at), .fundsEnded(_, let at),
+        case .recovered(let at), .continued(let at), .signalled(_, let at),
+            .delivered(_, _, let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
             .fundsReturned(let at),
             .cancelRequested(_, let at):
             at
@@ -41,10 +48,29 @@ package enum RunEffect: Sendable {
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
+    /// Answer with ``RunInput/timeoutDue(at:)`` at that instant.
+    case wakeRun(at: Instant)
+    /// Give that signal to a run of the same tenant, and answer with ``RunInput/delivered(step:error:at:)``.
+    case signal(step: Int, run: String, RunSignal)
+    /// Answer whoever waits for the run, if anyone still does.
+    case reply(RunReply)
     /// Give ``RunInput/continued(at:)`` as soon as others have had their turn.
     case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)
+}
+
+/// What a `reply` step answers.
+package struct RunReply: Sendable, Hashable {
+    package var status: Int
+    package var headers: [HTTPHeader]
+    package var body: [UInt8]
+
+    package init(status: Int, headers: [HTTPHeader], body: [UInt8]) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
 }
 
 /// What one input led to.
@@ -62,6 +88,8 @@ package struct Surroundings: Sendable {
     /// Takes out the values of the secrets that the workflow names.
     package var redactor: Redactor
     package var cryptography: any Cryptography
+    /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
+    package var signalKey: [UInt8] = []
 
     package init(tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography) {
         self.tenant = tenant

@@ -36,7 +36,30 @@ extension RunMachine {
         } else {
             object["retry_at"] = .null
         }
+        object["waits_for"] = waitsFor(index, phase)
         return object
+    }
+
+    /// What an unfinished step waits for and since when, for `explain`; null for any other.
+    private func waitsFor(_ index: Int, _ phase: RunState.Phase) -> Value {
+        let step = plan.steps[index]
+        switch phase {
+        case .pending:
+            let open = step.after.filter { !state.phase($0).isSettled }.map { Value.string(plan.steps[$0].id) }
+            return ["kind": "steps", "steps": .array(open)]
+        case .ready: return state.isPaused ? ["kind": "balance"] : ["kind": "turn"]
+        case .inFlight: return ["kind": "answer"]
+        case .waitingRetry(let attempt, let at):
+            return ["kind": "retry", "attempt": .int(Int64(attempt)), "until": .string(at.text)]
+        case .sleeping(let until): return ["kind": "time", "until": .string(until.text)]
+        case .waiting(let since, let until):
+            guard case .wait(let rule) = step.action else { return .null }
+            return [
+                "kind": "signal", "signals": .array(rule.signals.map { .string($0) }),
+                "since": .string(since.text), "until": until.map { .string($0.text) } ?? .null,
+            ]
+        case .succeeded, .failed, .skipped: return .null
+        }
     }
 
     private static func value(of outcome: RunOutcome?) -> Value {
@@ -56,6 +79,8 @@ extension RunState.Phase {
         case .ready: "ready"
         case .inFlight: "in_flight"
         case .waitingRetry: "waiting_retry"
+        case .sleeping: "sleeping"
+        case .waiting: "waiting"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"

@@ -57,7 +57,7 @@ struct Turn {
     var plan: RunPlan { machine.plan }
 
     var scope: RunScope {
-        RunScope(state: machine.state, plan: plan, tenant: surroundings.tenant, secrets: surroundings.secrets)
+        RunScope(state: machine.state, plan: plan, surroundings: surroundings)
     }
 
     mutating func take(_ input: RunInput) {
@@ -65,6 +65,7 @@ struct Turn {
         case .started(let start, let isFunded):
             record(.runStarted(start))
             if !isFunded { record(.runPaused) }
+            if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
         case .recovered: rearm()
         case .continued: break
         case .answered(let step, let attempt, let outcome):
@@ -72,7 +73,17 @@ struct Turn {
             settleAttempt(step, attempt: attempt, outcome)
         case .retryDue(let step, _):
             guard machine.plan.steps.indices.contains(step) else { return }
-            machine.state.endRetryWait(step, at: at)
+            endWait(step)
+        case .signalled(let signal, _): receive(signal)
+        case .delivered(let step, let error, _):
+            guard isAwaited(step, attempt: 1) else { return }
+            settle(
+                plan.steps[step], StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        case .timeoutDue:
+            guard let timeout = plan.definition.timeout, let start = machine.state.start, start.at + timeout <= at,
+                machine.state.ending == nil
+            else { return }
+            record(.runTimedOut)
         case .fundsEnded(let unsent, _):
             for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
             if !machine.state.isPaused, machine.state.ending == nil { record(.runPaused) }
@@ -100,9 +111,14 @@ struct Turn {
 
     /// Asks again for the timers that the process forgot.
     private mutating func rearm() {
+        if let timeout = plan.definition.timeout, let start = machine.state.start {
+            decision.effects.append(.wakeRun(at: start.at + timeout))
+        }
         for index in plan.steps.indices {
-            if case .waitingRetry(_, let instant) = machine.state.phase(index) {
+            switch machine.state.phase(index) {
+            case .waitingRetry(_, let instant), .sleeping(let instant), .waiting(_, .some(let instant)):
                 decision.effects.append(.wake(step: index, at: instant))
+            default: break
             }
         }
     }
@@ -161,6 +177,10 @@ extension Turn {
             compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
         case .finish(let template):
             compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
+        case .sleep(let rule): sleep(index, step, rule)
+        case .wait(let rule): wait(index, step, rule)
+        case .signal(let template): signal(index, step, template)
+        case .reply(let template): reply(step, template)
         case .fail(let template):
             do throws(ExpressionFailure) {
                 fail(step, StepError(code: "fail", message: bounded(try template.value(in: scope).text)))
@@ -202,7 +222,7 @@ extension Turn {
     }
 
     /// A computed value as the journal keeps it: without secrets, and no deeper than can be read back.
-    private func kept(_ value: Value) throws(ExpressionFailure) -> Value {
+    func kept(_ value: Value) throws(ExpressionFailure) -> Value {
         guard value.isNested(atMost: Self.outputDepthMax) else {
             throw .notAValue(reason: "nested deeper than \(Self.outputDepthMax) levels")
         }
@@ -212,7 +232,7 @@ extension Turn {
     /// Leaves room for the facts around an output within what the JSON reader takes.
     private static let outputDepthMax = JSON.depthMax - 8
 
-    private mutating func fail(_ step: Step, _ error: StepError) {
+    mutating func fail(_ step: Step, _ error: StepError) {
         settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
     }
 

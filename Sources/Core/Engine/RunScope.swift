@@ -56,8 +56,7 @@ package struct TenantFacts: Sendable, Hashable {
 struct RunScope: ExpressionScope {
     let state: RunState
     let plan: RunPlan
-    let tenant: TenantID
-    let secrets: OpenSecrets
+    let surroundings: Surroundings
     /// For `fail_when` and `retry.on`: the answer in question.
     var response: ResponseBranch?
 
@@ -67,13 +66,13 @@ struct RunScope: ExpressionScope {
         switch name {
         case "trigger": state.trigger.map { .branch($0) }
         case "steps": .branch(StepsBranch(scope: self))
-        case "secrets": .branch(SecretsBranch(secrets: secrets))
+        case "secrets": .branch(SecretsBranch(secrets: surroundings.secrets))
         case "vars": .value(plan.definition.vars)
         case "run": .value(run)
         case "tenant":
             .value(
                 TenantFacts(
-                    tenant: tenant, name: state.start?.tenantName ?? "",
+                    tenant: surroundings.tenant, name: state.start?.tenantName ?? "",
                     externalCustomerID: state.start?.externalCustomerID
                 ).value)
         case "response": response.map { .branch($0) }
@@ -87,6 +86,7 @@ struct RunScope: ExpressionScope {
         [
             "id": .string(state.run.description), "workflow": .string(plan.definition.name),
             "now": .int(state.start?.at.seconds ?? 0),
+            "token": surroundings.signalToken(for: state.run).map { .string($0) } ?? .null,
         ]
     }
 }

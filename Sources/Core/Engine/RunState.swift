@@ -17,6 +17,10 @@ package struct RunState: Sendable {
         case inFlight(attempt: Int)
         /// Failed, and tried again at that instant.
         case waitingRetry(attempt: Int, at: Instant)
+        /// A durable timer runs.
+        case sleeping(until: Instant)
+        /// It waits for a signal; nil for as long as it takes.
+        case waiting(since: Instant, until: Instant?)
         case succeeded
         case failed
         case skipped
@@ -30,6 +34,8 @@ package struct RunState: Sendable {
         var waitingCount: Int
         /// Attempts that failed and were recorded.
         var failedAttemptCount = 0
+        /// When the first attempt had failed.
+        var firstFailedAt: Instant?
         /// What expressions see; kept only where some expression looks, and for the run's view.
         var result: StepView?
     }
@@ -47,6 +53,10 @@ package struct RunState: Sendable {
     /// Steps whose phase is `ready`, in the order in which they became so.
     var readySteps: [Int] = []
     private(set) var settledCount = 0
+    /// Signals that no step has taken yet, oldest first.
+    private(set) var mailbox: [RunSignal] = []
+    /// Every signal that ever came.
+    private(set) var signalIDs: Set<String> = []
 
     /// What stands in a machine while its real state is being worked on.
     static let vacant = RunState(run: RunID(number: 0), steps: [])
@@ -67,7 +77,14 @@ package struct RunState: Sendable {
 
     func result(_ index: Int) -> StepView? { steps[index].result }
 
+    func firstFailedAt(_ index: Int) -> Instant? { steps[index].firstFailedAt }
+
     func attempt(_ index: Int) -> Int { steps[index].failedAttemptCount + 1 }
+
+    /// Whether a signal of that id has come.
+    package func hasSignal(_ id: String) -> Bool { signalIDs.contains(id) }
+
+    package var mailboxCount: Int { mailbox.count }
 
     var hasInFlight: Bool {
         steps.contains { if case .inFlight = $0.phase { true } else { false } }
@@ -93,6 +110,7 @@ extension RunState {
             measure(result.interval)
             settle(index, as: result.error == nil ? .succeeded : .failed, plan: plan)
             steps[index].result = StepView(result, parsesBody: plan.isRead[index])
+            if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             note(result, of: plan.steps[index])
         case .stepSkipped(let path, _):
             guard let index = plan.indexByPath[path] else { return }
@@ -101,8 +119,18 @@ extension RunState {
             guard let index = plan.indexByPath[path] else { return }
             measure(interval)
             steps[index].failedAttemptCount = attempt
+            if steps[index].firstFailedAt == nil { steps[index].firstFailedAt = interval.end }
             leaveReady(index)
             steps[index].phase = .waitingRetry(attempt: attempt + 1, at: retryAt)
+        case .stepSleeping(let path, let until): rest(path, .sleeping(until: until), plan)
+        case .stepWaiting(let path, let until): rest(path, .waiting(since: record.at, until: until), plan)
+        case .signalReceived(let signal):
+            mailbox.append(signal)
+            signalIDs.insert(signal.id)
+        case .runTimedOut:
+            let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
+            ending = RunOutcome(status: .failed, error: error)
+            stopRetries()
         case .runPaused: isPaused = true
         case .runResumed: isPaused = false
         case .cancelRequested(let reason):
@@ -159,9 +187,18 @@ extension RunState {
     /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
     private mutating func stopRetries() {
         for index in steps.indices {
-            if case .waitingRetry = steps[index].phase { steps[index].phase = .ready }
+            switch steps[index].phase {
+            case .waitingRetry, .sleeping, .waiting: steps[index].phase = .ready
+            default: break
+            }
         }
         readySteps.removeAll()
+    }
+
+    private mutating func rest(_ path: String, _ phase: Phase, _ plan: RunPlan) {
+        guard let index = plan.indexByPath[path] else { return }
+        leaveReady(index)
+        steps[index].phase = phase
     }
 
     private mutating func becomeReady(_ index: Int) {

@@ -13,6 +13,12 @@ extension Step {
         case .request(let request): all += request.expressions
         case .compute(let expression): all.append(expression)
         case .fail(let template), .finish(let template): all += template.expressions
+        case .sleep(.until(let template)): all += template.expressions
+        case .sleep, .wait: break
+        case .signal(let signal):
+            all += signal.run.expressions + signal.name.expressions + (signal.body?.expressions ?? [])
+        case .reply(let reply):
+            all += reply.headers.flatMap(\.value.expressions) + (reply.body?.expressions ?? [])
         }
         return all
     }

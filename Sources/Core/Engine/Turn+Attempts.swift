@@ -37,11 +37,7 @@ extension Turn {
 
     private mutating func settle(_ index: Int, _ number: Int, _ attempt: Attempt, isRetryable: Bool) {
         let step = plan.steps[index]
-        if let error = attempt.error, isRetryable, number <= step.retry.max, machine.state.ending == nil {
-            let delay = RetryDelay.delay(
-                step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
-                retryAfter: attempt.response?.headers["retry-after"])
-            let retryAt = at + delay
+        if let error = attempt.error, isRetryable, let retryAt = retryInstant(index, number, attempt) {
             record(
                 .attemptFailed(
                     path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt
@@ -55,6 +51,21 @@ extension Turn {
                     error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
                     attemptCount: number, interval: attempt.interval))
         }
+    }
+
+    /// When the next try is due; nil where there is none.
+    private func retryInstant(_ index: Int, _ number: Int, _ attempt: Attempt) -> Instant? {
+        let step = plan.steps[index]
+        guard number <= step.retry.max, machine.state.ending == nil else { return nil }
+        let delay = RetryDelay.delay(
+            step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
+            retryAfter: attempt.response?.headers["retry-after"])
+        let retryAt = at + delay
+        if let until = step.retry.until {
+            let first = machine.state.firstFailedAt(index) ?? attempt.interval.end
+            guard retryAt <= first + until else { return nil }
+        }
+        return retryAt
     }
 
     private struct Verdict {
@@ -171,6 +182,7 @@ enum RetryDelay {
         if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
             return min(.seconds(seconds), retryAfterMax)
         }
+        if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
         // Spread by a hash and not by chance, so that a replay decides the same.

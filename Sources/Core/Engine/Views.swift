@@ -51,14 +51,19 @@ package struct StepView: Sendable {
     package let attemptCount: Int
     let status: Int?
     let headers: [HTTPHeader]
+    /// The signal that ended a wait.
+    let signal: RunSignal?
+    let timedOut: Bool
     /// The parsed body or the computed output; null where no expression reads it.
     let output: Value
 
     init(_ result: StepResult, parsesBody: Bool) {
         error = result.error
         attemptCount = result.attemptCount
+        if case .signal(let received) = result.content { signal = received } else { signal = nil }
+        if case .timedOut = result.content { timedOut = true } else { timedOut = false }
         switch result.content {
-        case .none: (status, headers, output) = (nil, [], .null)
+        case .none, .timedOut, .signal: (status, headers, output) = (nil, [], .null)
         case .output(let value): (status, headers, output) = (nil, [], value)
         case .response(let response):
             status = response.status
@@ -80,6 +85,9 @@ struct StepBranch: ScopeBranch {
         case "outcome": return .value(outcome)
         case "output": return view.map { .value($0.output) }
         case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
+        case "timed_out": return view.map { .value(.bool($0.timedOut)) }
+        case "signal":
+            return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
             return view?.error.map {
                 .value(["code": .string($0.code), "message": .string($0.message)])
@@ -91,7 +99,7 @@ struct StepBranch: ScopeBranch {
         }
     }
 
-    var memberNames: [String] { ["outcome", "output", "response", "error", "attempts"] }
+    var memberNames: [String] { ["outcome", "output", "response", "error", "attempts", "signal", "timed_out"] }
 
     private var outcome: Value {
         switch phase {

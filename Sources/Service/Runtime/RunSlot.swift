@@ -22,6 +22,10 @@ final class RunSlot: @unchecked Sendable {
     var isPostponed = false
     /// Called once a cancel is durable, or the run is over without it.
     var cancelWaiters: [@Sendable () -> Void] = []
+    /// Called once their signals are durable.
+    var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
+    /// Answers the caller of the trigger from a `reply` step; once.
+    var replier: (@Sendable (RunReply) -> Void)?
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
@@ -51,6 +55,8 @@ package struct StartRequest: Sendable {
     package var keepsWithoutFunds: Bool
     /// Called once when the run is over; not for a duplicate.
     package var waiter: (@Sendable (RunOutcome) -> Void)?
+    /// Called at most once, by the first `reply` step.
+    package var replier: (@Sendable (RunReply) -> Void)?
 
     package init(
         tenant: Tenant, plan: RunPlan, start: RunStart, dedupe: RunCommit.Dedupe? = nil,

@@ -23,6 +23,18 @@ extension Runtime {
             case .send(let step, let attempt, let request):
                 if maySend { actions.append(send(slot, step, attempt, request)) } else { unsent.append(step) }
             case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
+            case .wakeRun(let instant):
+                let run = slot.run
+                actions.append { [self] in
+                    clock.schedule(at: instant) { self.handle(run, .timeoutDue(at: self.clock.now())) }
+                }
+            case .signal(let step, let target, let signal):
+                actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
+            case .reply(let reply):
+                if let replier = slot.replier {
+                    slot.replier = nil
+                    actions.append { replier(reply) }
+                }
             case .goOn:
                 let run = slot.run
                 actions.append { [self] in
@@ -49,6 +61,27 @@ extension Runtime {
             transport.send(request) { outcome in
                 self.handleAnswer(run, step: step, attempt: attempt, outcome)
             }
+        }
+    }
+
+    /// Gives a signal to another run and tells the sender what became of it.
+    private func deliver(
+        _ signal: RunSignal, to target: String, from run: RunID, step: Int, of tenant: TenantID
+    ) -> Action {
+        { [self] in
+            let answer: @Sendable (SignalResult) -> Void = { result in
+                var error: StepError?
+                switch result {
+                case .stored, .duplicate: break
+                case .runOver:
+                    error = StepError(code: "signal_unknown_run", message: "no run \(target) of this tenant is open")
+                case .full:
+                    error = StepError(code: "signal_mailbox_full", message: "the run keeps no more signals")
+                }
+                self.handle(run, .delivered(step: step, error: error, at: self.clock.now()))
+            }
+            guard let id = RunID(target) else { return answer(.runOver) }
+            self.signal(id, of: tenant, signal, completion: answer)
         }
     }
 

@@ -125,6 +125,7 @@ extension Runtime {
                 of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
             secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
+        slot.replier = request.replier
 
         lock.lock()
         guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax,
@@ -194,8 +195,9 @@ extension Runtime {
             readsAny
             ? secrets.byName.values.map(\.value)
             : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
-        let made = Surroundings(
+        var made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+        made.signalKey = vault.signalKey
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
             knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
@@ -270,7 +272,7 @@ extension Runtime {
         }
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
-            return tellCancelWaiters(of: slot) + carryOut(decision.effects, of: slot)
+            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
         }
         slot.isCommitting = true
         submit(commit(of: decision, slot: slot)) { [self, decision] result in
@@ -281,7 +283,7 @@ extension Runtime {
                 // A cancel that still waits has been told to nobody.
                 let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
                 let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
-                return told + carryOut(decision.effects, of: slot) + decideWaiting(slot)
+                return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot) + decideWaiting(slot)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }

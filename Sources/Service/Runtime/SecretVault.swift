@@ -26,6 +26,11 @@ package final class SecretVault: @unchecked Sendable {
         self.masterKey = masterKey
     }
 
+    /// Makes the tokens by which outsiders signal one run; from the master key, so that they outlive a restart.
+    package var signalKey: [UInt8] {
+        cryptography.hmac("sha256", key: masterKey, data: Array("millrace signal key 1".utf8)) ?? masterKey
+    }
+
     /// Rises with each change of any secret.
     package var generation: Int { lock.withLock { changes } }
 

@@ -1,0 +1,152 @@
+import Ports
+package import Values
+import Workflow
+
+// Steps that pass time or messages: sleep, wait, signal, reply. All of it is free of charge.
+
+extension Turn {
+    /// Signals that a run keeps for steps to come; more are refused by whoever takes them in.
+    static let mailboxCountMax = 1_000
+
+    mutating func sleep(_ index: Int, _ step: Step, _ rule: SleepRule) {
+        let until: Instant
+        switch rule {
+        case .duration(let duration): until = at + duration
+        case .until(let template):
+            do throws(ExpressionFailure) { until = try instant(try template.value(in: scope)) } catch {
+                return fail(step, stepError(error, in: "sleep"))
+            }
+        }
+        guard until > at else { return settle(step, Self.passed) }
+        record(.stepSleeping(path: step.id, until: until))
+        decision.effects.append(.wake(step: index, at: until))
+    }
+
+    private static let passed = StepResult(error: nil, content: .none, attemptCount: 0, interval: nil)
+
+    /// A duration as text counts from now; a number is seconds since 1970; other text is RFC 3339.
+    private func instant(_ value: Value) throws(ExpressionFailure) -> Instant {
+        if let seconds = value.int, seconds.magnitude < 1 << 40 { return Instant(microseconds: seconds * 1_000_000) }
+        if let text = value.string {
+            if let duration = DurationText.read(text) { return at + duration }
+            if let instant = Instant(rfc3339: text) { return instant }
+        }
+        throw .notAValue(reason: "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, or seconds since 1970")
+    }
+
+    mutating func wait(_ index: Int, _ step: Step, _ rule: WaitRule) {
+        if let signal = machine.state.mailbox.first(where: { rule.signals.contains($0.name) }) {
+            return settle(step, Self.ended(by: signal))
+        }
+        let until = rule.timeout.map { at + $0 }
+        record(.stepWaiting(path: step.id, until: until))
+        if let until { decision.effects.append(.wake(step: index, at: until)) }
+    }
+
+    private static func ended(by signal: RunSignal) -> StepResult {
+        StepResult(error: nil, content: .signal(signal), attemptCount: 0, interval: nil)
+    }
+
+    /// Keeps a signal, and gives it to the first step that waits for it. The same one twice is one.
+    mutating func receive(_ signal: RunSignal) {
+        guard !machine.state.signalIDs.contains(signal.id), machine.state.ending == nil else { return }
+        record(
+            .signalReceived(
+                RunSignal(id: signal.id, name: signal.name, body: surroundings.redactor.redact(signal.body))))
+        for index in plan.steps.indices {
+            guard case .waiting = machine.state.phase(index), case .wait(let rule) = plan.steps[index].action,
+                rule.signals.contains(signal.name), let kept = machine.state.mailbox.last
+            else { continue }
+            return settle(plan.steps[index], Self.ended(by: kept))
+        }
+    }
+
+    /// The end of a retry's wait, of a sleep, or of the time that a signal had. An alarm from an
+    /// earlier wait changes nothing.
+    mutating func endWait(_ index: Int) {
+        let step = plan.steps[index]
+        switch machine.state.phase(index) {
+        case .waitingRetry: machine.state.endRetryWait(index, at: at)
+        case .sleeping(let until) where until <= at: settle(step, Self.passed)
+        case .waiting(_, .some(let until)) where until <= at: timeOut(step)
+        default: break
+        }
+    }
+
+    private mutating func timeOut(_ step: Step) {
+        guard case .wait(let rule) = step.action else { return }
+        switch rule.onTimeout {
+        case .reject: record(.stepSkipped(path: step.id, reason: .timedOut))
+        case .continue:
+            settle(step, StepResult(error: nil, content: .timedOut, attemptCount: 0, interval: nil))
+        case .fail:
+            let names = rule.signals.joined(separator: " or ")
+            settle(
+                step,
+                StepResult(
+                    error: StepError(code: "timed_out", message: "no signal \(names) came in time"),
+                    content: .timedOut, attemptCount: 0, interval: nil))
+        }
+    }
+
+    /// The step's own key goes with the signal, so that one sent twice around a crash is taken once.
+    mutating func signal(_ index: Int, _ step: Step, _ template: SignalTemplate) {
+        do throws(ExpressionFailure) {
+            let run = try template.run.value(in: scope).text
+            let name = try template.name.value(in: scope).text
+            let body = try template.body?.value(in: scope) ?? .null
+            guard RunSignal.isName(name) else {
+                throw .notAValue(reason: "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
+            }
+            machine.state.markInFlight(index)
+            let signal = RunSignal(id: "\(machine.state.run)/\(step.id)", name: name, body: try kept(body))
+            decision.effects.append(.signal(step: index, run: run, signal))
+        } catch {
+            fail(step, stepError(error, in: "signal"))
+        }
+    }
+
+    mutating func reply(_ step: Step, _ template: ReplyTemplate) {
+        do throws(ExpressionFailure) {
+            var reply = RunReply(status: template.status, headers: [], body: [])
+            var hasType = false
+            for field in template.headers {
+                let value = try field.value.value(in: scope).text
+                guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                    throw .notAValue(reason: "the header \(field.name) contains a control character")
+                }
+                if field.name.lowercased() == "content-type" { hasType = true }
+                reply.headers.append(HTTPHeader(field.name, surroundings.redactor.redact(value)))
+            }
+            if let body = template.body {
+                let value = try kept(try body.value(in: scope))
+                if let text = value.string { reply.body = Array(text.utf8) } else { reply.body = JSON.bytes(value) }
+                let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
+                if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }
+            }
+            settle(step, Self.passed)
+            decision.effects.append(.reply(reply))
+        } catch {
+            fail(step, stepError(error, in: "reply"))
+        }
+    }
+}
+
+extension RunSignal {
+    /// Whether a text may name a signal.
+    package static func isName(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        return (1...64).contains(bytes.count) && (0x61...0x7A).contains(bytes[0])
+            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+    }
+}
+
+extension Surroundings {
+    /// By which an outsider may signal this run and nothing else: 32 hex digits; nil where no key is set.
+    package func signalToken(for run: RunID) -> String? {
+        guard !signalKey.isEmpty,
+            let mac = cryptography.hmac("sha256", key: signalKey, data: Array("signal \(run)".utf8))
+        else { return nil }
+        return Hex.encode(mac.prefix(16))
+    }
+}

@@ -1,0 +1,65 @@
+package import Engine
+import Ports
+import Storage
+package import Values
+
+/// What became of a signal.
+package enum SignalResult: Sendable, Equatable {
+    /// Durable (I5).
+    case stored
+    /// It came before under the same key; that one is durable.
+    case duplicate
+    /// The run is over, unknown, or of another tenant.
+    case runOver
+    /// The run keeps as many unread signals as it may.
+    case full
+}
+
+extension Runtime {
+    /// Signals that a run keeps unread.
+    static let mailboxCountMax = 1_000
+
+    /// Gives a signal to a run of that tenant; `completion` is called once it is durable, or refused.
+    package func signal(
+        _ run: RunID, of tenant: TenantID, _ signal: RunSignal,
+        completion: @escaping @Sendable (SignalResult) -> Void
+    ) {
+        lock.lock()
+        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
+            lock.unlock()
+            return completion(.runOver)
+        }
+        let isKnown = slot.machine.state.hasSignal(signal.id)
+        if isKnown, !slot.isCommitting {
+            lock.unlock()
+            return completion(.duplicate)
+        }
+        guard slot.machine.state.mailboxCount + slot.waitingInputs.count < Self.mailboxCountMax else {
+            lock.unlock()
+            return completion(.full)
+        }
+        slot.signalWaiters.append((signal.id, completion))
+        let actions = decide(slot, .signalled(signal, at: clock.now())) + flush()
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// Whose signals are durable by now, or never will be. Called under the lock, where nothing of the
+    /// run is on its way to the disk.
+    func tellSignalWaiters(of slot: RunSlot) -> [Action] {
+        guard !slot.signalWaiters.isEmpty else { return [] }
+        var actions: [Action] = []
+        var waiting: [(String, @Sendable (SignalResult) -> Void)] = []
+        for (id, completion) in slot.signalWaiters {
+            if slot.machine.state.hasSignal(id) {
+                actions.append { completion(.stored) }
+            } else if slot.machine.state.outcome != nil || slot.machine.state.ending != nil {
+                actions.append { completion(.runOver) }
+            } else {
+                waiting.append((id, completion))
+            }
+        }
+        slot.signalWaiters = waiting
+        return actions
+    }
+}
