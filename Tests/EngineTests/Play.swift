@@ -78,6 +78,7 @@ struct Play {
             case .wake(let step, let instant):
                 wakes.append((id(step), instant))
                 lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
+            case .goOn: lines.append("go on")
             case .finish(let outcome):
                 finished.append(outcome)
                 lines.append("finish \(outcome.status.rawValue)")

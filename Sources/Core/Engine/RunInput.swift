@@ -18,13 +18,15 @@ package enum RunInput: Sendable {
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
     case cancelRequested(reason: String, at: Instant)
+    /// Others had their turn after ``RunEffect/goOn``.
+    case resumed(at: Instant)
 
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .retryDue(_, let at), .fundsEnded(_, let at), .fundsReturned(let at),
-            .cancelRequested(_, let at):
+            .cancelRequested(_, let at), .resumed(let at):
             at
         }
     }
@@ -38,6 +40,9 @@ package enum RunEffect: Sendable {
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
+    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to
+    /// compute than one turn may.
+    case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)
 }
