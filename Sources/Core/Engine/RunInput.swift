@@ -9,8 +9,6 @@ package enum RunInput: Sendable {
     case started(RunStart, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
-    /// The turn before had more to start than one turn may.
-    case continued(at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// The time of a retry has come.
@@ -20,14 +18,15 @@ package enum RunInput: Sendable {
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
     case cancelRequested(reason: String, at: Instant)
+    /// Others had their turn after ``RunEffect/goOn``.
+    case resumed(at: Instant)
 
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
-        case .recovered(let at), .continued(let at), .retryDue(_, let at), .fundsEnded(_, let at),
-            .fundsReturned(let at),
-            .cancelRequested(_, let at):
+        case .recovered(let at), .retryDue(_, let at), .fundsEnded(_, let at), .fundsReturned(let at),
+            .cancelRequested(_, let at), .resumed(let at):
             at
         }
     }
@@ -41,7 +40,8 @@ package enum RunEffect: Sendable {
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
-    /// Give ``RunInput/continued(at:)`` as soon as others have had their turn.
+    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to
+    /// compute than one turn may.
     case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)
