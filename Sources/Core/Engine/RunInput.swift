@@ -9,8 +9,6 @@ package enum RunInput: Sendable {
     case started(RunStart, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
-    /// The turn before had more to start than one turn may.
-    case continued(at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// A signal has come.
@@ -26,15 +24,17 @@ package enum RunInput: Sendable {
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
     case cancelRequested(reason: String, at: Instant)
+    /// Others had their turn after ``RunEffect/goOn``.
+    case resumed(at: Instant)
 
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
-        case .recovered(let at), .continued(let at), .signalled(_, let at),
+        case .recovered(let at), .signalled(_, let at),
             .delivered(_, _, let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
             .fundsReturned(let at),
-            .cancelRequested(_, let at):
+            .cancelRequested(_, let at), .resumed(let at):
             at
         }
     }
@@ -54,7 +54,8 @@ package enum RunEffect: Sendable {
     case signal(step: Int, run: String, RunSignal)
     /// Answer whoever waits for the run, if anyone still does.
     case reply(RunReply)
-    /// Give ``RunInput/continued(at:)`` as soon as others have had their turn.
+    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to
+    /// compute than one turn may.
     case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)

@@ -44,9 +44,8 @@ struct Turn {
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
-    /// What starting steps has taken of this turn.
-    private var effort = 0
-    private static let effortMax = 64
+    /// Of this turn's expressions, step by step.
+    let meter = EvaluationMeter(limit: .milliseconds(250))
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
@@ -57,7 +56,7 @@ struct Turn {
     var plan: RunPlan { machine.plan }
 
     var scope: RunScope {
-        RunScope(state: machine.state, plan: plan, surroundings: surroundings)
+        RunScope(state: machine.state, plan: plan, surroundings: surroundings, meter: meter)
     }
 
     mutating func take(_ input: RunInput) {
@@ -67,7 +66,6 @@ struct Turn {
             if !isFunded { record(.runPaused) }
             if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
         case .recovered: rearm()
-        case .continued: break
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
             settleAttempt(step, attempt: attempt, outcome)
@@ -93,6 +91,7 @@ struct Turn {
         case .cancelRequested(let reason, _):
             guard machine.state.ending == nil else { return }
             record(.cancelRequested(reason: reason))
+        case .resumed: break
         }
         advance()
     }
@@ -127,13 +126,20 @@ struct Turn {
 // MARK: - Going on
 
 extension Turn {
+    /// After this much computing a turn ends, so that a long run of heavy steps holds nobody up.
+    private static let computingTimeMax = Duration.milliseconds(10)
+    /// From here on a turn's computing is run time; what is less is not worth a charge.
+    private static let chargedTimeMin = Duration.milliseconds(5)
+
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
         while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first
         {
-            // A turn is bounded, because nobody else is served while it lasts; the rest is the next one's.
-            guard effort < Self.effortMax else { return decision.effects.append(.goOn) }
-            effort += plan.steps[index].effort
+            guard meter.used < Self.computingTimeMax else {
+                decision.effects.append(.goOn)
+                break
+            }
+            meter.beginGroup()
             startStep(index)
         }
         machine.state.settleMeter()
@@ -215,7 +221,9 @@ extension Turn {
     ) {
         do throws(ExpressionFailure) {
             let output = try kept(try value(scope))
-            settle(step, StepResult(error: nil, content: .output(output), attemptCount: 0, interval: nil))
+            settle(
+                step,
+                StepResult(error: nil, content: .output(output), attemptCount: 0, interval: computingTime))
         } catch {
             fail(step, stepError(error, in: "lua"))
         }
@@ -233,7 +241,12 @@ extension Turn {
     private static let outputDepthMax = JSON.depthMax - 8
 
     mutating func fail(_ step: Step, _ error: StepError) {
-        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: computingTime))
+    }
+
+    /// What this turn has computed so far, as run time; nil where it is too little.
+    private var computingTime: Meter.Interval? {
+        meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
 
     mutating func settle(_ step: Step, _ result: StepResult) {

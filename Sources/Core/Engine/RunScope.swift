@@ -59,6 +59,7 @@ struct RunScope: ExpressionScope {
     let surroundings: Surroundings
     /// For `fail_when` and `retry.on`: the answer in question.
     var response: ResponseBranch?
+    var meter: EvaluationMeter?
 
     var now: Instant? { nil }
 

@@ -24,14 +24,6 @@ extension Step {
     }
 }
 
-extension Step {
-    /// How much of a turn starting it takes: a computation may use its whole budget of work.
-    var effort: Int {
-        if case .compute = action { return 4 }
-        return 1
-    }
-}
-
 extension RequestTemplate {
     fileprivate var expressions: [any CompiledExpression] {
         var templates = [method, url] + headers.map(\.value) + query.map(\.value)

@@ -102,6 +102,12 @@ package protocol ScopeBranch: Sendable {
 package protocol ExpressionScope: ScopeBranch {
     /// What `time.now()` returns; nil where it may not be called (everywhere but in triggers).
     var now: Instant? { get }
+    /// Counts the time of evaluations in it; nil where nobody counts.
+    var meter: EvaluationMeter? { get }
+}
+
+extension ExpressionScope {
+    package var meter: EvaluationMeter? { nil }
 }
 
 extension ScopeNode {

@@ -92,7 +92,8 @@ package final class Ingress: Sendable {
         let waiting = trigger.repliesWithResult ? WaitingReply(reply) : nil
         let request = StartRequest(
             tenant: call.tenant, plan: plan, start: start, dedupe: commitKey(call, trigger, dedupe: dedupe),
-            keepsWithoutFunds: call.source == .publicAddress, waiter: waiting?.finisher)
+            keepsWithoutFunds: call.source == .publicAddress, waiter: waiting?.finisher,
+            replier: waiting?.replier)
         runtime.start(request) { [self] (result: StartResult) in
             switch result {
             case .started(let run):
@@ -138,16 +139,27 @@ private final class WaitingReply: @unchecked Sendable {
     private let reply: @Sendable (TriggerReply) -> Void
     private var run: RunID?
     private var outcome: RunOutcome?
+    private var replied: RunReply?
     private var isAnswered = false
 
     init(_ reply: @escaping @Sendable (TriggerReply) -> Void) { self.reply = reply }
 
     var finisher: @Sendable (RunOutcome) -> Void { { [self] outcome in finish(outcome) } }
 
-    /// The run is durable; it may already be over.
+    var replier: @Sendable (RunReply) -> Void {
+        { [self] reply in
+            answer { [self] in
+                replied = reply
+                return run == nil ? nil : .replied(reply)
+            }
+        }
+    }
+
+    /// The run is durable; it may already have replied, or be over.
     func begin(_ run: RunID) {
         answer { [self] in
             self.run = run
+            if let replied { return .replied(replied) }
             return outcome.map { .finished(run, $0) }
         }
     }

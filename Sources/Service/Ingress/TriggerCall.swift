@@ -31,6 +31,8 @@ package enum TriggerReply: Sendable {
     case accepted(RunID, duplicate: Bool)
     /// The run that the caller waited for is over.
     case finished(RunID, RunOutcome)
+    /// A `reply` step of the run answered.
+    case replied(RunReply)
     case workflowUnknown
     /// The workflow has no trigger that this caller may use.
     case notTriggerable

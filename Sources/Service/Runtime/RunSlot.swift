@@ -60,8 +60,10 @@ package struct StartRequest: Sendable {
 
     package init(
         tenant: Tenant, plan: RunPlan, start: RunStart, dedupe: RunCommit.Dedupe? = nil,
-        settles: Depletion? = nil, keepsWithoutFunds: Bool, waiter: (@Sendable (RunOutcome) -> Void)? = nil
+        settles: Depletion? = nil, keepsWithoutFunds: Bool, waiter: (@Sendable (RunOutcome) -> Void)? = nil,
+        replier: (@Sendable (RunReply) -> Void)? = nil
     ) {
+        self.replier = replier
         self.tenant = tenant
         self.plan = plan
         self.start = start

@@ -15,6 +15,7 @@ extension Runtime {
         guard fatal == nil else { return [] }
         var actions: [Action] = []
         var unsent: [Int] = []
+        var mustPause = false
         // A cancel decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
         let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
@@ -35,16 +36,13 @@ extension Runtime {
                     slot.replier = nil
                     actions.append { replier(reply) }
                 }
-            case .goOn:
-                let run = slot.run
-                actions.append { [self] in
-                    transport.perform { self.handle(run, .continued(at: self.clock.now())) }
-                }
+            case .goOn where hasFunds(slot) || isStopping: actions.append(goOn(slot.run))
+            case .goOn: mustPause = true
             case .finish(let outcome): actions += finish(slot, outcome)
             }
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
-        if !unsent.isEmpty, !isStopping {
+        if mustPause || !unsent.isEmpty, !isStopping {
             slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
             actions += decideWaiting(slot)
         }
@@ -88,6 +86,15 @@ extension Runtime {
     private func wake(_ run: RunID, _ step: Int, at instant: Instant) -> Action {
         { [self] in
             clock.schedule(at: instant) { self.handle(run, .retryDue(step: step, at: self.clock.now())) }
+        }
+    }
+
+    /// Not at once: in between the lock is free for others.
+    private func goOn(_ run: RunID) -> Action {
+        { [self] in
+            clock.schedule(at: clock.now() + .milliseconds(5)) {
+                self.handle(run, .resumed(at: self.clock.now()))
+            }
         }
     }
 

@@ -62,4 +62,20 @@ extension Runtime {
         slot.signalWaiters = waiting
         return actions
     }
+
+    /// Whether a token is the run's, compared in constant time.
+    package func isSignalToken(_ token: String, for run: RunID) -> Bool {
+        var surroundings = Surroundings(
+            tenant: .operatorTenant, secrets: OpenSecrets(), redactor: Redactor(secrets: [] as [String]),
+            cryptography: cryptography)
+        surroundings.signalKey = vault.signalKey
+        guard let right = surroundings.signalToken(for: run) else { return false }
+        return cryptography.equals(Array(right.utf8), Array(token.utf8))
+    }
+
+    /// Whose run that is; nil where it is not open.
+    package func tenant(ofOpen run: RunID) -> TenantID? { lock.withLock { slots[run]?.tenant } }
+
+    /// For a signal whose sender gave no key.
+    package func newSignalID() -> String { "id:" + Hex.encode(cryptography.randomBytes(count: 12)) }
 }

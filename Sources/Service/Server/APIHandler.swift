@@ -34,6 +34,8 @@ package struct APIHandler: InboundHandler {
         let path = request.segments
         switch path.first {
         case "hooks": handleHook(request, path, respond)
+        case "signals" where path.count == 4:
+            SignalCalls(runtime: runtime).signalByToken(request, path, respond)
         case "api" where path.count > 1 && path[1] != "internal": handleAPI(request, path, respond)
         case "healthz" where path.count == 1, "readyz" where path.count == 1, "metrics" where path.count == 1:
             respond(HealthPages(runtime: runtime).answer(request))

@@ -11,6 +11,8 @@ enum TriggerAnswer {
         case .accepted(let run, let duplicate):
             Answer.json(202, ["run_id": .string("\(run)"), "duplicate": .bool(duplicate)])
         case .finished(let run, let outcome): Answer.json(200, finished(run, outcome))
+        case .replied(let reply):
+            InboundResponse(status: reply.status, headers: reply.headers, body: reply.body)
         case .workflowUnknown: Answer.error(404, "workflow_not_found", "there is no workflow of that name")
         case .notTriggerable:
             Answer.error(409, "not_triggerable", "this workflow has no trigger of type http or manual")
