@@ -8,7 +8,7 @@ struct WorkflowProblemTests {
         "each fault of a step has its code and place",
         arguments: [
             ("request: {url: 'https://x.y', methud: GET}", ["MR1101 6:35"]),
-            ("sleep: 3d", ["MR1104 6:5"]),
+            ("call: other", ["MR1104 6:5"]),
             ("lua: '1'\nstrategy: {}", ["MR1104 7:5"]),
             ("lua: '1'\nfail: x", ["MR1202 7:5"]),
             ("when: 'true'", ["MR1202 6:5"]),
@@ -47,7 +47,6 @@ struct WorkflowProblemTests {
             ("request: {url: 'https://x'}\nresponse: {schema: {type: objekt}}", ["MR1401 7:31"]),
             ("request: {url: 'https://x'}\nretry: {max: 101}", ["MR1109 7:18"]),
             ("request: {url: 'https://x'}\nretry: {on: [timeuot]}", ["MR1108 7:18"]),
-            ("request: {url: 'https://x'}\nretry: {schedule: [5m]}", ["MR1104 7:13"]),
             ("request: {url: 'https://x'}\nretry: {delay: 10s, max_delay: 5s}", ["MR1109 7:36"]),
         ])
     func stepFaults(lines: String, expected: [String]) {
@@ -80,7 +79,6 @@ struct WorkflowProblemTests {
             (["description": "12"], "MR1103"), (["triggers": "[]"], "MR1112"),
             (["triggers": "{type: http}"], "MR1103"),
             (["triggers": "[{typ: http}]"], "MR1102"), (["triggers": "[{type: htp}]"], "MR1108"),
-            (["triggers": "[{type: schedule, cron: x}]"], "MR1104"),
             (["triggers": "[{type: webhook}]"], "MR1901"),
             (["triggers": "[{type: http, dedupe: trigger.body.id}]"], "MR1306"),
             (["triggers": "[{type: http, reply: later}]"], "MR1108"),

@@ -34,6 +34,11 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case badDuration = "MR1110"
     case notConstant = "MR1111"
     case emptyList = "MR1112"
+    case conflictingKeys = "MR1113"
+    case badSignalName = "MR1114"
+    case badTime = "MR1115"
+    case badCron = "MR1116"
+    case badTimeZone = "MR1117"
 
     // Steps and their order.
     case duplicateStep = "MR1201"
@@ -68,10 +73,13 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case openWebhook = "MR1901"
     case ownIdempotencyKey = "MR1902"
     case pointlessRetry = "MR1903"
+    case replyToNobody = "MR1904"
+    case pointlessTimeoutRule = "MR1905"
 
     package var severity: Problem.Severity {
         switch self {
-        case .openWebhook, .ownIdempotencyKey, .pointlessRetry: .warning
+        case .openWebhook, .ownIdempotencyKey, .pointlessRetry, .replyToNobody, .pointlessTimeoutRule:
+            .warning
         default: .error
         }
     }

@@ -134,8 +134,7 @@ extension WorkflowDecoder {
 
     /// The `expr` of `{lang: lua, expr: …}`; nil where `node` is something else.
     private func blockForm(_ node: Node) -> Node? {
-        guard let members = node.members, members.count == 2, node["lang"]?.text == "lua" else { return nil }
-        return node["expr"]
+        node.isBlockForm ? node["expr"] : nil
     }
 
     private mutating func expression(ofBlock node: Node) -> (any CompiledExpression)? {
@@ -175,6 +174,11 @@ extension WorkflowDecoder {
         }
         return compile(text, of: node, offset: 0)
     }
+}
+
+extension Node {
+    /// Whether this is the block form of an expression, `{lang: lua, expr: …}`.
+    var isBlockForm: Bool { members?.count == 2 && self["lang"]?.text == "lua" && self["expr"] != nil }
 }
 
 extension Template {

@@ -61,6 +61,13 @@ extension WorkflowDecoder {
             hint: Suggestion.hint(for: name, among: names) ?? list)
     }
 
+    /// A key that must not stand beside another one.
+    mutating func noteConflict(_ member: Node.Member, with other: String, of kind: String, hint: String) {
+        note(
+            .conflictingKeys, at: member.nameMark,
+            "\(kind) has both `\(other)` and `\(member.name)`", hint: hint)
+    }
+
     mutating func wholeNumber(_ node: Node, as kind: String, in range: ClosedRange<Int>) -> Int? {
         guard case .int(let number) = node.value else {
             note(.wrongType, at: node.mark, "\(kind) is a whole number, not \(node.kindPhrase)")

@@ -10,6 +10,14 @@ extension WorkflowDecoder {
         "host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
         "keep-alive", "proxy-connection", "millrace-run", "millrace-step", "millrace-attempt", "traceparent",
     ]
+    /// Fields of an answer that frame it, or that would reach past it: all tenants share the address.
+    private static let reservedReplyHeaders: Set<String> = [
+        "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive",
+        "proxy-connection", "date", "set-cookie", "clear-site-data", "strict-transport-security",
+    ]
+
+    /// What headers belong to: it decides which names are refused.
+    enum HeaderOwner { case request, reply }
 
     mutating func request(_ node: Node, response: Node?) -> RequestTemplate? {
         let firstUse = uses.count
@@ -21,7 +29,7 @@ extension WorkflowDecoder {
         let method = fields["method"].map { self.method($0) } ?? .constant("GET")
         let url = required("url", in: fields, at: node).map { self.url($0) } ?? .constant(.null)
         var request = RequestTemplate(method: method, url: url)
-        request.headers = fields["headers"].map { headers($0) } ?? []
+        request.headers = fields["headers"].map { headers($0, of: .request) } ?? []
         request.query = fields["query"].map { query($0) } ?? []
         request.body = fields["body"].map { template($0) }
         request.authorization = fields["auth"].flatMap { authorization($0) }
@@ -80,7 +88,7 @@ extension WorkflowDecoder {
     }
 
     /// A value that becomes one text: a list or a map is refused, control characters too.
-    private mutating func scalarTemplate(_ node: Node, as kind: String) -> Template {
+    mutating func scalarTemplate(_ node: Node, as kind: String) -> Template {
         let template = template(node)
         switch template {
         case .list, .map, .constant(.array), .constant(.object):
@@ -104,30 +112,36 @@ extension WorkflowDecoder {
 
     // MARK: - Headers and query
 
-    private mutating func headers(_ node: Node) -> [RequestTemplate.Field] {
+    mutating func headers(_ node: Node, of owner: HeaderOwner) -> [RequestTemplate.Field] {
         guard let members = node.members else {
             note(.wrongType, at: node.mark, "headers is a map, not \(node.kindPhrase)")
             return []
         }
         var seen: Set<String> = []
         return members.map { member in
-            checkHeaderName(member, seen: &seen)
+            checkHeaderName(member, of: owner, seen: &seen)
             return RequestTemplate.Field(
                 name: member.name, value: scalarTemplate(member.value, as: "the header \(quote(member.name))")
             )
         }
     }
 
-    private mutating func checkHeaderName(_ member: Node.Member, seen: inout Set<String>) {
+    private mutating func checkHeaderName(
+        _ member: Node.Member, of owner: HeaderOwner, seen: inout Set<String>
+    ) {
         let allowed = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz".utf8)
         let lower = member.name.lowercased()
         if lower.isEmpty || !lower.utf8.allSatisfy(allowed.contains) {
             note(.badHeader, at: member.nameMark, "\(quote(member.name)) is no name of a header")
-        } else if lower == "idempotency-key" {
+        } else if owner == .reply, Self.reservedReplyHeaders.contains(lower) {
+            note(
+                .badHeader, at: member.nameMark, "a reply cannot set \(quote(member.name))",
+                hint: "remove it")
+        } else if owner == .request, lower == "idempotency-key" {
             note(
                 .badHeader, at: member.nameMark, "the engine sets Idempotency-Key itself",
                 hint: "use `idempotency_key` of the request to replace it")
-        } else if Self.reservedHeaders.contains(lower) {
+        } else if owner == .request, Self.reservedHeaders.contains(lower) {
             note(
                 .badHeader, at: member.nameMark, "the engine sets \(quote(member.name)) itself",
                 hint: "remove it")
@@ -174,7 +188,7 @@ extension WorkflowDecoder {
         return username.map { .basic(username: $0, password: password) }
     }
 
-    // MARK: - Response and retry
+    // MARK: - Response
 
     mutating func responseRule(_ node: Node) -> ResponseRule {
         var rule = ResponseRule()
@@ -191,61 +205,5 @@ extension WorkflowDecoder {
             rule.accept = items.compactMap { wholeNumber($0, as: "a status", in: 100...599) }
         }
         return rule
-    }
-
-    mutating func retry(_ node: Node) -> RetryPolicy {
-        var policy = RetryPolicy.requestDefault
-        let known = ["max", "on", "delay", "backoff", "max_delay", "jitter"]
-        guard let fields = fields(of: node, as: "retry", known: known, later: ["schedule", "until"]) else {
-            return policy
-        }
-        let week = Duration.seconds(7 * 86_400)
-        if let max = fields["max"].flatMap({ wholeNumber($0, as: "max", in: 0...100) }) { policy.max = max }
-        if let on = fields["on"] { policy.on = (on.items ?? [on]).compactMap { condition($0) } }
-        if let delay = fields["delay"].flatMap({ duration($0, as: "delay", in: .zero...week) }) {
-            policy.delay = delay
-        }
-        if let backoff = fields["backoff"].flatMap({ text($0, as: "backoff") }) {
-            policy.backoff = RetryPolicy.Backoff(rawValue: backoff) ?? policy.backoff
-            if RetryPolicy.Backoff(rawValue: backoff) == nil, let mark = fields["backoff"]?.mark {
-                noteChoice(backoff, at: mark, "a backoff", ["exponential", "linear", "fixed"])
-            }
-        }
-        if let jitter = fields["jitter"].flatMap({ text($0, as: "jitter") }) {
-            policy.jitter = RetryPolicy.Jitter(rawValue: jitter) ?? policy.jitter
-            if RetryPolicy.Jitter(rawValue: jitter) == nil, let mark = fields["jitter"]?.mark {
-                noteChoice(jitter, at: mark, "a jitter", ["none", "full"])
-            }
-        }
-        policy.maxDelay = max(policy.maxDelay, policy.delay)
-        if let node = fields["max_delay"],
-            let longest = duration(node, as: "max_delay", in: .milliseconds(1)...week)
-        {
-            if longest < policy.delay {
-                note(
-                    .outOfRange, at: node.mark,
-                    "max_delay is shorter than delay, which is \(DurationText.write(policy.delay))")
-            }
-            policy.maxDelay = longest
-        }
-        return policy
-    }
-
-    private mutating func condition(_ node: Node) -> RetryPolicy.Condition? {
-        if case .int = node.value {
-            return wholeNumber(node, as: "a status", in: 100...599).map { .status($0) }
-        }
-        switch node.text {
-        case "connection": return .connection
-        case "timeout": return .timeout
-        case "4xx": return .statusClass(4)
-        case "5xx": return .statusClass(5)
-        case let word?
-        where !word.isEmpty
-            && word.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }):
-            noteChoice(word, at: node.mark, "a reason to repeat", ["connection", "timeout", "4xx", "5xx"])
-            return nil
-        default: return bareExpression(node, under: "on").map { .expression($0) }
-        }
     }
 }

@@ -3,9 +3,9 @@ import Values
 
 extension WorkflowDecoder {
     static let stepCountMax = 1000
-    static let stepKinds = ["request", "lua", "fail", "finish"]
+    static let stepKinds = ["request", "lua", "sleep", "wait", "signal", "reply", "fail", "finish"]
     static let stepKeys = ["description", "after", "when", "retry", "on_error", "response"] + stepKinds
-    static let laterStepKinds = ["sleep", "wait", "signal", "call", "steps", "reply"]
+    static let laterStepKinds = ["call", "steps"]
     static let laterStepKeys = laterStepKinds + ["strategy", "compensate", "input", "detach"]
 
     /// A step before the names of the others are known.
@@ -146,8 +146,10 @@ extension WorkflowDecoder {
         let kinds = fields.members.filter { member in Self.stepKinds.contains { $0 == member.name } }
         let later = fields.members.contains { member in Self.laterStepKinds.contains { $0 == member.name } }
         if kinds.isEmpty, !later {
-            let isMisspelt = fields.members.contains {
-                Suggestion.hint(for: $0.name, among: Self.stepKinds) != nil
+            // Only a key that was refused may stand for a kind: `retry` is near `reply` and none of them.
+            let isMisspelt = fields.members.contains { member in
+                !(Self.stepKeys + ["id"]).contains { $0 == member.name }
+                    && Suggestion.hint(for: member.name, among: Self.stepKinds) != nil
             }
             if !isMisspelt {
                 note(
@@ -165,39 +167,43 @@ extension WorkflowDecoder {
     }
 
     private mutating func decodeAction(_ kind: Node.Member, _ fields: Fields, into step: inout Step) {
+        step.retry = retry(of: kind, fields)
         let isRequest = kind.name == "request"
         if let response = fields.member("response"), !isRequest {
             note(
                 .keyNotForKind, at: response.nameMark, "only a request has a `response`",
                 hint: "move it to the step with the `request`")
         }
-        if let retry = fields.member("retry") {
-            step.retry = self.retry(retry.value)
-            if !isRequest {
-                note(
-                    .pointlessRetry, at: retry.nameMark,
-                    "a `\(kind.name)` step gives the same each time, so it is never repeated",
-                    hint: "remove `retry`")
-                step.retry = .none
-            }
-        } else {
-            step.retry = isRequest ? .requestDefault : .none
-        }
+        if let action = action(kind, response: fields["response"]) { step.action = action }
+    }
+
+    private mutating func retry(of kind: Node.Member, _ fields: Fields) -> RetryPolicy {
+        let isRequest = kind.name == "request"
+        guard let retry = fields.member("retry") else { return isRequest ? .requestDefault : .none }
+        let policy = self.retry(retry.value)
+        if isRequest { return policy }
+        note(
+            .pointlessRetry, at: retry.nameMark,
+            "only a request is tried again; a `\(kind.name)` step runs once",
+            hint: "remove `retry`")
+        return .none
+    }
+
+    /// What the step does; nil after noting why it cannot be read.
+    private mutating func action(_ kind: Node.Member, response: Node?) -> Step.Action? {
         switch kind.name {
-        case "request":
-            if let request = request(kind.value, response: fields["response"]) {
-                step.action = .request(request)
-            }
-        case "lua":
-            if let expression = bareExpression(kind.value, under: "lua") {
-                step.action = .compute(expression)
-            }
+        case "request": return request(kind.value, response: response).map { .request($0) }
+        case "lua": return bareExpression(kind.value, under: "lua").map { .compute($0) }
+        case "sleep": return sleep(kind.value).map { .sleep($0) }
+        case "wait": return wait(kind.value).map { .wait($0) }
+        case "signal": return signal(kind.value).map { .signal($0) }
+        case "reply": return reply(kind).map { .reply($0) }
         case "fail":
             if kind.value.value.isNull {
                 note(.wrongType, at: kind.value.mark, "`fail` has no text", hint: "say why the run fails")
             }
-            step.action = .fail(template(kind.value))
-        default: step.action = .finish(template(kind.value))
+            return .fail(template(kind.value))
+        default: return .finish(template(kind.value))
         }
     }
 }

@@ -1,7 +1,7 @@
 import Values
 
 extension WorkflowDecoder {
-    private static let triggerTypes = ["http", "webhook", "hook", "manual"]
+    private static let triggerTypes = ["http", "webhook", "hook", "schedule", "manual"]
     static let hookEvents = ["on_purchase_requested", "on_balance_depleted"]
 
     mutating func triggers(_ node: Node) -> [Trigger] {
@@ -14,6 +14,8 @@ extension WorkflowDecoder {
         if items.isEmpty {
             note(.emptyList, at: node.mark, "triggers is empty", hint: "add at least `- type: manual`")
         }
+        // By the key alone: a misspelt value of it is a problem of its own.
+        holdsCallers = items.contains { $0["reply"] != nil }
         return items.compactMap { trigger($0) }
     }
 
@@ -38,12 +40,7 @@ extension WorkflowDecoder {
         case "manual":
             let fields = fields(of: node, as: "a manual trigger", known: ["type", "schema"])
             return Trigger(kind: .manual, schema: fields?["schema"].flatMap { schema($0) })
-        case "schedule":
-            note(
-                .notAvailableYet, at: typeNode.mark,
-                "a schedule trigger is not available in this version yet",
-                hint: "call the http trigger from a scheduler such as cron")
-            return nil
+        case "schedule": return schedule(node)
         default:
             noteChoice(type, at: typeNode.mark, "a type of trigger", Self.triggerTypes)
             return nil

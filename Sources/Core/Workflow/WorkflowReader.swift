@@ -41,6 +41,8 @@ struct WorkflowDecoder {
     var schemas: [String: JSONSchema] = [:]
     /// Also those that do not compile, so that a reference to one is not reported as well.
     var schemaNames: [String] = []
+    /// Whether a trigger holds its request for an answer.
+    var holdsCallers = false
 
     init(compiler: any ExpressionCompiler) { self.compiler = compiler }
 
@@ -53,9 +55,9 @@ struct WorkflowDecoder {
 
 extension WorkflowDecoder {
     static let documentKeys = [
-        "name", "version", "description", "triggers", "schemas", "vars", "steps", "output",
+        "name", "version", "description", "triggers", "schemas", "vars", "timeout", "steps", "output",
     ]
-    static let laterDocumentKeys = ["concurrency", "timeout"]
+    static let laterDocumentKeys = ["concurrency"]
 
     mutating func workflow(_ document: Node) -> WorkflowDefinition? {
         let whole = fields(
@@ -66,6 +68,9 @@ extension WorkflowDecoder {
         let description = whole["description"].flatMap { text($0, as: "a description") }
         if let node = whole["schemas"] { decodeSchemas(node) }
         let vars = whole["vars"].map { constants($0) } ?? .object(Object())
+        let timeout = whole["timeout"].flatMap {
+            duration($0, as: "timeout", in: .seconds(1)...Self.durationMax)
+        }
         owner = .trigger
         let triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
         let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
@@ -76,7 +81,8 @@ extension WorkflowDecoder {
         guard let name, let version else { return nil }
         return WorkflowDefinition(
             name: name, version: version, description: description, triggers: triggers, vars: vars,
-            schemas: schemas, root: scope, output: output, secretNames: secretNames)
+            schemas: schemas, root: scope, output: output, secretNames: secretNames,
+            timeout: timeout)
     }
 
     private mutating func name(_ node: Node?) -> String? {
@@ -156,6 +162,20 @@ enum Naming {
         return id.utf8.allSatisfy { isLower($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
     }
 
+    /// `[a-z][a-z0-9_]*`, at most 64.
+    static func isSignalName(_ name: String) -> Bool { isStepID(name) }
+
+    /// Words of letters, digits and `_ + -`, joined by `/`, each starting with a letter; at most 64.
+    static func isTimeZoneName(_ name: String) -> Bool {
+        name.utf8.count <= 64
+            && name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy {
+                word in
+                guard let first = word.first, isLetter(first) else { return false }
+                return word.allSatisfy { isLetter($0) || isDigit($0) || "_+-".utf8.contains($0) }
+            }
+    }
+
+    static func isLetter(_ byte: UInt8) -> Bool { isLower(byte | 0x20) }
     private static func isLower(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) }
-    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+    static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 }

@@ -1,0 +1,71 @@
+import Values
+
+/// The `schedule` trigger. What a field of `cron` may hold and which zones exist is the calendar's to say;
+/// here only what cannot be right by its shape is refused.
+extension WorkflowDecoder {
+    private static let scheduleKeys = ["type", "cron", "timezone", "overlap", "catch_up"]
+
+    mutating func schedule(_ node: Node) -> Trigger? {
+        guard let fields = fields(of: node, as: "a schedule trigger", known: Self.scheduleKeys) else {
+            return nil
+        }
+        var rule = ScheduleRule(cron: "")
+        if let zone = fields["timezone"].flatMap({ timeZone($0) }) { rule.timeZone = zone }
+        if let node = fields["overlap"], let name = text(node, as: "overlap") {
+            if let overlap = ScheduleRule.Overlap(rawValue: name) {
+                rule.overlap = overlap
+            } else {
+                noteChoice(name, at: node.mark, "a value of overlap", ["skip", "queue", "allow"])
+            }
+        }
+        if let node = fields["catch_up"], let name = text(node, as: "catch_up") {
+            if let catchUp = ScheduleRule.CatchUp(rawValue: name) {
+                rule.catchUp = catchUp
+            } else {
+                noteChoice(name, at: node.mark, "a value of catch_up", ["none", "one", "all"])
+            }
+        }
+        guard let cron = required("cron", in: fields, at: node).flatMap({ self.cron($0) }) else { return nil }
+        rule.cron = cron
+        return Trigger(kind: .schedule(rule))
+    }
+
+    /// Five fields with one blank between them.
+    private mutating func cron(_ node: Node) -> String? {
+        guard let text = text(node, as: "cron") else { return nil }
+        let order = "minute, hour, day of month, month, day of week, as in \"0 9 * * 1-5\""
+        let fields = text.split { $0 == " " || $0 == "\t" || $0 == "\n" }
+        guard fields.count == 5 else {
+            let count = "\(fields.count) field\(fields.count == 1 ? "" : "s")"
+            let isNamed = text.hasPrefix("@")
+            note(
+                .badCron, at: node.mark,
+                isNamed ? "\(quote(text)) is no cron text" : "cron has 5 fields, not \(count)",
+                hint: fields.count == 6 ? "there is none for seconds or years: \(order)" : "write \(order)")
+            return nil
+        }
+        for field in fields where !Self.isCronField(field) {
+            let offset = text.utf8.distance(from: text.startIndex, to: field.startIndex)
+            note(
+                .badCron, at: node.mark(ofByte: offset), "\(quote(String(field))) is no field of cron",
+                hint: "a field holds digits, names such as MON, and * , - /")
+            return nil
+        }
+        return fields.joined(separator: " ")
+    }
+
+    private static func isCronField(_ field: Substring) -> Bool {
+        let marks = Set("*,-/".utf8)
+        return field.utf8.count <= 200
+            && field.utf8.allSatisfy { Naming.isLetter($0) || Naming.isDigit($0) || marks.contains($0) }
+    }
+
+    private mutating func timeZone(_ node: Node) -> String? {
+        guard let name = text(node, as: "timezone") else { return nil }
+        if Naming.isTimeZoneName(name) { return name }
+        note(
+            .badTimeZone, at: node.mark, "\(quote(name)) is no name of a time zone",
+            hint: "write one of the time zone database, such as Europe/Berlin or UTC")
+        return nil
+    }
+}
