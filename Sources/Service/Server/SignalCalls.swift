@@ -13,7 +13,10 @@ struct SignalCalls {
 
     /// `POST /api/runs/{id}/signals/{name}`, with a key of the tenant.
     func signal(_ call: Call, run: RunID, name: String) throws(Refusal) {
-        try give(call.request, to: run, of: call.tenant.tenant, name: name, call.respond)
+        // The API speaks JSON whatever a caller's tool writes into the content type.
+        var request = call.request
+        request.headers.removeAll { $0.name == "content-type" }
+        try give(request, to: run, of: call.tenant.tenant, name: name, call.respond)
     }
 
     /// `POST /signals/{run}/{token}/{name}`: the token opens this run and nothing else.
