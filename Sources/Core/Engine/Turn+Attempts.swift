@@ -37,7 +37,15 @@ extension Turn {
 
     private mutating func settle(_ index: Int, _ number: Int, _ attempt: Attempt, isRetryable: Bool) {
         let step = plan.steps[index]
+<<<<<<< HEAD
         if let error = attempt.error, isRetryable, let retryAt = retryInstant(index, number, attempt) {
+=======
+        if let error = attempt.error, isRetryable, number <= step.retry.max, machine.state.ending == nil {
+            let delay = RetryDelay.delay(
+                step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
+                retryAfter: attempt.response?.headers["retry-after"], at: at)
+            let retryAt = at + delay
+>>>>>>> main
             record(
                 .attemptFailed(
                     path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt
@@ -177,18 +185,28 @@ enum RetryDelay {
     static let retryAfterMax = Duration.seconds(86_400)
 
     static func delay(
-        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?
+        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?, at: Instant
     ) -> Duration {
+<<<<<<< HEAD
         if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
             return min(.seconds(seconds), retryAfterMax)
         }
         if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
+=======
+        if let retryAfter, let asked = duration(of: retryAfter, at: at) { return min(asked, retryAfterMax) }
+>>>>>>> main
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
         // Spread by a hash and not by chance, so that a replay decides the same.
         let fraction = Int64(hash(run, path, failedAttempts) % 1_000_001)
         return .microseconds(
             base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
+    }
+
+    /// Seconds, or the time until a date; a date that has passed is no wait.
+    private static func duration(of retryAfter: String, at: Instant) -> Duration? {
+        if let seconds = Int64(retryAfter) { return seconds >= 0 ? .seconds(seconds) : nil }
+        return Instant(httpDate: retryAfter).map { max(.zero, $0 - at) }
     }
 
     private static func unjittered(_ policy: RetryPolicy, failedAttempts: Int) -> Duration {
