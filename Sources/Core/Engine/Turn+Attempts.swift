@@ -37,15 +37,7 @@ extension Turn {
 
     private mutating func settle(_ index: Int, _ number: Int, _ attempt: Attempt, isRetryable: Bool) {
         let step = plan.steps[index]
-<<<<<<< HEAD
         if let error = attempt.error, isRetryable, let retryAt = retryInstant(index, number, attempt) {
-=======
-        if let error = attempt.error, isRetryable, number <= step.retry.max, machine.state.ending == nil {
-            let delay = RetryDelay.delay(
-                step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
-                retryAfter: attempt.response?.headers["retry-after"], at: at)
-            let retryAt = at + delay
->>>>>>> main
             record(
                 .attemptFailed(
                     path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt
@@ -67,7 +59,7 @@ extension Turn {
         guard number <= step.retry.max, machine.state.ending == nil else { return nil }
         let delay = RetryDelay.delay(
             step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
-            retryAfter: attempt.response?.headers["retry-after"])
+            retryAfter: attempt.response?.headers["retry-after"], at: at)
         let retryAt = at + delay
         if let until = step.retry.until {
             let first = machine.state.firstFailedAt(index) ?? attempt.interval.end
@@ -187,14 +179,8 @@ enum RetryDelay {
     static func delay(
         _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?, at: Instant
     ) -> Duration {
-<<<<<<< HEAD
-        if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
-            return min(.seconds(seconds), retryAfterMax)
-        }
-        if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
-=======
         if let retryAfter, let asked = duration(of: retryAfter, at: at) { return min(asked, retryAfterMax) }
->>>>>>> main
+        if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
         // Spread by a hash and not by chance, so that a replay decides the same.
