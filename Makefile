@@ -4,10 +4,11 @@ SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE     := .build/release/millrace
 SOURCES     := Sources Tests Package.swift
 
-# What the build needs beside the Swift toolchain and make: a compiler's headers, and one
-# development package for each library.
-PACKAGES := pkg-config binutils libc6-dev libstdc++-12-dev libyaml-dev liblua5.4-dev libcurl4-openssl-dev \
-            libsqlite3-dev libssl-dev libmicrohttpd-dev
+# What the build needs beside the Swift toolchain and make: the libraries that the toolchain itself is
+# linked with, a linker and headers, and one development package for each of our libraries.
+PACKAGES := git binutils libc6-dev libgcc-12-dev libstdc++-12-dev libxml2 libncurses6 libcurl4 libsqlite3-0 \
+            pkg-config libyaml-dev liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev \
+            libmicrohttpd-dev
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 # install-missing LIST: asks the system first, so that nothing is downloaded where all is there.
