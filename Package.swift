@@ -24,7 +24,6 @@ func shim(_ name: String, over library: String?) -> Target {
         path: "Sources/Bindings/\(name)", cSettings: [.define("_GNU_SOURCE")])
 }
 
-
 func swift(_ layer: String, _ name: String, _ needs: [String], resources: [Resource] = []) -> Target {
     .target(
         name: name, dependencies: needs.map { .target(name: $0) },
@@ -81,22 +80,29 @@ let package = Package(
         swift("Service", "Ingress", core + ["Runtime"]),
         swift("Service", "Server", core + ["Runtime", "Ingress"]),
 
-        swift("App", "StandIns", ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
+        swift(
+            "App", "StandIns",
+            ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         swift("App", "Assembly", core + adapters + service),
         swift("App", "Bench", core + adapters + service + ["Assembly"]),
         swift("App", "Commands", core + adapters + service + ["StandIns", "Assembly"]),
         .executableTarget(
-            name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace", swiftSettings: strict),
+            name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace",
+            swiftSettings: strict),
 
         tests("ValuesTests", ["Values"]),
-        tests("WorkflowTests", ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
+        tests(
+            "WorkflowTests",
+            ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
         tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto"]),
         tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
         tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
         tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto"]),
         tests("TransportTests", ["Values", "Ports", "CurlTransport", "Clocks"]),
         tests("HTTPServerTests", ["Values", "Ports", "MicroHTTPServer", "Clocks"]),
-        tests("StandInTests", ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
+        tests(
+            "StandInTests",
+            ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
         tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
         tests("TidyTests", []),

@@ -77,7 +77,8 @@ struct GraphTests {
         play.begin()
         #expect(
             play.steps == [
-                "no": "skipped", "also_no": "skipped", "yes": "succeeded", "under": "skipped", "deeper": "skipped",
+                "no": "skipped", "also_no": "skipped", "yes": "succeeded", "under": "skipped",
+                "deeper": "skipped",
                 "mixed": "succeeded",
             ])
         #expect(play.outcome?.status == .succeeded)
@@ -120,8 +121,12 @@ struct GraphTests {
     @Test("`fail` ends the run as failed with its text, evaluated")
     func failEnds() throws {
         var play = try Play(
-            "steps:\n  stop:\n    fail: 'no stock of << trigger.body.item >>'\n  never:\n    after: [stop]\n    lua: return 1")
-        #expect(play.begin(body: ["item": "tea"]) == ["started", "stop failed: fail", "finished: failed", "finish failed"])
+            "steps:\n  stop:\n    fail: 'no stock of << trigger.body.item >>'\n  never:\n    after: [stop]\n    lua: return 1"
+        )
+        #expect(
+            play.begin(body: ["item": "tea"]) == [
+                "started", "stop failed: fail", "finished: failed", "finish failed",
+            ])
         #expect(play.outcome?.error == StepError(code: "fail", message: "no stock of tea"))
     }
 
@@ -135,15 +140,16 @@ struct GraphTests {
               never: {after: [slow], lua: return 1}
             output: not this
             """)
-        #expect(play.begin(body: ["n": 4]) == ["started", "quick succeeded", "send slow#1"] || play.sent.count == 1)
+        #expect(play.begin(body: ["n": 4]) == ["started", "quick succeeded", "send slow#1"])
         #expect(play.answer("slow", 500).suffix(2) == ["finished: succeeded", "finish succeeded"])
         #expect(play.outcome?.output == ["done": 4])
-        #expect(play.steps["never"] != "succeeded")
+        #expect(play.steps["never"] == "ready")
     }
 
     @Test("the output keeps types; one that raises an error fails the run")
     func outputIsEvaluated() throws {
-        var good = try Play("steps:\n  a: {lua: 'return {x = 1.5}'}\noutput: {n: << steps.a.output.x >>, t: 'v<< 1 >>'}")
+        var good = try Play(
+            "steps:\n  a: {lua: 'return {x = 1.5}'}\noutput: {n: << steps.a.output.x >>, t: 'v<< 1 >>'}")
         good.begin()
         #expect(good.outcome?.output == ["n": .number("1.5"), "t": "v1"])
         var bad = try Play("steps:\n  a: {lua: return 1}\noutput: {lang: lua, expr: \"error('no')\"}")

@@ -8,15 +8,18 @@ import Values
 @Suite("The stored form of a journal")
 struct JournalCodingTests {
     private static let interval = Meter.Interval(
-        start: Instant(microseconds: 1_767_225_600_000_001), end: Instant(microseconds: 1_767_225_600_250_000))
+        start: Instant(microseconds: 1_767_225_600_000_001), end: Instant(microseconds: 1_767_225_600_250_000)
+    )
 
     private static let entries: [JournalEntry] = [
         .runStarted(
             {
                 var start = RunStart(
-                    triggerKind: "webhook", headers: [HTTPHeader("content-type", "application/json"), HTTPHeader("x", "é\"\\")],
+                    triggerKind: "webhook",
+                    headers: [HTTPHeader("content-type", "application/json"), HTTPHeader("x", "é\"\\")],
                     query: [("a", "1"), ("a", "2")], body: Array("{\"n\": 12.50}".utf8),
-                    at: Instant(microseconds: 1_767_225_600_000_000), tenantName: "Ac\"me", externalCustomerID: "cus_1")
+                    at: Instant(microseconds: 1_767_225_600_000_000), tenantName: "Ac\"me",
+                    externalCustomerID: "cus_1")
                 start.parsedBody = nil
                 return start
             }()),
@@ -24,32 +27,46 @@ struct JournalCodingTests {
             path: "pay",
             StepResult(
                 error: nil,
-                content: .response(OutboundResponse(status: 201, headers: [HTTPHeader("request-id", "r")], body: Array("{}".utf8))),
+                content: .response(
+                    OutboundResponse(
+                        status: 201, headers: [HTTPHeader("request-id", "r")], body: Array("{}".utf8))),
                 attemptCount: 2, interval: interval)),
         .stepSettled(
             path: "pay",
             StepResult(
                 error: StepError(code: "status", message: "status 404: no\n"),
-                content: .response(OutboundResponse(status: 404, headers: [], body: [])), attemptCount: 1, interval: interval)),
+                content: .response(OutboundResponse(status: 404, headers: [], body: [])), attemptCount: 1,
+                interval: interval)),
         .stepSettled(
             path: "pay",
-            StepResult(error: StepError(code: "timeout", message: "t"), content: .none, attemptCount: 5, interval: interval)),
-        .stepSettled(path: "sum", StepResult(error: nil, content: .output(["a": [1, .number("1.5"), .null]]), attemptCount: 0, interval: nil)),
-        .stepSettled(path: "none", StepResult(error: nil, content: .output(.null), attemptCount: 0, interval: nil)),
+            StepResult(
+                error: StepError(code: "timeout", message: "t"), content: .none, attemptCount: 5,
+                interval: interval)),
+        .stepSettled(
+            path: "sum",
+            StepResult(
+                error: nil, content: .output(["a": [1, .number("1.5"), .null]]), attemptCount: 0,
+                interval: nil)),
+        .stepSettled(
+            path: "none", StepResult(error: nil, content: .output(.null), attemptCount: 0, interval: nil)),
         .stepSkipped(path: "s", reason: .guardFalse), .stepSkipped(path: "s", reason: .allSkipped),
         .attemptFailed(
-            path: "pay", attempt: 3, error: StepError(code: "connection", message: "no connection"), interval: interval,
+            path: "pay", attempt: 3, error: StepError(code: "connection", message: "no connection"),
+            interval: interval,
             retryAt: Instant(microseconds: 1_767_225_700_000_000)),
         .runPaused, .runResumed, .cancelRequested(reason: "why"),
-        .runFinished(RunOutcome(status: .succeeded, output: ["x": 1])), .runFinished(RunOutcome(status: .succeeded)),
-        .runFinished(RunOutcome(status: .failed, error: StepError(code: "c", message: "m"), failedStep: "pay")),
+        .runFinished(RunOutcome(status: .succeeded, output: ["x": 1])),
+        .runFinished(RunOutcome(status: .succeeded)),
+        .runFinished(
+            RunOutcome(status: .failed, error: StepError(code: "c", message: "m"), failedStep: "pay")),
         .runFinished(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: "m"))),
     ]
 
     @Test("every kind of entry is read back as it was written", arguments: entries.indices)
     func roundTrip(index: Int) throws {
         let record = JournalRecord(
-            sequence: Int64(index) + 1, at: Instant(microseconds: 1_767_225_600_000_000), chargeMilliseconds: 3,
+            sequence: Int64(index) + 1, at: Instant(microseconds: 1_767_225_600_000_000),
+            chargeMilliseconds: 3,
             entry: Self.entries[index])
         let stored = record.stored
         let again = try JournalRecord(stored: stored)
@@ -61,9 +78,13 @@ struct JournalCodingTests {
     func unreadableIsRefused() throws {
         func read(_ kind: String, _ facts: String) throws(JournalProblem) -> JournalRecord {
             try JournalRecord(
-                stored: StoredEntry(key: "k", sequence: 1, kind: kind, at: Instant(microseconds: 0), facts: Array(facts.utf8)))
+                stored: StoredEntry(
+                    key: "k", sequence: 1, kind: kind, at: Instant(microseconds: 0), facts: Array(facts.utf8))
+            )
         }
-        #expect(throws: JournalProblem(key: "k", reason: "its kind step.compensated is unknown to this version")) {
+        #expect(
+            throws: JournalProblem(key: "k", reason: "its kind step.compensated is unknown to this version")
+        ) {
             try read("step.compensated", "{}")
         }
         #expect(throws: JournalProblem(key: "k", reason: "the fact path is missing or of another kind")) {
@@ -76,7 +97,9 @@ struct JournalCodingTests {
         #expect(throws: JournalProblem.self) { try read("run.started", "{}") }
     }
 
-    /// As the first version wrote it: key, sequence, kind, instant, facts, body, charge. Never to be changed.
+    /// As the first version wrote it: key, sequence, kind, instant, facts, body, charge.
+    ///
+    /// Never to be changed.
     private static let golden: [(String, Int64, String, Int64, String, String?, Int64)] = [
         (
             "start", 1, "run.started", 1_767_225_600_000_000,
@@ -95,9 +118,18 @@ struct JournalCodingTests {
             #"{"path":"pay","attempts":2,"start":1767225601000000,"end":1767225601010500,"status":200,"headers":[["content-type","application/json"]]}"#,
             #"{"id":"ch_1"}"#, 10
         ),
-        ("outcome/note", 6, "step.skipped", 1_767_225_601_010_500, #"{"path":"note","reason":"guard_false"}"#, nil, 0),
-        ("outcome/sum", 7, "step.succeeded", 1_767_225_601_010_500, #"{"path":"sum","output":{"id":"ch_1","n":12.50}}"#, nil, 0),
-        ("finish", 8, "run.finished", 1_767_225_601_010_500, #"{"status":"succeeded","output":"ch_1 of 12.50"}"#, nil, 1),
+        (
+            "outcome/note", 6, "step.skipped", 1_767_225_601_010_500,
+            #"{"path":"note","reason":"guard_false"}"#, nil, 0
+        ),
+        (
+            "outcome/sum", 7, "step.succeeded", 1_767_225_601_010_500,
+            #"{"path":"sum","output":{"id":"ch_1","n":12.50}}"#, nil, 0
+        ),
+        (
+            "finish", 8, "run.finished", 1_767_225_601_010_500,
+            #"{"status":"succeeded","output":"ch_1 of 12.50"}"#, nil, 1
+        ),
     ]
 
     private static let goldenWorkflow = """
@@ -112,7 +144,8 @@ struct JournalCodingTests {
         try golden.map { row in
             try JournalRecord(
                 stored: StoredEntry(
-                    key: row.0, sequence: row.1, kind: row.2 == kind ? row.2 + "2" : row.2, at: Instant(microseconds: row.3),
+                    key: row.0, sequence: row.1, kind: row.2 == kind ? row.2 + "2" : row.2,
+                    at: Instant(microseconds: row.3),
                     facts: Array(row.4.utf8), body: row.5.map { Array($0.utf8) }, chargeMilliseconds: row.6))
         }
     }
@@ -133,7 +166,8 @@ struct JournalCodingTests {
     func goldenJournalAdvances() throws {
         for count in 1..<Self.golden.count {
             var play = Play(plan: try plan(Self.goldenWorkflow))
-            play.machine = RunMachine(run: RunID(number: 7), plan: play.plan, records: try Self.records().prefix(count))
+            play.machine = RunMachine(
+                run: RunID(number: 7), plan: play.plan, records: try Self.records().prefix(count))
             play.now = Instant(microseconds: Self.golden[count - 1].3)
             play.feed(.recovered(at: play.now))
             if play.machine.state.isPaused { play.feed(.fundsReturned(at: play.now)) }

@@ -78,6 +78,7 @@ struct Play {
             case .wake(let step, let instant):
                 wakes.append((id(step), instant))
                 lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
+            case .goOn: lines.append("go on")
             case .finish(let outcome):
                 finished.append(outcome)
                 lines.append("finish \(outcome.status.rawValue)")
@@ -92,7 +93,8 @@ struct Play {
         isFunded: Bool = true
     ) -> [String] {
         let start = RunStart(
-            triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")] + headers, query: query,
+            triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")] + headers,
+            query: query,
             body: JSON.bytes(body), at: now, tenantName: "Acme", externalCustomerID: "cus_1")
         return feed(.started(start, isFunded: isFunded))
     }
@@ -135,9 +137,11 @@ struct Play {
     private func line(_ record: JournalRecord) -> String {
         switch record.entry {
         case .runStarted: "started"
-        case .stepSettled(let path, let result): "\(path) \(result.error.map { "failed: \($0.code)" } ?? "succeeded")"
+        case .stepSettled(let path, let result):
+            "\(path) \(result.error.map { "failed: \($0.code)" } ?? "succeeded")"
         case .stepSkipped(let path, let reason): "\(path) skipped: \(reason.rawValue)"
-        case .attemptFailed(let path, let attempt, let error, _, _): "\(path)#\(attempt) failed: \(error.code)"
+        case .attemptFailed(let path, let attempt, let error, _, _):
+            "\(path)#\(attempt) failed: \(error.code)"
         case .runPaused: "paused"
         case .runResumed: "resumed"
         case .cancelRequested(let reason): "cancel: \(reason)"

@@ -40,7 +40,8 @@ private func randomWorkflow(_ random: inout SeededGenerator) -> String {
         } else if random.chance(5) {
             lines.append("    finish: {at: \(index)}")
         } else {
-            lines.append("    request: {method: POST, url: https://a.example/\(index), body: {n: << \(read) >>}}")
+            lines.append(
+                "    request: {method: POST, url: https://a.example/\(index), body: {n: << \(read) >>}}")
             lines.append("    retry: {max: \(Int.random(in: 0...3, using: &random)), delay: 1s}")
         }
     }
@@ -55,7 +56,8 @@ private struct World {
     var bodies: [String: Set<[UInt8]>] = [:]
 
     func answer(_ request: OutboundRequest, attempt: Int) -> Result<OutboundResponse, TransportFailure> {
-        var random = SeededGenerator(seed: seed ^ UInt64(attempt) ^ request.url.utf8.reduce(5) { $0 &* 31 &+ UInt64($1) })
+        var random = SeededGenerator(
+            seed: seed ^ UInt64(attempt) ^ request.url.utf8.reduce(5) { $0 &* 31 &+ UInt64($1) })
         switch Int.random(in: 0..<10, using: &random) {
         case 0: return .failure(.timeout)
         case 1: return .failure(.connection(reason: "refused"))
@@ -63,7 +65,9 @@ private struct World {
         case 4: return .success(OutboundResponse(status: 404, headers: [], body: []))
         default:
             let body = JSON.bytes(["n": .int(Int64(attempt))])
-            return .success(OutboundResponse(status: 200, headers: [HTTPHeader("content-type", "application/json")], body: body))
+            return .success(
+                OutboundResponse(
+                    status: 200, headers: [HTTPHeader("content-type", "application/json")], body: body))
         }
     }
 }
@@ -110,7 +114,9 @@ private struct Simulation {
             let outcome = TransferOutcome(result: result, startedAt: sent.started, finishedAt: now)
             try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) }
             // The transport may bring an answer twice as far as the engine is concerned.
-            if random.chance(10) { try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) } }
+            if random.chance(10) {
+                try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) }
+            }
         } else if play.machine.state.isPaused {
             let now = play.now
             try take { $0.feed(.fundsReturned(at: now)) }
@@ -157,7 +163,9 @@ private struct Simulation {
 
 @Suite("Recovery")
 struct RecoveryTests {
-    @Test("whatever crashes between any two commits: same result, keys and bodies, each outcome once (I2, I3, I4)", arguments: 0..<8)
+    @Test(
+        "whatever crashes between any two commits: same result, keys and bodies, each outcome once (I2, I3, I4)",
+        arguments: 0..<8)
     func crashesChangeNothing(group: Int) throws {
         for seed in (UInt64(group) * 40)..<(UInt64(group) * 40 + 40) {
             var random = SeededGenerator(seed: seed)
@@ -180,7 +188,8 @@ struct RecoveryTests {
         #expect(simulation.play.outcome != nil, "seed \(seed): the run must end (I11)")
         let keys = simulation.journal.map(\.key)
         #expect(Set(keys).count == keys.count, "seed \(seed): an entry twice (I2)")
-        #expect(simulation.journal.map(\.sequence) == Array(1...Int64(simulation.journal.count)), "seed \(seed)")
+        #expect(
+            simulation.journal.map(\.sequence) == Array(1...Int64(simulation.journal.count)), "seed \(seed)")
         for (key, bodies) in simulation.world.bodies {
             #expect(bodies.count == 1, "seed \(seed): \(key) was sent with \(bodies.count) bodies (I3)")
         }
@@ -200,9 +209,14 @@ struct RecoveryTests {
             let folded = RunMachine(run: RunID(number: 7), plan: plan, records: records)
             let (live, stored) = (simulation.play.machine, folded)
             #expect(live.view(errorsIn: records) == stored.view(errorsIn: records), "seed \(seed)")
-            #expect(live.state.sequence == stored.state.sequence && live.state.isPaused == stored.state.isPaused, "seed \(seed)")
-            #expect(live.state.meter.totalMicroseconds == stored.state.meter.totalMicroseconds, "seed \(seed)")
-            #expect(live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)")
+            #expect(
+                live.state.sequence == stored.state.sequence && live.state.isPaused == stored.state.isPaused,
+                "seed \(seed)")
+            #expect(
+                live.state.meter.totalMicroseconds == stored.state.meter.totalMicroseconds, "seed \(seed)")
+            #expect(
+                live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)"
+            )
         }
     }
 
@@ -219,7 +233,8 @@ struct RecoveryTests {
                 try again.resume()
                 #expect(again.play.outcome != nil, "seed \(seed), after \(count) entries")
                 if simulation.play.outcome?.status == .succeeded, !simulation.hasFinishStep {
-                    #expect(again.play.outcome == simulation.play.outcome, "seed \(seed), after \(count) entries")
+                    #expect(
+                        again.play.outcome == simulation.play.outcome, "seed \(seed), after \(count) entries")
                 }
             }
         }
@@ -232,7 +247,9 @@ extension Simulation {
     }
 
     /// Lengths of the journal at which a process may have died.
-    fileprivate func commitEnds() -> [Int] { Array(1...journal.count).filter { journal[$0 - 1].kind != "run.finished" } }
+    fileprivate func commitEnds() -> [Int] {
+        Array(1...journal.count).filter { journal[$0 - 1].kind != "run.finished" }
+    }
 
     fileprivate mutating func resume() throws {
         try crash()

@@ -15,7 +15,8 @@ struct RedactionTests {
         canary, Base64.encode(Array(canary.utf8)), Base64.encode(Array("user:\(canary)".utf8)),
         Base64.encode(Array("xy\(canary)".utf8)), Percent.encode(canary), Percent.encode(canary).lowercased(),
         Percent.encode(canary).replacing("%20", with: "+"), JSON.text(.string(canary)),
-        JSON.text(.string(canary)).replacing("/", with: "\\/"), JSON.text(.string(canary)).replacing("é", with: "\\u00e9"),
+        JSON.text(.string(canary)).replacing("/", with: "\\/"),
+        JSON.text(.string(canary)).replacing("é", with: "\\u00e9"),
     ]
 
     /// Twelve bytes from the canary's middle, in each form, so that a part of it counts as well.
@@ -62,14 +63,18 @@ struct RedactionTests {
         #expect(sent.headers["authorization"] == "Basic " + Base64.encode(Array("user:\(Self.canary)".utf8)))
         let response = OutboundResponse(
             status: 400,
-            headers: [HTTPHeader("X-Echo", sent.headers["authorization"] ?? ""), HTTPHeader("Set-Cookie", "a=b")],
+            headers: [
+                HTTPHeader("X-Echo", sent.headers["authorization"] ?? ""), HTTPHeader("Set-Cookie", "a=b"),
+            ],
             body: Array(("not JSON " + Self.forms.joined(separator: " | ")).utf8))
         play.end("post", .success(response))
         play.end("echo", .failure(.destinationRefused))
         #expect(play.outcome?.status == .failed)
         for record in play.records {
             let stored = record.stored
-            #expect(leaks(stored.facts).isEmpty, "\(stored.key): \(String(decoding: stored.facts, as: UTF8.self))")
+            #expect(
+                leaks(stored.facts).isEmpty, "\(stored.key): \(String(decoding: stored.facts, as: UTF8.self))"
+            )
             #expect(leaks(stored.body ?? []).isEmpty, "\(stored.key)")
             _ = try JournalRecord(stored: stored)
         }
@@ -101,7 +106,8 @@ struct RedactionTests {
             let body = Array(String(repeating: "canary!", count: count).utf8)
             var best = Duration.seconds(60)
             for _ in 0..<3 {
-                best = min(best, ContinuousClock().measure { #expect(redactor.redact(body).count == count * 9) })
+                best = min(
+                    best, ContinuousClock().measure { #expect(redactor.redact(body).count == count * 9) })
             }
             return best
         }

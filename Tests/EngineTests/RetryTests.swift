@@ -27,7 +27,10 @@ struct RetryTests {
         "each backoff grows as it says and is cut at max_delay",
         arguments: [
             ("max: 4, delay: 100ms, backoff: exponential, jitter: none", [100, 200, 400, 800]),
-            ("max: 5, delay: 1s, backoff: exponential, max_delay: 3s, jitter: none", [1000, 2000, 3000, 3000, 3000]),
+            (
+                "max: 5, delay: 1s, backoff: exponential, max_delay: 3s, jitter: none",
+                [1000, 2000, 3000, 3000, 3000]
+            ),
             ("max: 3, delay: 250ms, backoff: linear, jitter: none", [250, 500, 750]),
             ("max: 3, delay: 2s, backoff: fixed, jitter: none", [2000, 2000, 2000]),
             ("max: 0", []),
@@ -74,9 +77,11 @@ struct RetryTests {
 
     @Test(
         "Retry-After is obeyed up to a day; what is no number of seconds is passed over",
-        arguments: [("7", 7000), ("0", 0), ("999999999", 86_400_000), ("-5", 50), ("soon", 50)] as [(String, Int64)])
+        arguments: [("7", 7000), ("0", 0), ("999999999", 86_400_000), ("-5", 50), ("soon", 50)]
+            as [(String, Int64)])
     func retryAfterIsObeyed(value: String, expected: Int64) throws {
-        let delays = try delays("max: 1, delay: 50ms, jitter: none", headers: [HTTPHeader("Retry-After", value)])
+        let delays = try delays(
+            "max: 1, delay: 50ms, jitter: none", headers: [HTTPHeader("Retry-After", value)])
         #expect(delays == [expected])
     }
 
@@ -84,16 +89,21 @@ struct RetryTests {
     func serverDecides() throws {
         var refused = try Play(Self.workflow("max: 3"))
         refused.begin()
-        #expect(refused.answer("a", 500, headers: [HTTPHeader("Stripe-Should-Retry", "false")]).first == "a failed: status")
+        #expect(
+            refused.answer("a", 500, headers: [HTTPHeader("Stripe-Should-Retry", "false")]).first
+                == "a failed: status")
         var asked = try Play(Self.workflow("max: 3"))
         asked.begin()
-        #expect(asked.answer("a", 402, headers: [HTTPHeader("stripe-should-retry", "true")]).first == "a#1 failed: status")
+        #expect(
+            asked.answer("a", 402, headers: [HTTPHeader("stripe-should-retry", "true")]).first
+                == "a#1 failed: status")
     }
 
     @Test(
         "the policy's statuses, classes and reasons decide",
         arguments: [
-            ("on: [429]", 429, true), ("on: [429]", 500, false), ("on: [5xx]", 599, true), ("on: [5xx]", 499, false),
+            ("on: [429]", 429, true), ("on: [429]", 500, false), ("on: [5xx]", 599, true),
+            ("on: [5xx]", 499, false),
             ("on: [4xx]", 409, true), ("max: 2", 408, true), ("max: 2", 425, true), ("max: 2", 404, false),
             ("on: [connection]", 503, false),
         ])
@@ -122,10 +132,13 @@ struct RetryTests {
 
     @Test("an expression sees the body: of Resend's two 409s only the concurrent one is tried again")
     func expressionSeesTheBody() throws {
-        let policy = "on: [\"response.status == 409 and response.body.name == 'concurrent_idempotent_requests'\"]"
+        let policy =
+            "on: [\"response.status == 409 and response.body.name == 'concurrent_idempotent_requests'\"]"
         var concurrent = try Play(Self.workflow(policy))
         concurrent.begin()
-        #expect(concurrent.answer("a", 409, ["name": "concurrent_idempotent_requests"]).first == "a#1 failed: status")
+        #expect(
+            concurrent.answer("a", 409, ["name": "concurrent_idempotent_requests"]).first
+                == "a#1 failed: status")
         var invalid = try Play(Self.workflow(policy))
         invalid.begin()
         #expect(invalid.answer("a", 409, ["name": "invalid_idempotent_request"]).first == "a failed: status")
@@ -172,7 +185,8 @@ struct RetryTests {
     @Test("every attempt carries the same key and body and its own number")
     func keyStaysTheSame() throws {
         var play = try Play(
-            "steps:\n  a:\n    request: {method: POST, url: https://a.example/, body: {n: << trigger.body.n >>}}\n    retry: {max: 2}")
+            "steps:\n  a:\n    request: {method: POST, url: https://a.example/, body: {n: << trigger.body.n >>}}\n    retry: {max: 2}"
+        )
         play.begin(body: ["n": 1])
         for _ in 0..<2 {
             play.answer("a", 503)

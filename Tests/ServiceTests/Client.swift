@@ -59,7 +59,8 @@ struct Client: Sendable {
         guard let service, let id = RunID(run) else { return .null }
         let isOver = Promise<Bool>()
         if service.runtime.whenOver(id, { _ in isOver.fulfil(true) }) {
-            #expect(isOver.wait(atMost: .seconds(15)) == true, "\(run) does not end", sourceLocation: location)
+            #expect(
+                isOver.wait(atMost: .seconds(15)) == true, "\(run) does not end", sourceLocation: location)
         }
         return get("/api/runs/\(run)").value
     }

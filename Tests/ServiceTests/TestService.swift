@@ -38,6 +38,7 @@ final class TestService: @unchecked Sendable {
     /// - Parameters:
     ///   - standIns: Settings of the providers' stand-ins; webhooks are repeated after 50 ms by default.
     ///   - change: Edits the settings before anything is opened.
+    /// - Throws: What keeps a part from starting.
     init(standIns: StandInOptions = .quick, change: (inout InstallationSettings) -> Void = { _ in }) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -107,7 +108,8 @@ final class TestService: @unchecked Sendable {
         begin(method, path, key: key, body: body, headers: headers, isInternal: isInternal) {
             answer.fulfil($0)
         }
-        return answer.wait(atMost: .seconds(20)) ?? Reply(status: 0, headers: [], body: Array("no answer".utf8))
+        return answer.wait(atMost: .seconds(20))
+            ?? Reply(status: 0, headers: [], body: Array("no answer".utf8))
     }
 
     /// Sends; `then` is called with the answer on the transport's thread.
@@ -132,7 +134,9 @@ final class TestService: @unchecked Sendable {
     }
 
     /// A call of the internal API with the internal key.
-    func callInternal(_ path: String, _ body: Value, key: String? = nil, idempotencyKey: String? = nil) -> Reply {
+    func callInternal(_ path: String, _ body: Value, key: String? = nil, idempotencyKey: String? = nil)
+        -> Reply
+    {
         call(
             "POST", "/api/internal/" + path, key: key ?? internalKey, body: JSON.bytes(body),
             headers: idempotencyKey.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [], isInternal: true)
@@ -162,12 +166,26 @@ final class TestService: @unchecked Sendable {
         return answer.wait(atMost: .seconds(20)) ?? Reply(status: 0, headers: [], body: [])
     }
 
+    /// Triggers with a key, through an ingress of the test's own.
+    func trigger(_ workflow: String, of client: Client, through ingress: Ingress) throws -> TriggerReply? {
+        let id = try #require(TenantID(client.tenant))
+        let tenant = try #require(try installation.store.tenant(id))
+        let request = InboundRequest(
+            method: "POST", path: "/", segments: [], query: [], headers: [], body: [], peer: "127.0.0.1",
+            receivedAt: now)
+        let answer = Promise<TriggerReply>()
+        let call = TriggerCall(tenant: tenant, workflow: workflow, source: .key, request: request)
+        ingress.trigger(call) { answer.fulfil($0) }
+        return answer.wait(atMost: .seconds(20))
+    }
+
     // MARK: - Tenants
 
     /// A purchase as if a tenant had pressed Buy.
     func addPurchase(minutes: Int64, amount: Int64, for client: Client) throws -> String {
         let purchase = Purchase(
-            purchase: runtime.newPurchaseID(), tenant: try #require(TenantID(client.tenant)), minutes: minutes,
+            purchase: runtime.newPurchaseID(), tenant: try #require(TenantID(client.tenant)),
+            minutes: minutes,
             price: Credit.Paid(amountMinor: amount, currency: "EUR"), state: .open, createdAt: now)
         try installation.store.addPurchase(purchase)
         return "\(purchase.purchase)"
@@ -238,62 +256,5 @@ extension StandInOptions {
         var options = StandInOptions()
         options.webhookDelays = [Duration](repeating: .milliseconds(50), count: 10)
         return options
-    }
-}
-
-/// An answer of the service; status 0 where none came.
-struct Reply: Sendable {
-    var status: Int
-    var headers: [HTTPHeader]
-    var body: [UInt8]
-
-    var text: String { String(decoding: body, as: UTF8.self) }
-    var value: Value { (try? JSON.parse(body)) ?? .null }
-    /// The code of an error.
-    var code: String? { value["error"]?["code"]?.string }
-    var items: [Value] { value["items"]?.array ?? [] }
-
-    subscript(_ name: String) -> Value? { value[name] }
-}
-
-/// What the service has logged.
-final class LoggedLines: @unchecked Sendable {
-    // Unchecked: `lines` is read and written under `lock`.
-    private let lock = Lock()
-    private var lines: [[UInt8]] = []
-
-    func add(_ line: [UInt8]) { lock.withLock { lines.append(line) } }
-    var all: [[UInt8]] { lock.withLock { lines } }
-    var text: String { all.map { String(decoding: $0, as: UTF8.self) }.joined() }
-}
-
-/// Starts listeners on free ports of loopback.
-private final class Listening: @unchecked Sendable {
-    // Unchecked: used by one thread, while a test sets up.
-    private let clock: SystemClock
-    private(set) var listeners: [MicroHTTPServer] = []
-
-    init(clock: SystemClock) { self.clock = clock }
-
-    func start(_ handler: any InboundHandler) throws -> UInt16 {
-        let clock = clock
-        let listener = try MicroHTTPServer.start(
-            address: "127.0.0.1", port: 0, limits: ListenerLimits(), clock: { clock.now() }, handler: handler)
-        listeners.append(listener)
-        return listener.port
-    }
-}
-
-/// Lets a port be known before what answers on it exists.
-private final class LateHandler: InboundHandler, @unchecked Sendable {
-    // Unchecked: `handler` is read and written under `lock`.
-    private let lock = Lock()
-    private var handler: (any InboundHandler)?
-
-    func open(to handler: some InboundHandler) { lock.withLock { self.handler = handler } }
-
-    func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
-        guard let handler = lock.withLock({ handler }) else { return respond(InboundResponse(status: 503)) }
-        handler.handle(request, respond: respond)
     }
 }

@@ -189,10 +189,10 @@ struct HostFunctions {
     }
 
     private func parseTime() throws(Refusal) {
-        guard let seconds = Timestamp.seconds(try text(0)) else {
+        guard let instant = Instant(rfc3339: try text(0)) else {
             throw .raised("this is no RFC 3339 time such as 2026-01-31T09:30:00Z")
         }
-        answer(seconds)
+        answer(instant.seconds)
     }
 
     private func digits(_ index: Int) throws(Refusal) -> Int {

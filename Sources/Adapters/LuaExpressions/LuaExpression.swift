@@ -1,3 +1,4 @@
+import Glibc
 import Ports
 import Values
 
@@ -35,6 +36,14 @@ final class LuaExpression: CompiledExpression {
 
     /// As ``evaluate(in:)``, but never by the short way.
     func evaluateInLua(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
+        guard let meter = scope.meter else { return try evaluateUncounted(in: scope) }
+        if meter.isExhausted { throw .budgetExceeded }
+        let start = threadTime()
+        defer { meter.add(threadTime() - start) }
+        return try evaluateUncounted(in: scope)
+    }
+
+    private func evaluateUncounted(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
         let evaluation = Evaluation(scope: scope, cryptography: cryptography)
         do throws(ExpressionFailure) {
             return try pool.withSandbox { (sandbox) throws(ExpressionFailure) in
@@ -46,4 +55,11 @@ final class LuaExpression: CompiledExpression {
                 message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
         }
     }
+}
+
+/// Time for which the current thread has run.
+private func threadTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
 }

@@ -12,7 +12,7 @@ extension MemoryStore {
     package func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord] {
         try read { tables throws(StoreError) in
             let found = tables.runs.values.filter { $0.tenant == tenant && query.admits($0) }
-            return Array(found.sorted { $0.run > $1.run }.prefix(max(1, min(200, query.limit))))
+            return Array(found.sorted { $0.run > $1.run }.prefix(max(1, min(RunQuery.limitMax, query.limit))))
         }
     }
 

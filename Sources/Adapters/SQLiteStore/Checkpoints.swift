@@ -8,7 +8,7 @@ import Storage
 final class Checkpoints {
     /// Pages in the log after which it is moved: enough to be worth two syncs, soon enough that nobody
     /// waits for more than a millisecond or two.
-    private static let pageLimit: Int32 = 400
+    private static let pageLimit: Int32 = 250
 
     private let connection: Connection
     /// Pages in the log after the last commit, set by SQLite's hook.

@@ -21,7 +21,7 @@ extension SQLiteStore {
         let values: [SQLValue] = [
             .integer(tenant.number), .integer(from), .integer(before), .optional(query.workflow),
             .integer(query.from?.microseconds ?? .min), .integer(query.to?.microseconds ?? .max),
-            .integer(Int64(max(1, min(200, query.limit)))), .optional(query.status?.rawValue),
+            .integer(Int64(max(1, min(RunQuery.limitMax, query.limit)))), .optional(query.status?.rawValue),
         ]
         return try readers.read { connection throws(StoreError) in
             let statement = try connection.statement(Self.listing(query.status))

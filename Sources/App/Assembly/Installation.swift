@@ -40,7 +40,9 @@ package struct InstallationSettings: Sendable {
     }
 }
 
-/// One Millrace in this process: the adapters picked and put together. Listeners are started apart.
+/// One Millrace in this process: the adapters picked and put together.
+///
+/// Listeners are started apart.
 package final class Installation: Sendable {
     package let clock: SystemClock
     package let cryptography: OpenSSLCryptography
@@ -78,14 +80,17 @@ package final class Installation: Sendable {
         self.transport = transport
         runtime = try Runtime(
             store: store, transport: wrapping(transport), clock: clock, catalog: catalog, vault: vault,
-            cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log, onFatal: onFatal)
+            cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log,
+            onFatal: onFatal)
         ingress = Ingress(runtime: runtime)
         keys = KeyRing(store: store, cryptography: cryptography)
         api = APIHandler(runtime: runtime, ingress: ingress, keys: keys, settings: settings.api)
         internalAPI = InternalHandler(runtime: runtime, keys: keys)
     }
 
-    /// Waits up to `drain` for attempts under way, then closes everything. Nothing is lost: what was
+    /// Waits up to `drain` for attempts under way, then closes everything.
+    ///
+    /// Nothing is lost: what was
     /// not answered is sent again by the next process under the same keys (I3).
     package func shutDown(drain: Duration) {
         runtime.drain(atMost: drain)

@@ -23,7 +23,8 @@ final class APICaller: Sendable {
             address: "127.0.0.1", port: 0, limits: ListenerLimits(), clock: { clock.now() },
             handler: bench.installation.api)
         transport = CurlTransport { clock.now() }
-        let secret = try bench.installation.keys.make(for: bench.tenant.tenant, scope: .full, at: clock.now()).secret
+        let secret = try bench.installation.keys.make(for: bench.tenant.tenant, scope: .full, at: clock.now())
+            .secret
         headers = [
             HTTPHeader("Authorization", "Bearer \(secret)"), HTTPHeader("Content-Type", "application/json"),
         ]
@@ -31,7 +32,8 @@ final class APICaller: Sendable {
 
     func trigger(_ number: Int, over: @escaping @Sendable (RunOutcome) -> Void) {
         let request = OutboundRequest(
-            method: "POST", url: "http://127.0.0.1:\(listener.port)/api/workflows/bench/trigger", headers: headers,
+            method: "POST", url: "http://127.0.0.1:\(listener.port)/api/workflows/bench/trigger",
+            headers: headers,
             body: Array("{\"kind\":\"order\",\"order\":\(number)}".utf8),
             egress: EgressPolicy(allowed: [.init(range: "127.0.0.1", port: nil)]))
         transport.send(request) { [bench] outcome in

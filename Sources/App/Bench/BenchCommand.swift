@@ -10,7 +10,9 @@ import Values
 import Workflow
 
 /// The Millrace side of `make bench`: the engine under load inside this process, measured and printed
-/// as one JSON object. See `bench/README.md`.
+/// as one JSON object.
+///
+/// See `bench/README.md`.
 package enum BenchCommand {
     /// - Parameter arguments: What stands after `bench`.
     /// - Returns: The exit code.
@@ -42,7 +44,8 @@ package enum BenchCommand {
 
     private static func usage() -> Int32 {
         BenchOutput.complain(
-            "usage: bench steps|recover|first-run|history|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--json]")
+            "usage: bench steps|recover|first-run|history|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--json]"
+        )
         return 2
     }
 }
@@ -78,9 +81,13 @@ struct BenchOptions {
         case "--in-flight": Int(value).map { inFlight = $0 } != nil
         case "--port": UInt16(value).map { port = $0 } != nil
         case "--url":
-            { url = value; return true }()
+            {
+                url = value; return true
+            }()
         case "--db":
-            { database = value; return true }()
+            {
+                database = value; return true
+            }()
         default: false
         }
     }
@@ -151,9 +158,11 @@ struct BenchInstallation {
             try store.addTenant(tenant)
             _ = try store.credit(
                 Credit(
-                    tenant: tenant.tenant, milliseconds: 1 << 50, reference: "bench", fingerprint: [], at: now))
+                    tenant: tenant.tenant, milliseconds: 1 << 50, reference: "bench", fingerprint: [], at: now
+                ))
         }
-        plan = try Self.deploy(Self.workflow(url: options.url), named: "bench", of: tenant.tenant, to: installation)
+        plan = try Self.deploy(
+            Self.workflow(url: options.url), named: "bench", of: tenant.tenant, to: installation)
     }
 
     static func deploy(

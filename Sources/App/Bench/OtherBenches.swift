@@ -9,7 +9,9 @@ import SQLiteStore
 import Storage
 import Values
 
-/// From the start of a process to being ready, with open runs in the file. The harness times the second
+/// From the start of a process to being ready, with open runs in the file.
+///
+/// The harness times the second
 /// process; the first, with `--fill`, makes the file.
 struct RecoverBench {
     let options: BenchOptions
@@ -100,13 +102,16 @@ final class HistoryWriter: @unchecked Sendable {
             let response = OutboundResponse(
                 status: 200, headers: [HTTPHeader("content-type", "application/json")],
                 body: Array("{\"id\":\"ch_000001\",\"object\":\"charge\",\"status\":\"succeeded\"}".utf8))
-            let outcome = TransferOutcome(result: .success(response), startedAt: start.at, finishedAt: start.at + .milliseconds(2))
+            let outcome = TransferOutcome(
+                result: .success(response), startedAt: start.at, finishedAt: start.at + .milliseconds(2))
             records += machine.handle(.answered(step: step, attempt: 1, outcome), in: surroundings).records
         }
         let isOver = stepCount == 3
-        var commit = RunCommit(run: run, tenant: bench.tenant.tenant, entries: records.map(\.stored), isMetered: true)
+        var commit = RunCommit(
+            run: run, tenant: bench.tenant.tenant, entries: records.map(\.stored), isMetered: true)
         commit.start = RunRecord(
-            run: run, tenant: bench.tenant.tenant, workflow: "bench", digest: bench.plan.digest, trigger: "http",
+            run: run, tenant: bench.tenant.tenant, workflow: "bench", digest: bench.plan.digest,
+            trigger: "http",
             status: isOver ? .succeeded : .running, startedAt: start.at, finishedAt: isOver ? start.at : nil)
         lock.lock()
         while waitingCount >= Self.waitingCountMax { room.wait(lock) }
@@ -145,7 +150,8 @@ struct IntakeBench {
               done:
                 finish: ok
             """
-        _ = try BenchInstallation.deploy(workflow, named: "intake", of: bench.tenant.tenant, to: bench.installation)
+        _ = try BenchInstallation.deploy(
+            workflow, named: "intake", of: bench.tenant.tenant, to: bench.installation)
         let clock = bench.installation.clock
         let listener = try MicroHTTPServer.start(
             address: "127.0.0.1", port: options.port, limits: ListenerLimits(), clock: { clock.now() },

@@ -60,7 +60,7 @@ final class Load: @unchecked Sendable {
 
     private let caller: APICaller?
 
-    /// - Parameter caller: Starts runs through the API; nil for in process.
+    /// Starts runs through `caller`, or in process where that is nil.
     init(_ bench: BenchInstallation, runCount: Int, inFlight: Int, caller: APICaller? = nil) {
         self.bench = bench
         self.caller = caller

@@ -16,7 +16,9 @@ final class Stopwatch: @unchecked Sendable {
     func send(_ run: String) {
         let now = ContinuousClock.now
         lock.withLock {
-            if let before = sentAt.updateValue(now, forKey: run) { measured.append((now - before).microseconds) }
+            if let before = sentAt.updateValue(now, forKey: run) {
+                measured.append((now - before).microseconds)
+            }
         }
     }
 
@@ -33,7 +35,9 @@ struct MeasuringTransport: Transport {
     let transport: CurlTransport
     let stopwatch: Stopwatch
 
-    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void) -> TransferID {
+    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
+        -> TransferID
+    {
         if let run = request.headers["millrace-run"] { stopwatch.send(run) }
         return transport.send(request, completion: completion)
     }

@@ -202,7 +202,14 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (info == NULL || info->socket_context == NULL) return NULL;
-    return server->callbacks.began(server->callbacks.context, info->socket_context, target);
+    void *exchange = server->callbacks.began(server->callbacks.context, info->socket_context, target);
+    // The library is about to split the query, an allocation for each argument, and where the memory of
+    // the connection ends it neither answers nor closes. We split our own copy, so it gets a single one:
+    // the text is its read buffer, which it overwrites itself in a moment.
+    char *query = strchr((char *)target, '?');
+    for (char *at = query; at != NULL && *at != 0; at++)
+        if (*at == '&') *at = '_';
+    return exchange;
 }
 
 static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url,

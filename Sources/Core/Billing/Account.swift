@@ -111,16 +111,20 @@ package struct LedgerAudit: Sendable {
             throw refuse("expected sequence \(account.sequence + 1)")
         }
         guard entry.previousHash == account.lastHash else { throw refuse("the chain is broken before it") }
-        guard sha256(entry.hashedBytes) == entry.hash else { throw refuse("its content does not match its hash") }
+        guard sha256(entry.hashedBytes) == entry.hash else {
+            throw refuse("its content does not match its hash")
+        }
         guard (entry.amountMilliseconds > 0) == (entry.kind == .credit), entry.amountMilliseconds != 0 else {
             throw refuse("the sign of its amount is wrong")
         }
-        let (balance, overflows) = account.balanceMilliseconds.addingReportingOverflow(entry.amountMilliseconds)
+        let (balance, overflows) = account.balanceMilliseconds.addingReportingOverflow(
+            entry.amountMilliseconds)
         guard !overflows, balance == entry.balanceMilliseconds else {
             throw refuse("its balance is not the sum of the amounts")
         }
         account = Account(
-            tenant: account.tenant, sequence: entry.sequence, balanceMilliseconds: balance, lastHash: entry.hash)
+            tenant: account.tenant, sequence: entry.sequence, balanceMilliseconds: balance,
+            lastHash: entry.hash)
         entryCount += 1
     }
 }

@@ -1,6 +1,8 @@
 package import Values
 
-/// One line of a tenant's ledger. Never changed and never deleted once stored (I6).
+/// One line of a tenant's ledger.
+///
+/// Never changed and never deleted once stored (I6).
 ///
 /// Each entry's hash covers its own fields and the hash of the entry before it, so that a changed
 /// byte anywhere breaks the chain from there on.

@@ -25,7 +25,9 @@ package struct Meter: Sendable, Hashable {
     package init() {}
 
     /// Takes an attempt's interval in and returns the whole milliseconds to charge for it, rounded
-    /// down; the rest is kept for the next. An interval that ends before it starts counts as empty.
+    /// down; the rest is kept for the next.
+    ///
+    /// An interval that ends before it starts counts as empty.
     package mutating func charge(_ interval: Interval) -> Int64 {
         insert(interval)
         return chargeUp(to: totalMicroseconds / 1000)

@@ -1,6 +1,6 @@
-package import Storage
 import Billing
 import Ports
+package import Storage
 import Values
 
 // The stored form of a record. A reader of any later version must read what this one wrote: kinds,
@@ -76,19 +76,24 @@ extension JournalRecord {
             entry = .stepSettled(path: try facts.text("path"), try facts.stepResult(body: stored.body))
         case "step.skipped":
             entry = .stepSkipped(
-                path: try facts.text("path"), reason: SkipReason(rawValue: try facts.text("reason")) ?? .guardFalse)
+                path: try facts.text("path"),
+                reason: SkipReason(rawValue: try facts.text("reason")) ?? .guardFalse)
         case "step.attempt_failed":
             entry = .attemptFailed(
-                path: try facts.text("path"), attempt: Int(try facts.int("attempt")), error: try facts.error(),
+                path: try facts.text("path"), attempt: Int(try facts.int("attempt")),
+                error: try facts.error(),
                 interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
         case "run.paused": entry = .runPaused
         case "run.resumed": entry = .runResumed
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
         case "run.finished": entry = .runFinished(try facts.runOutcome())
-        default: throw JournalProblem(key: stored.key, reason: "its kind \(stored.kind) is unknown to this version")
+        default:
+            throw JournalProblem(
+                key: stored.key, reason: "its kind \(stored.kind) is unknown to this version")
         }
         self.init(
-            sequence: stored.sequence, at: stored.at, chargeMilliseconds: stored.chargeMilliseconds, entry: entry)
+            sequence: stored.sequence, at: stored.at, chargeMilliseconds: stored.chargeMilliseconds,
+            entry: entry)
     }
 }
 

@@ -2,7 +2,9 @@ package import Billing
 package import Ports
 package import Values
 
-/// One immutable fact of a run. The state is the fold of its entries (I4).
+/// One immutable fact of a run.
+///
+/// The state is the fold of its entries (I4).
 package enum JournalEntry: Sendable {
     /// The run exists, with all that started it.
     case runStarted(RunStart)
@@ -11,7 +13,8 @@ package enum JournalEntry: Sendable {
     /// A guard was false, or all that the step waits for was skipped.
     case stepSkipped(path: String, reason: SkipReason)
     /// An attempt failed and another will follow at `retryAt`.
-    case attemptFailed(path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
+    case attemptFailed(
+        path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
     /// Nothing more is sent until the balance is above zero.
     case runPaused
     case runResumed
@@ -87,6 +90,8 @@ package struct StepError: Sendable, Hashable {
         self.code = code
         self.message = message
     }
+
+    var isOutOfBudget: Bool { code == "budget_exceeded" || code == "memory_exceeded" }
 }
 
 package enum SkipReason: String, Sendable {

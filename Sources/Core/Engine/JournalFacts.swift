@@ -150,7 +150,8 @@ struct FactsReader {
         var content = StepResult.Content.none
         if let status = values["status"]?.int {
             content = .response(
-                OutboundResponse(status: Int(truncatingIfNeeded: status), headers: try headers(), body: body ?? []))
+                OutboundResponse(
+                    status: Int(truncatingIfNeeded: status), headers: try headers(), body: body ?? []))
         } else if let output = values["output"] {
             content = .output(output)
         }

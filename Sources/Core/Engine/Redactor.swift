@@ -30,7 +30,8 @@ package struct Redactor: Sendable {
         let texts = [percent, lowerEscapes(percent), percent.replacing("%20", with: "+")]
         // Some writers of JSON escape the slash as well.
         let slashed = json.flatMap { $0 == UInt8(ascii: "/") ? [UInt8(ascii: "\\"), $0] : [$0] }
-        return [bytes, json, slashed, asciiJSON(secret)] + texts.map { Array($0.utf8) } + (0..<3).flatMap { base64(bytes, behind: $0) }
+        return [bytes, json, slashed, asciiJSON(secret)] + texts.map { Array($0.utf8) }
+            + (0..<3).flatMap { base64(bytes, behind: $0) }
     }
 
     /// What base64 makes of the bytes behind `count` others (as a password behind `user:`), without the
@@ -79,12 +80,13 @@ package struct Redactor: Sendable {
 
     package func redact(_ bytes: [UInt8]) -> [UInt8] {
         var result = bytes
-        for needle in needles where result.count >= needle.count { result = replace(needle, in: result) }
+        for needle in needles { if let replaced = replace(needle, in: result) { result = replaced } }
         return result
     }
 
     package func redact(_ text: String) -> String {
-        guard !needles.isEmpty else { return text }
+        // The shortest is last; most texts are shorter than any.
+        guard let shortest = needles.last, text.utf8.count >= shortest.count else { return text }
         return String(decoding: redact(Array(text.utf8)), as: UTF8.self)
     }
 
@@ -110,11 +112,12 @@ package struct Redactor: Sendable {
         }
     }
 
-    /// Each byte is copied once at most, however often the needle occurs.
-    private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8] {
+    /// Nil where the needle does not occur; each byte is copied once at most, however often it does.
+    private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8]? {
         bytes.withUnsafeBytes { haystack in
-            guard let base = haystack.baseAddress, var found = Self.find(needle, in: haystack, at: base, from: 0)
-            else { return bytes }
+            guard let base = haystack.baseAddress,
+                var found = Self.find(needle, in: haystack, at: base, from: 0)
+            else { return nil }
             var out: [UInt8] = []
             out.reserveCapacity(bytes.count)
             var start = 0
@@ -136,7 +139,8 @@ package struct Redactor: Sendable {
     ) -> Int? {
         var position = start
         while position + needle.count <= haystack.count,
-            let first = memchr(base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
+            let first = memchr(
+                base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
         {
             position = UnsafeRawPointer(first) - base
             if memcmp(base + position, needle, needle.count) == 0 { return position }

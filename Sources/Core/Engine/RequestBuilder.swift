@@ -26,7 +26,9 @@ enum RequestFailure: Error {
     }
 }
 
-/// Makes one attempt's request from its template. Values are data: each is encoded for the place
+/// Makes one attempt's request from its template.
+///
+/// Values are data: each is encoded for the place
 /// where it stands, and a control character anywhere refuses the request.
 struct RequestBuilder {
     let template: RequestTemplate
@@ -51,7 +53,8 @@ struct RequestBuilder {
         try identify(&headers)
         sign(&headers, method: method, url: url.text, body: body.bytes)
         return OutboundRequest(
-            method: method, url: url.text, headers: headers, body: body.bytes, timeout: template.response.timeout)
+            method: method, url: url.text, headers: headers, body: body.bytes,
+            timeout: template.response.timeout)
     }
 
     private func value(_ template: Template, _ place: String) throws(RequestFailure) -> Value {
@@ -64,7 +67,8 @@ struct RequestBuilder {
         if case .constant(.string(let text)) = template { return text }
         let value = try value(template, place)
         switch value {
-        case .array, .object: throw .invalid(reason: "\(place): a \(value.kindName) cannot stand here, only text")
+        case .array, .object:
+            throw .invalid(reason: "\(place): a \(value.kindName) cannot stand here, only text")
         default: return value.text
         }
     }
@@ -106,7 +110,9 @@ struct RequestBuilder {
         case nil: return
         case .bearer(let token): value = "Bearer " + (try text(token, "auth.bearer"))
         case .basic(let username, let password):
-            let pair = (try text(username, "auth.basic.username")) + ":" + (try text(password, "auth.basic.password"))
+            let pair =
+                (try text(username, "auth.basic.username")) + ":"
+                + (try text(password, "auth.basic.password"))
             value = "Basic " + Base64.encode(Array(pair.utf8))
         }
         try Self.refuseControls(in: value, "auth")
@@ -171,7 +177,9 @@ extension RequestBuilder {
             text += "\(Percent.encode(field.name))=\(Percent.encode(value))"
         }
         try Self.refuseControls(in: text, "url")
-        guard !text.utf8.contains(where: { $0 == 0x20 || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "#") }) else {
+        guard
+            !text.utf8.contains(where: { $0 == 0x20 || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "#") })
+        else {
             throw .invalid(reason: "url: contains a space, a backslash or a #")
         }
         return (text, try Self.host(of: text))
@@ -192,7 +200,8 @@ extension RequestBuilder {
                 }
                 switch value {
                 case .array, .object, .null:
-                    throw .invalid(reason: "url: an expression in it gave a \(value.kindName), not text or a number")
+                    throw .invalid(
+                        reason: "url: an expression in it gave a \(value.kindName), not text or a number")
                 default: break
                 }
                 if position == 0 {
@@ -202,7 +211,9 @@ extension RequestBuilder {
                 } else {
                     let isInQuery = url.utf8.contains(UInt8(ascii: "?"))
                     guard isInQuery || !["", ".", ".."].contains(value.text) else {
-                        throw .invalid(reason: "url: an expression in it gave nothing, or dots that would leave the path")
+                        throw .invalid(
+                            reason: "url: an expression in it gave nothing, or dots that would leave the path"
+                        )
                     }
                     url += Percent.encode(value.text)
                 }
@@ -235,12 +246,16 @@ extension RequestBuilder {
         }
     }
 
-    /// The host in lower case, without its port. User names are refused: they hide the real host.
+    /// The host in lower case, without its port.
+    ///
+    /// User names are refused: they hide the real host.
     private static func host(of url: String) throws(RequestFailure) -> String {
         let lowered = url.prefix(8).lowercased()
         let scheme = lowered.hasPrefix("https://") ? 8 : lowered.hasPrefix("http://") ? 7 : 0
         guard scheme > 0 else { throw .invalid(reason: "url: must begin with http:// or https://") }
-        let authority = url.utf8.dropFirst(scheme).prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        let authority = url.utf8.dropFirst(scheme).prefix {
+            $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?")
+        }
         guard !authority.isEmpty, authority.allSatisfy(isHostByte) else {
             throw .invalid(reason: "url: the host is missing or contains what no host name has")
         }

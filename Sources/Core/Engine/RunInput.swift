@@ -1,7 +1,9 @@
 package import Ports
 package import Values
 
-/// Everything that can happen to a run. Each carries the instant at which it did.
+/// Everything that can happen to a run.
+///
+/// Each carries the instant at which it did.
 package enum RunInput: Sendable {
     /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
     case started(RunStart, isFunded: Bool)
@@ -11,28 +13,36 @@ package enum RunInput: Sendable {
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// The time of a retry has come.
     case retryDue(step: Int, at: Instant)
-    /// The balance is used up; `unsent` are requests that had been decided and were held back.
+    /// The balance is used up, or the run is ending; `unsent` are requests that had been decided and were
+    /// held back.
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
     case cancelRequested(reason: String, at: Instant)
+    /// Others had their turn after ``RunEffect/goOn``.
+    case resumed(at: Instant)
 
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .retryDue(_, let at), .fundsEnded(_, let at), .fundsReturned(let at),
-            .cancelRequested(_, let at):
+            .cancelRequested(_, let at), .resumed(let at):
             at
         }
     }
 }
 
-/// What the world is asked to do. Nothing of it may happen before the entries decided with it are durable (I1).
+/// What the world is asked to do.
+///
+/// Nothing of it may happen before the entries decided with it are durable (I1).
 package enum RunEffect: Sendable {
     /// Send this and answer with ``RunInput/answered(step:attempt:_:)``.
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
+    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to
+    /// compute than one turn may.
+    case goOn
     /// Tell whoever waits for the run, and forget it.
     case finish(RunOutcome)
 }

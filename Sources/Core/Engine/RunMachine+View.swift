@@ -5,6 +5,7 @@ extension RunMachine {
     /// The run for people: outcome, what each step has come to, and what started it.
     ///
     /// - Parameter records: The journal, for the errors of attempts that were repeated.
+    /// - Returns: Output, error, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord]) -> Object {
         var lastErrors: [String: StepError] = [:]
         for record in records {

@@ -23,7 +23,9 @@ package struct RunMachine: Sendable {
         for record in records { state.apply(record, plan: plan) }
     }
 
-    /// Decides what an input means. An input that no longer fits (an answer to an older attempt, a
+    /// Decides what an input means.
+    ///
+    /// An input that no longer fits (an answer to an older attempt, a
     /// signal to a run that is over) decides nothing.
     package mutating func handle(_ input: RunInput, in surroundings: Surroundings) -> Decision {
         guard !state.isOver else { return Decision() }
@@ -42,6 +44,8 @@ struct Turn {
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
+    /// Of this turn's expressions, step by step.
+    let meter = EvaluationMeter(limit: .milliseconds(250))
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
@@ -52,7 +56,9 @@ struct Turn {
     var plan: RunPlan { machine.plan }
 
     var scope: RunScope {
-        RunScope(state: machine.state, plan: plan, tenant: surroundings.tenant, secrets: surroundings.secrets)
+        RunScope(
+            state: machine.state, plan: plan, tenant: surroundings.tenant, secrets: surroundings.secrets,
+            meter: meter)
     }
 
     mutating func take(_ input: RunInput) {
@@ -69,13 +75,14 @@ struct Turn {
             machine.state.endRetryWait(step, at: at)
         case .fundsEnded(let unsent, _):
             for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
-            if !machine.state.isPaused { record(.runPaused) }
+            if !machine.state.isPaused, machine.state.ending == nil { record(.runPaused) }
         case .fundsReturned:
             guard machine.state.isPaused else { return }
             record(.runResumed)
         case .cancelRequested(let reason, _):
             guard machine.state.ending == nil else { return }
             record(.cancelRequested(reason: reason))
+        case .resumed: break
         }
         advance()
     }
@@ -105,9 +112,20 @@ struct Turn {
 // MARK: - Going on
 
 extension Turn {
+    /// After this much computing a turn ends, so that a long run of heavy steps holds nobody up.
+    private static let computingTimeMax = Duration.milliseconds(10)
+    /// From here on a turn's computing is run time; what is less is not worth a charge.
+    private static let chargedTimeMin = Duration.milliseconds(5)
+
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first {
+        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first
+        {
+            guard meter.used < Self.computingTimeMax else {
+                decision.effects.append(.goOn)
+                break
+            }
+            meter.beginGroup()
             startStep(index)
         }
         machine.state.settleMeter()
@@ -147,8 +165,10 @@ extension Turn {
         }
         switch step.action {
         case .request(let template): send(index, step, template)
-        case .compute(let expression): compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
-        case .finish(let template): compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
+        case .compute(let expression):
+            compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
+        case .finish(let template):
+            compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
         case .fail(let template):
             do throws(ExpressionFailure) {
                 fail(step, StepError(code: "fail", message: bounded(try template.value(in: scope).text)))
@@ -183,7 +203,9 @@ extension Turn {
     ) {
         do throws(ExpressionFailure) {
             let output = try kept(try value(scope))
-            settle(step, StepResult(error: nil, content: .output(output), attemptCount: 0, interval: nil))
+            settle(
+                step,
+                StepResult(error: nil, content: .output(output), attemptCount: 0, interval: computingTime))
         } catch {
             fail(step, stepError(error, in: "lua"))
         }
@@ -201,7 +223,12 @@ extension Turn {
     private static let outputDepthMax = JSON.depthMax - 8
 
     private mutating func fail(_ step: Step, _ error: StepError) {
-        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: computingTime))
+    }
+
+    /// What this turn has computed so far, as run time; nil where it is too little.
+    private var computingTime: Meter.Interval? {
+        meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
 
     mutating func settle(_ step: Step, _ result: StepResult) {
@@ -223,7 +250,8 @@ extension Turn {
     /// At most 1 KiB, without secrets.
     func bounded(_ text: String) -> String {
         let redacted = surroundings.redactor.redact(text)
-        return redacted.utf8.count <= 1024 ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
+        return redacted.utf8.count <= 1024
+            ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
     }
 }
 
@@ -234,7 +262,8 @@ package enum GuardReading {
         case .bool(let flag): return flag
         case .null: return false
         default:
-            throw .notAValue(reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
+            throw .notAValue(
+                reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
         }
     }
 }
@@ -244,7 +273,8 @@ extension Value {
     fileprivate func isNested(atMost levels: Int) -> Bool {
         switch self {
         case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
-        case .object(let object): levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
+        case .object(let object):
+            levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
         default: true
         }
     }

@@ -60,6 +60,7 @@ struct RunScope: ExpressionScope {
     let secrets: OpenSecrets
     /// For `fail_when` and `retry.on`: the answer in question.
     var response: ResponseBranch?
+    var meter: EvaluationMeter?
 
     var now: Instant? { nil }
 

@@ -77,7 +77,9 @@ package struct RunState: Sendable {
 // MARK: - The durable part
 
 extension RunState {
-    /// Folds the next record in. A record for a step that the plan does not have is ignored, which
+    /// Folds the next record in.
+    ///
+    /// A record for a step that the plan does not have is ignored, which
     /// cannot happen while a run keeps the source that it started with.
     mutating func apply(_ record: JournalRecord, plan: RunPlan) {
         sequence = record.sequence
@@ -142,7 +144,8 @@ extension RunState {
     /// A failed step fails the run unless it says otherwise; `fail` and `finish` end it.
     private mutating func note(_ result: StepResult, of step: Step) {
         guard ending == nil else { return }
-        if let error = result.error, step.onError == .fail {
+        // Out of work or memory is final: a run that goes on could spend as much again at each step (G3).
+        if let error = result.error, step.onError == .fail || error.isOutOfBudget {
             ending = RunOutcome(status: .failed, error: error, failedStep: step.id)
             stopRetries()
         } else if case .finish = step.action, result.error == nil {

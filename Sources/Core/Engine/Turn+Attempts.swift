@@ -17,7 +17,9 @@ extension Turn {
         case .failure(let failure):
             let error = StepError(code: failure.label, message: bounded(failure.message))
             let isRetryable = step.retry.on.contains { $0.covers(failure) }
-            settle(index, attempt, .init(error: error, response: nil, interval: interval), isRetryable: isRetryable)
+            settle(
+                index, attempt, .init(error: error, response: nil, interval: interval),
+                isRetryable: isRetryable)
         case .success(let response):
             let response = Self.stored(response, redactor: surroundings.redactor)
             let verdict = verdict(on: response, template.response, retry: step.retry)
@@ -38,11 +40,12 @@ extension Turn {
         if let error = attempt.error, isRetryable, number <= step.retry.max, machine.state.ending == nil {
             let delay = RetryDelay.delay(
                 step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
-                retryAfter: attempt.response?.headers["retry-after"])
+                retryAfter: attempt.response?.headers["retry-after"], at: at)
             let retryAt = at + delay
             record(
                 .attemptFailed(
-                    path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt),
+                    path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt
+                ),
                 charge: machine.state.charge(for: attempt.interval))
             decision.effects.append(.wake(step: index, at: retryAt))
         } else {
@@ -61,7 +64,9 @@ extension Turn {
 
     /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
     private func verdict(on response: OutboundResponse, _ rule: ResponseRule, retry: RetryPolicy) -> Verdict {
-        if (200..<300).contains(response.status), rule.failWhen == nil, rule.schema == nil { return Verdict() }
+        if (200..<300).contains(response.status), rule.failWhen == nil, rule.schema == nil {
+            return Verdict()
+        }
         let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
         var scope = self.scope
         scope.response = ResponseBranch(status: response.status, headers: response.headers, body: body)
@@ -71,7 +76,9 @@ extension Turn {
         }
         do throws(ExpressionFailure) {
             if let failWhen = rule.failWhen, try GuardReading.isTrue(try failWhen.evaluate(in: scope)) {
-                let error = StepError(code: "fail_when", message: bounded("fail_when is true for \(Self.describe(response, body))"))
+                let error = StepError(
+                    code: "fail_when",
+                    message: bounded("fail_when is true for \(Self.describe(response, body))"))
                 return Verdict(error: error, isRetryable: isExpressionTrue(retry, scope: scope))
             }
         } catch {
@@ -79,7 +86,9 @@ extension Turn {
         }
         if let schema = rule.schema, let violation = schema.validate(body).first {
             return Verdict(
-                error: StepError(code: "schema", message: bounded("the response does not fit the schema: \(violation.text)")))
+                error: StepError(
+                    code: "schema",
+                    message: bounded("the response does not fit the schema: \(violation.text)")))
         }
         return Verdict()
     }
@@ -124,7 +133,9 @@ extension Turn {
         headers.reserveCapacity(response.headers.count)
         for header in response.headers {
             let name = lowered(header.name)
-            if !unkeptHeaders.contains(name) { headers.append(HTTPHeader(name, redactor.redact(header.value))) }
+            if !unkeptHeaders.contains(name) {
+                headers.append(HTTPHeader(name, redactor.redact(header.value)))
+            }
         }
         return OutboundResponse(
             status: response.status, headers: headers,
@@ -155,16 +166,21 @@ enum RetryDelay {
     static let retryAfterMax = Duration.seconds(86_400)
 
     static func delay(
-        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?
+        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?, at: Instant
     ) -> Duration {
-        if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
-            return min(.seconds(seconds), retryAfterMax)
-        }
+        if let retryAfter, let asked = duration(of: retryAfter, at: at) { return min(asked, retryAfterMax) }
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
         // Spread by a hash and not by chance, so that a replay decides the same.
         let fraction = Int64(hash(run, path, failedAttempts) % 1_000_001)
-        return .microseconds(base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
+        return .microseconds(
+            base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
+    }
+
+    /// Seconds, or the time until a date; a date that has passed is no wait.
+    private static func duration(of retryAfter: String, at: Instant) -> Duration? {
+        if let seconds = Int64(retryAfter) { return seconds >= 0 ? .seconds(seconds) : nil }
+        return Instant(httpDate: retryAfter).map { max(.zero, $0 - at) }
     }
 
     private static func unjittered(_ policy: RetryPolicy, failedAttempts: Int) -> Duration {
@@ -179,7 +195,9 @@ enum RetryDelay {
     static func hash(_ run: RunID, _ path: String, _ attempt: Int) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        for shift in stride(from: 0, to: 64, by: 8) { mix(UInt8(truncatingIfNeeded: run.number >> Int64(shift))) }
+        for shift in stride(from: 0, to: 64, by: 8) {
+            mix(UInt8(truncatingIfNeeded: run.number >> Int64(shift)))
+        }
         for byte in path.utf8 { mix(byte) }
         for shift in stride(from: 0, to: 32, by: 8) { mix(UInt8(truncatingIfNeeded: attempt >> shift)) }
         // FNV's low bits follow the last byte closely; fold the high ones in.

@@ -9,7 +9,8 @@ package struct TriggerView: ScopeBranch {
 
     package init(_ start: RunStart) {
         self.start = start
-        body = start.parsedBody ?? BodyReading.value(of: start.body, contentType: start.headers["content-type"])
+        body =
+            start.parsedBody ?? BodyReading.value(of: start.body, contentType: start.headers["content-type"])
     }
 
     package func member(_ name: String) -> ScopeNode? {
@@ -17,7 +18,9 @@ package struct TriggerView: ScopeBranch {
         case "body": .value(body)
         case "raw_body": .value(.string(String(decoding: start.body, as: UTF8.self)))
         case "headers": .branch(HeadersView(headers: start.headers))
-        case "query": .value(.object(Object(start.query.map { Object.Member(name: $0.name, value: .string($0.value)) })))
+        case "query":
+            .value(
+                .object(Object(start.query.map { Object.Member(name: $0.name, value: .string($0.value)) })))
         case "type": .value(.string(start.triggerKind))
         default: nil
         }
@@ -120,19 +123,25 @@ struct ResponseBranch: ScopeBranch {
 
 /// Turns a body into a value by its content type.
 package enum BodyReading {
-    /// JSON where the type says so or nothing is said, a form as a map of text, else text. What does
+    /// JSON where the type says so or nothing is said, a form as a map of text, else text.
+    ///
+    /// What does
     /// not parse is text; an empty body is null.
     package static func value(of bytes: [UInt8], contentType: String?) -> Value {
         guard !bytes.isEmpty else { return .null }
         let type = contentType ?? "json"
         if saysJSON(type), let value = try? JSON.parse(bytes) { return value }
-        if type.lowercased().hasPrefix("application/x-www-form-urlencoded"), let value = FormEncoding.decode(bytes) {
+        if type.lowercased().hasPrefix("application/x-www-form-urlencoded"),
+            let value = FormEncoding.decode(bytes)
+        {
             return value
         }
         return .string(String(decoding: bytes, as: UTF8.self))
     }
 
-    /// Whether a content type holds `json` anywhere: `application/hal+json`. By bytes, because
+    /// Whether a content type holds `json` anywhere: `application/hal+json`.
+    ///
+    /// By bytes, because
     /// `String.contains` costs a microsecond and this is asked for every answer.
     package static func saysJSON(_ contentType: String) -> Bool {
         let word = Array("json".utf8)

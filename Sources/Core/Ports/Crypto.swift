@@ -13,6 +13,7 @@ package protocol Cryptography: Sendable {
     ///   - plaintext: What to seal.
     ///   - key: 32 bytes.
     ///   - context: Bound to the result: opening needs the same bytes.
+    /// - Returns: What ``open(_:key:context:)`` takes.
     func seal(_ plaintext: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8]
     /// What was sealed, or nil where key, context or text is not what it was.
     func open(_ sealed: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8]?

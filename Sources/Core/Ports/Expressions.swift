@@ -40,7 +40,9 @@ package struct ExpressionProblem: Error, Hashable, Sendable {
     }
 }
 
-/// Why an evaluation gave no value. Text never carries a secret's value.
+/// Why an evaluation gave no value.
+///
+/// Text never carries a secret's value.
 package enum ExpressionFailure: Error, Hashable, Sendable {
     /// The script raised an error; the message is the script's own, bounded and without addresses.
     case raised(message: String)
@@ -68,7 +70,8 @@ package enum ExpressionFailure: Error, Hashable, Sendable {
     package var message: String {
         switch self {
         case .raised(let message): message
-        case .secretMissing(let name): "the secret \(name) does not exist: set it with `millrace secrets set \(name)`"
+        case .secretMissing(let name):
+            "the secret \(name) does not exist: set it with `millrace secrets set \(name)`"
         case .budgetExceeded: "the expression used more work than an expression may"
         case .memoryExceeded: "the expression used more memory than an expression may"
         case .notAValue(let reason): "the expression returned what is no value: \(reason)"
@@ -99,6 +102,12 @@ package protocol ScopeBranch: Sendable {
 package protocol ExpressionScope: ScopeBranch {
     /// What `time.now()` returns; nil where it may not be called (everywhere but in triggers).
     var now: Instant? { get }
+    /// Counts the time of evaluations in it; nil where nobody counts.
+    var meter: EvaluationMeter? { get }
+}
+
+extension ExpressionScope {
+    package var meter: EvaluationMeter? { nil }
 }
 
 extension ScopeNode {

@@ -5,7 +5,9 @@ package struct InboundRequest: Sendable {
     package var method: String
     /// The path as sent, percent-encoded, without the query.
     package var path: String
-    /// The path's segments, decoded; none contains NUL. `/a//b%2Fc` is `["a", "", "b/c"]`.
+    /// The path's segments, decoded; none contains NUL.
+    ///
+    /// `/a//b%2Fc` is `["a", "", "b/c"]`.
     package var segments: [String]
     /// Name and value of each query item, decoded, in order.
     package var query: [(name: String, value: String)]
@@ -37,7 +39,9 @@ package struct InboundResponse: Sendable {
     package var headers: [HTTPHeader]
     package var body: [UInt8]
     /// Closes the connection without a byte of answer, as a provider that breaks off does; what
-    /// else the response says is then not sent. For stand-ins and tests.
+    /// else the response says is then not sent.
+    ///
+    /// For stand-ins and tests.
     package var dropsConnection: Bool
 
     package init(status: Int, headers: [HTTPHeader] = [], body: [UInt8] = [], dropsConnection: Bool = false) {

@@ -136,7 +136,8 @@ package enum TransportFailure: Error, Sendable, Hashable {
         case .connection(let reason): "no connection: \(reason)"
         case .timeout: "no complete answer within the timeout"
         case .tls(let reason): "TLS refused: \(reason)"
-        case .destinationRefused: "destination not allowed: only public addresses, and those the operator allows"
+        case .destinationRefused:
+            "destination not allowed: only public addresses, and those the operator allows"
         case .invalidRequest(let reason): "the request cannot be sent: \(reason)"
         case .responseTooLarge: "the response is larger than allowed"
         case .interrupted(let reason): "the connection broke off: \(reason)"
@@ -151,7 +152,8 @@ package struct TransferOutcome: Sendable {
     package var startedAt: Instant
     package var finishedAt: Instant
 
-    package init(result: Result<OutboundResponse, TransportFailure>, startedAt: Instant, finishedAt: Instant) {
+    package init(result: Result<OutboundResponse, TransportFailure>, startedAt: Instant, finishedAt: Instant)
+    {
         self.result = result
         self.startedAt = startedAt
         self.finishedAt = finishedAt
@@ -172,7 +174,8 @@ package protocol Transport: Sendable {
     /// Sends a request; `completion` is called exactly once, on a thread of the transport, and must
     /// not block. It may call ``send(_:completion:)`` again.
     @discardableResult
-    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void) -> TransferID
+    func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
+        -> TransferID
     /// Ends a transfer; its completion is called with ``TransportFailure/cancelled`` unless it is
     /// already over. Unknown ids do nothing.
     func cancel(_ id: TransferID)

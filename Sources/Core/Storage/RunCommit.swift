@@ -17,7 +17,9 @@ package struct RunCommit: Sendable {
 
     package var run: RunID
     package var tenant: TenantID
-    /// For a run's first commit: its row. The row's status is `status` below where that is set.
+    /// For a run's first commit: its row.
+    ///
+    /// The row's status is `status` below where that is set.
     package var start: RunRecord?
     package var dedupe: Dedupe?
     package var entries: [StoredEntry]
@@ -64,7 +66,9 @@ package struct Depletion: Sendable, Hashable {
     }
 }
 
-/// What became of a commit. It is durable: synced to the disk before this is handed out (I5).
+/// What became of a commit.
+///
+/// It is durable: synced to the disk before this is handed out (I5).
 package enum CommitReceipt: Sendable, Hashable {
     /// Stored. `balance` is the tenant's after the whole transaction, nil where nothing was charged;
     /// `depletion` is set on one receipt of the transaction whose charges crossed zero.
@@ -74,7 +78,9 @@ package enum CommitReceipt: Sendable, Hashable {
     case duplicate(of: RunID, isSameContent: Bool)
 }
 
-/// Why a store did nothing. After any of these the transaction has left nothing behind.
+/// Why a store did nothing.
+///
+/// After any of these the transaction has left nothing behind.
 package enum StoreError: Error, Sendable, Hashable {
     /// A newer process has taken the shard over; this one must stop working on it (I2).
     case fenced(heldEpoch: Int64, currentEpoch: Int64)

@@ -1,7 +1,9 @@
 package import Billing
 package import Values
 
-/// All that Millrace keeps. Each member is one whole transaction; what returned is synced to disk.
+/// All that Millrace keeps.
+///
+/// Each member is one whole transaction; what returned is synced to disk.
 ///
 /// Reading members may be called from any thread and see every transaction that has returned.
 /// Writing members block the caller until they are durable, except ``RunStore/commit(_:inPlace:completion:)``.
@@ -32,7 +34,8 @@ package protocol RunStore: Sendable {
     ///     taken entry key (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails the
     ///     whole transaction.
     func commit(
-        _ commit: RunCommit, inPlace: Bool, completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
+        _ commit: RunCommit, inPlace: Bool,
+        completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
 
     /// A run of that tenant; nil for a foreign or unknown one.
     func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord?
@@ -112,7 +115,9 @@ package struct Credit: Sendable, Hashable {
     }
 }
 
-/// What became of a credit. All but `credited` changed no balance.
+/// What became of a credit.
+///
+/// All but `credited` changed no balance.
 package enum CreditOutcome: Sendable, Hashable {
     case credited(LedgerEntry)
     /// The same reference for the same tenant and amount, or the same key with the same request:

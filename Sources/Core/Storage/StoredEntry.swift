@@ -2,7 +2,9 @@ package import Values
 
 /// A journal entry as a store keeps it; what is in it is the engine's business.
 package struct StoredEntry: Sendable, Hashable {
-    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`. A second entry
+    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`.
+    ///
+    /// A second entry
     /// under the same key is refused, which is what records an outcome once (I2).
     package var key: String
     /// From 1, rising within the run.
@@ -87,8 +89,11 @@ package struct RunQuery: Sendable, Hashable {
     package var to: Instant?
     /// Only runs older than this one.
     package var before: RunID?
-    /// 1 to 200.
+    /// 1 to ``limitMax``.
     package var limit: Int
+
+    /// One more than a page holds: the one that tells whether another page follows.
+    package static let limitMax = 201
 
     package init(
         workflow: String? = nil, status: RunStatus? = nil, from: Instant? = nil, to: Instant? = nil,

@@ -1,6 +1,8 @@
 package import Values
 
-/// Tenants, their keys and their secrets. Every member but the operator's lists names one tenant (I10).
+/// Tenants, their keys and their secrets.
+///
+/// Every member but the operator's lists names one tenant (I10).
 package protocol TenantStore: Sendable {
     /// - Throws: ``StoreError/exists(what:)`` for a taken id.
     func addTenant(_ tenant: Tenant) throws(StoreError)

@@ -20,6 +20,8 @@ struct Admission {
 
     /// Dedupe keys are kept for long, so their length is bounded.
     private static let dedupeByteCountMax = 512
+    /// After this no further trigger is tried; one guard alone has its own, shorter limit.
+    private static let timeMax = Duration.milliseconds(100)
 
     /// The body read by its content type, once; a fault where it says that it is JSON and is not.
     private let body: Value
@@ -52,7 +54,11 @@ struct Admission {
             trigger: view, vars: plan.definition.vars, tenant: tenantFacts, secrets: secrets,
             now: call.request.receivedAt)
         var rejection = Verdict.refused
+        let end = ContinuousClock.now + Self.timeMax
         for trigger in triggers {
+            guard ContinuousClock.now < end else {
+                return .guardFailed("the guards of this workflow's triggers took too long together")
+            }
             do throws(ExpressionFailure) {
                 if let expression = trigger.guardExpression {
                     guard try GuardReading.isTrue(try expression.evaluate(in: scope)) else { continue }
@@ -81,7 +87,8 @@ struct Admission {
 
     private var tenantFacts: TenantFacts {
         TenantFacts(
-            tenant: call.tenant.tenant, name: call.tenant.name, externalCustomerID: call.tenant.externalCustomerID)
+            tenant: call.tenant.tenant, name: call.tenant.name,
+            externalCustomerID: call.tenant.externalCustomerID)
     }
 
     /// Text or a number; null means that this request has no key.
@@ -96,7 +103,9 @@ struct Admission {
                 throw .notAValue(reason: "dedupe gave more than \(Self.dedupeByteCountMax) bytes")
             }
             return value.text
-        default: throw .notAValue(reason: "dedupe gives text, a number or null, and this one gave a \(value.kindName)")
+        default:
+            throw .notAValue(
+                reason: "dedupe gives text, a number or null, and this one gave a \(value.kindName)")
         }
     }
 }

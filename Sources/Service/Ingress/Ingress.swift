@@ -1,6 +1,6 @@
-package import Runtime
 import Engine
 import Ports
+package import Runtime
 import Storage
 import Values
 import Workflow
@@ -10,16 +10,19 @@ import Workflow
 /// Nothing is answered 202 before the run is durable, and nothing is stored before the guard has
 /// passed: a refused request leaves only a count.
 package final class Ingress: Sendable {
-    /// How long `reply: result` holds a request.
-    package static let replyWait = Duration.seconds(30)
     /// Headers that are not kept: they are credentials or signatures of the request itself.
     private static let unkeptHeaders: Set<String> = ["authorization", "cookie", "proxy-authorization"]
 
     let runtime: Runtime
     package let refusals: RefusalCounter
+    private let replyWait: Duration
 
-    package init(runtime: Runtime) {
+    /// - Parameters:
+    ///   - runtime: Where runs start.
+    ///   - replyWait: How long `reply: result` holds a request.
+    package init(runtime: Runtime, replyWait: Duration = .seconds(30)) {
         self.runtime = runtime
+        self.replyWait = replyWait
         refusals = RefusalCounter(runtime: runtime)
     }
 
@@ -38,8 +41,14 @@ package final class Ingress: Sendable {
         }
         let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
         guard !triggers.isEmpty else { return reply(.notTriggerable) }
-        let admission = Admission(call: call, plan: plan, secrets: secrets)
-        switch admission.verdict(among: triggers) {
+        guard runtime.allowance.admits(call.tenant.tenant) else {
+            refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
+            return reply(.overloaded)
+        }
+        let begun = ContinuousClock.now
+        let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(among: triggers)
+        runtime.allowance.charge(call.tenant.tenant, ContinuousClock.now - begun)
+        switch verdict {
         case .admitted(let trigger, let dedupe, let body):
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
         case .malformedBody(let reason): reply(.malformedBody(reason: reason))
@@ -89,7 +98,7 @@ package final class Ingress: Sendable {
             case .started(let run):
                 guard let waiting else { return reply(.accepted(run, duplicate: false)) }
                 waiting.begin(run)
-                runtime.clock.schedule(at: runtime.clock.now() + Self.replyWait) { waiting.giveUp() }
+                runtime.clock.schedule(at: runtime.clock.now() + replyWait) { waiting.giveUp() }
             case .duplicate(let first, let isSameContent):
                 reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))
             case .unfunded:
@@ -105,7 +114,9 @@ package final class Ingress: Sendable {
     /// to the body, because a provider may word a second delivery differently.
     private func commitKey(_ call: TriggerCall, _ trigger: Trigger, dedupe: String?) -> RunCommit.Dedupe? {
         if let dedupe { return RunCommit.Dedupe(key: "dedupe:" + dedupe) }
-        guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else { return nil }
+        guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else {
+            return nil
+        }
         return RunCommit.Dedupe(key: "key:" + key, fingerprint: runtime.fingerprint(call.request.body))
     }
 }

@@ -1,7 +1,7 @@
+import Ports
 package import Runtime
 package import Storage
 package import Values
-import Ports
 
 /// Counts what triggers turn away and writes the counts to the store once a second, not once a request.
 package final class RefusalCounter: @unchecked Sendable {
@@ -34,7 +34,8 @@ package final class RefusalCounter: @unchecked Sendable {
         let mustSchedule = lock.withLock {
             let count = (counts[key]?.count ?? 0) + 1
             counts[key] = TriggerRefusal(
-                tenant: tenant, workflow: workflow, reason: reason, count: count, lastAt: at, lastDetail: detail)
+                tenant: tenant, workflow: workflow, reason: reason, count: count, lastAt: at,
+                lastDetail: detail)
             defer { isScheduled = true }
             return !isScheduled
         }
@@ -53,6 +54,17 @@ package final class RefusalCounter: @unchecked Sendable {
         guard !taken.isEmpty else { return }
         do throws(StoreError) { try runtime.store.countRefusals(taken) } catch {
             runtime.log.write(.warning, "refusals.not_stored", [("error", .string(error.label))])
+            lock.withLock { for refusal in taken { keep(refusal) } }
         }
+    }
+
+    /// Adds to what was counted meanwhile, whose facts are the newer ones.
+    ///
+    /// Called under the lock.
+    private func keep(_ refusal: TriggerRefusal) {
+        let key = Key(tenant: refusal.tenant, workflow: refusal.workflow, reason: refusal.reason)
+        var kept = counts[key] ?? refusal
+        if counts[key] != nil { kept.count += refusal.count }
+        counts[key] = kept
     }
 }

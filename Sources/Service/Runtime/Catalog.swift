@@ -41,14 +41,17 @@ package final class Catalog: @unchecked Sendable {
         loader.load(source)
     }
 
-    /// Puts a source into service. The caller has checked it.
+    /// Puts a source into service.
+    ///
+    /// The caller has checked it.
     package func deploy(
         _ definition: WorkflowDefinition, source: [UInt8], of tenant: TenantID, at: Instant
     ) throws(StoreError) -> DeployedWorkflow {
         let digest = cryptography.sha256(source)
         changing.lock()
         defer { changing.unlock() }
-        let deployed = try store.deployWorkflow(definition.name, of: tenant, digest: digest, source: source, at: at)
+        let deployed = try store.deployWorkflow(
+            definition.name, of: tenant, digest: digest, source: source, at: at)
         keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
         return deployed
     }
@@ -82,7 +85,9 @@ package final class Catalog: @unchecked Sendable {
         var plans: [RunPlan] = []
         for deployed in try store.workflows(of: .operatorTenant, after: nil, limit: 200) {
             guard let plan = try plan(named: deployed.name, of: .operatorTenant) else { continue }
-            if plan.definition.triggers.contains(where: { $0.kind == .hook(event: event) }) { plans.append(plan) }
+            if plan.definition.triggers.contains(where: { $0.kind == .hook(event: event) }) {
+                plans.append(plan)
+            }
         }
         return plans
     }

@@ -18,10 +18,17 @@ final class RunSlot: @unchecked Sendable {
     var isCommitting = false
     /// Inputs for after that.
     var waitingInputs: [RunInput] = []
+    /// Whether an alarm is set for them, because the tenant has used up its share of work.
+    var isPostponed = false
+    /// Called once a cancel is durable, or the run is over without it.
+    var cancelWaiters: [@Sendable () -> Void] = []
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
-    init(tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings, secretGeneration: Int) {
+    init(
+        tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings,
+        secretGeneration: Int
+    ) {
         self.tenant = tenant
         self.isMetered = isMetered
         self.machine = machine

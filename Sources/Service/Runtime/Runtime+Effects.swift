@@ -1,5 +1,5 @@
-package import Engine
 import Billing
+package import Engine
 import Ports
 package import Storage
 package import Values
@@ -8,22 +8,29 @@ import Workflow
 // What is done once the entries that justify it are durable (I1).
 
 extension Runtime {
-    /// Turns effects into actions for after the lock. Called under the lock.
+    /// Turns effects into actions for after the lock.
+    ///
+    /// Called under the lock.
     func carryOut(_ effects: [RunEffect], of slot: RunSlot) -> [Action] {
         guard fatal == nil else { return [] }
         var actions: [Action] = []
         var unsent: [Int] = []
-        let maySend = effects.contains(where: \.isSend) && !isStopping && hasFunds(slot)
+        var mustPause = false
+        // A cancel decided together with a send comes before it: nothing new starts.
+        let isEnding = slot.machine.state.ending != nil
+        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
                 if maySend { actions.append(send(slot, step, attempt, request)) } else { unsent.append(step) }
             case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
+            case .goOn where hasFunds(slot) || isStopping: actions.append(goOn(slot.run))
+            case .goOn: mustPause = true
             case .finish(let outcome): actions += finish(slot, outcome)
             }
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
-        if !unsent.isEmpty, !isStopping {
+        if mustPause || !unsent.isEmpty, !isStopping {
             slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
             actions += decideWaiting(slot)
         }
@@ -49,14 +56,25 @@ extension Runtime {
         }
     }
 
+    /// Not at once: in between the lock is free for others.
+    private func goOn(_ run: RunID) -> Action {
+        { [self] in
+            clock.schedule(at: clock.now() + .milliseconds(5)) {
+                self.handle(run, .resumed(at: self.clock.now()))
+            }
+        }
+    }
+
     func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
-    /// The commit was refused: what is in memory is ahead of the journal, so it is read again. Steps in
+    /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
+    ///
+    /// Steps in
     /// flight are then sent once more, under the same keys (I3); inputs wait. Called under the lock.
     func loseTrack(of slot: RunSlot, _ inputs: [RunInput], because error: StoreError) -> [Action] {
         guard error.isRetryable || error.isAboutOneCommit else {
@@ -68,17 +86,29 @@ extension Runtime {
         if case .outOfRange(let what) = error {
             slots[run] = nil
             stuck[run] = "the store cannot record an outcome: out of range: \(what)"
-            return [{ [log] in log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))]) }]
+            return [
+                { [log] in
+                    log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))])
+                }
+            ]
         }
         stuck[run] = "the store refused to record an outcome (\(error.label)); it is tried again"
         let delay = Duration.seconds(1 << min(slot.reloadCount, 6))
         slot.reloadCount += 1
         return [
             { [self] in
-                log.write(.warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
+                log.write(
+                    .warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
                 clock.schedule(at: clock.now() + delay) { self.reload(slot) }
             }
         ]
+    }
+}
+
+extension RunInput {
+    var isCancel: Bool {
+        if case .cancelRequested = self { return true }
+        return false
     }
 }
 
@@ -92,7 +122,9 @@ extension RunEffect {
 // MARK: - Funds
 
 extension Runtime {
-    /// Whether a run may send. A balance that seems used up is read again from the store, because a
+    /// Whether a run may send.
+    ///
+    /// A balance that seems used up is read again from the store, because a
     /// credit may have come between; that and the pausing happen under one lock, so a credit either is
     /// seen here or finds the run paused. Called under the lock.
     func hasFunds(_ slot: RunSlot) -> Bool {
@@ -144,7 +176,8 @@ extension Runtime {
     ///   - completion: Called once: the first run's result, or nil where no workflow listens.
     package func raise(
         _ event: String, body: Value, key: String, settles: Depletion? = nil,
-        waiter: (@Sendable (RunOutcome) -> Void)? = nil, completion: @escaping @Sendable (StartResult?) -> Void
+        waiter: (@Sendable (RunOutcome) -> Void)? = nil,
+        completion: @escaping @Sendable (StartResult?) -> Void
     ) {
         do throws(StoreError) {
             let listeners = try listeners(to: event, body: body)
@@ -168,7 +201,9 @@ extension Runtime {
         }
     }
 
-    /// Listeners whose guard lets this payload pass. A guard that raises an error lets it pass, so
+    /// Listeners whose guard lets this payload pass.
+    ///
+    /// A guard that raises an error lets it pass, so
     /// that the run fails where everyone sees it.
     private func listeners(to event: String, body: Value) throws(StoreError) -> [RunPlan] {
         let secrets = try vault.secrets(of: .operatorTenant)
@@ -178,7 +213,8 @@ extension Runtime {
                 guard trigger.kind == .hook(event: event) else { return false }
                 guard let expression = trigger.guardExpression else { return true }
                 let start = RunStart(
-                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now, tenantName: "",
+                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now,
+                    tenantName: "",
                     externalCustomerID: nil)
                 let scope = TriggerScope(
                     trigger: TriggerView(start), vars: plan.definition.vars,

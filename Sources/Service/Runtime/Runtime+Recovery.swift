@@ -7,6 +7,7 @@ package import Values
 
 extension Runtime {
     /// Reads every run that is not over, sets each going again, and raises what was not yet announced.
+    ///
     /// Called once, before anything else arrives. Returns how many runs there were.
     ///
     /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
@@ -105,25 +106,35 @@ extension Runtime {
 // MARK: - Housekeeping
 
 extension Runtime {
-    private func scheduleHousekeeping() {
-        clock.schedule(at: clock.now() + options.housekeepingInterval) { [self] in
-            keepHouse()
-            if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping() }
+    private func scheduleHousekeeping(isBehind: Bool = false) {
+        // Behind after a busy day: small portions, but soon after each other.
+        let pause = isBehind ? min(.seconds(1), options.housekeepingInterval) : options.housekeepingInterval
+        clock.schedule(at: clock.now() + pause) { [self] in
+            let isBehind = keepHouse()
+            if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping(isBehind: isBehind) }
         }
     }
 
     /// Deletes what is past its retention, in small portions, so that nothing else waits for long.
-    package func keepHouse() {
+    ///
+    /// Returns whether more is waiting to be deleted.
+    @discardableResult
+    package func keepHouse() -> Bool {
         let now = clock.now()
+        let (runLimit, keyLimit) = (200, 500)
         do throws(StoreError) {
             let deleted = try store.deleteRuns(
-                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds), limit: 200)
+                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds),
+                limit: runLimit)
             let forgotten = try store.forgetDedupeKeys(
-                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds), limit: 500)
+                before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds),
+                limit: keyLimit)
             metrics.add("runs_deleted_total", "", Int64(deleted))
             metrics.add("dedupe_keys_forgotten_total", "", Int64(forgotten))
+            return deleted == runLimit || forgotten == keyLimit
         } catch {
             log.write(.warning, "housekeeping.failed", [("error", .string(error.label))])
+            return false
         }
     }
 }
@@ -147,17 +158,31 @@ extension Runtime {
 
     /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
     ///
-    /// - Returns: False where the run is not open or not of that tenant.
-    package func cancel(_ run: RunID, of tenant: TenantID, reason: String) -> Bool {
+    /// - Parameters:
+    ///   - run: The run.
+    ///   - tenant: Whose run it must be.
+    ///   - reason: For people.
+    ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
+    ///     where it is not open or not of that tenant. Not called any more once the store has failed.
+    package func cancel(
+        _ run: RunID, of tenant: TenantID, reason: String,
+        completion: @escaping @Sendable (Bool) -> Void = { _ in }
+    ) {
         lock.lock()
         guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
             lock.unlock()
-            return false
+            return completion(false)
         }
+        slot.cancelWaiters.append { completion(true) }
         let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now())) + flush()
         lock.unlock()
         perform(actions)
-        return true
+    }
+
+    /// Called under the lock.
+    func tellCancelWaiters(of slot: RunSlot) -> [Action] {
+        defer { slot.cancelWaiters = [] }
+        return slot.cancelWaiters
     }
 
     /// Calls `waiter` when the run is over; false where it is not open (any more).
@@ -170,7 +195,9 @@ extension Runtime {
     }
 
     /// Sends nothing more, waits up to `limit` for the answers under way, and returns whether all
-    /// came. What is left is sent again by the next process under the same keys (I3).
+    /// came.
+    ///
+    /// What is left is sent again by the next process under the same keys (I3).
     @discardableResult
     package func drain(atMost limit: Duration) -> Bool {
         let end = ContinuousClock.now + limit

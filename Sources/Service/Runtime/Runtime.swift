@@ -1,9 +1,9 @@
+import Billing
 import Engine
 package import Ports
 package import Storage
 import Values
 import Workflow
-import Billing
 
 /// Owns the runs that are not over: feeds their machines, stores what they decide, and only then
 /// carries it out.
@@ -23,6 +23,8 @@ package final class Runtime: @unchecked Sendable {
     let cryptography: any Cryptography
     let options: RuntimeOptions
     let ids: RunIDSource
+    /// How much of everyone's time each tenant's expressions may take, in triggers and in runs.
+    package let allowance = WorkAllowance()
 
     let lock = Lock()
     var slots: [RunID: RunSlot] = [:]
@@ -125,18 +127,24 @@ extension Runtime {
         if let waiter = request.waiter { slot.waiters.append(waiter) }
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax else {
+        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax,
+            allowance.admits(slot.tenant)
+        else {
             lock.unlock()
             return completion(.overloaded)
         }
         startingCount += 1
+        let begun = ContinuousClock.now
         let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        allowance.charge(slot.tenant, ContinuousClock.now - begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
         commit.start = RunRecord(
-            run: run, tenant: slot.tenant, workflow: request.plan.definition.name, digest: request.plan.digest,
-            trigger: request.start.triggerKind, status: commit.status ?? .running, startedAt: request.start.at,
+            run: run, tenant: slot.tenant, workflow: request.plan.definition.name,
+            digest: request.plan.digest,
+            trigger: request.start.triggerKind, status: commit.status ?? .running,
+            startedAt: request.start.at,
             finishedAt: commit.finishedAt)
         submit(commit) { [self] result in
             startingCount -= 1
@@ -174,7 +182,9 @@ extension Runtime {
 
     /// What a plan's runs rest on; made once for each plan and state of the secrets, because every
     /// form of every secret has to be worked out for the redactor.
-    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int) -> Surroundings {
+    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int)
+        -> Surroundings
+    {
         let key = ObjectIdentifier(plan)
         let known = surroundingsLock.withLock { knownSurroundings[key] }
         if let known, known.plan === plan, known.generation == generation { return known.surroundings }
@@ -197,7 +207,9 @@ extension Runtime {
 // MARK: - Inputs
 
 extension Runtime {
-    /// Gives an input to a run. One for a run that is over or unknown is dropped.
+    /// Gives an input to a run.
+    ///
+    /// One for a run that is over or unknown is dropped.
     func handle(_ run: RunID, _ input: RunInput) {
         lock.lock()
         guard let slot = slots[run], fatal == nil else { return lock.unlock() }
@@ -207,7 +219,9 @@ extension Runtime {
         perform(actions)
     }
 
-    /// As ``handle(_:_:)``, for an answer, on the transport's thread. What answers of one turn decide
+    /// As ``handle(_:_:)``, for an answer, on the transport's thread.
+    ///
+    /// What answers of one turn decide
     /// goes to the store together at the turn's end: one wake-up and larger groups.
     func handleAnswer(_ run: RunID, step: Int, attempt: Int, _ outcome: TransferOutcome) {
         lock.lock()
@@ -230,7 +244,9 @@ extension Runtime {
         perform(actions)
     }
 
-    /// Decides and stores; returns what to do at once. Called under the lock.
+    /// Decides and stores; returns what to do at once.
+    ///
+    /// Called under the lock.
     ///
     /// While a decision of the run is not durable its further inputs wait: they would else be decided, and
     /// requests sent, on the strength of what a full disk may still refuse (I1).
@@ -242,29 +258,60 @@ extension Runtime {
     /// Decides all that waits, to be stored as one commit.
     func decideWaiting(_ slot: RunSlot) -> [Action] {
         guard !slot.isCommitting, !slot.waitingInputs.isEmpty, fatal == nil else { return [] }
+        guard allowance.admits(slot.tenant) else { return postpone(slot) }
         let inputs = slot.waitingInputs
         slot.waitingInputs = []
+        let begun = ContinuousClock.now
         var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
         for input in inputs.dropFirst() {
             let next = slot.machine.handle(input, in: slot.surroundings)
             decision.records += next.records
             decision.effects += next.effects
         }
-        guard !decision.records.isEmpty else { return carryOut(decision.effects, of: slot) }
+        allowance.charge(slot.tenant, ContinuousClock.now - begun)
+        guard !decision.records.isEmpty else {
+            return tellCancelWaiters(of: slot) + carryOut(decision.effects, of: slot)
+        }
         slot.isCommitting = true
         submit(commit(of: decision, slot: slot)) { [self, decision] result in
             switch result {
             case .success:
                 slot.isCommitting = false
                 slot.reloadCount = 0
-                return carryOut(decision.effects, of: slot) + decideWaiting(slot)
+                // A cancel that still waits has been told to nobody.
+                let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
+                let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
+                return told + carryOut(decision.effects, of: slot) + decideWaiting(slot)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
         return []
     }
 
-    /// Lines a commit up for the store. `settle` runs under the lock once it is durable or refused; what
+    /// A tenant whose expressions have taken too much of everyone's time waits, with its inputs kept (S15).
+    private func postpone(_ slot: RunSlot) -> [Action] {
+        guard !slot.isPostponed else { return [] }
+        slot.isPostponed = true
+        let run = slot.run
+        return [
+            { [self] in
+                clock.schedule(at: clock.now() + .milliseconds(200)) { self.goOnAfterPostponement(run) }
+            }
+        ]
+    }
+
+    private func goOnAfterPostponement(_ run: RunID) {
+        lock.lock()
+        guard let slot = slots[run] else { return lock.unlock() }
+        slot.isPostponed = false
+        let actions = decideWaiting(slot) + flush()
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// Lines a commit up for the store.
+    ///
+    /// `settle` runs under the lock once it is durable or refused; what
     /// it returns is done after the lock is given up. Called under the lock, before ``flush()``.
     private func submit(
         _ commit: RunCommit, settle: @escaping (Result<CommitReceipt, StoreError>) -> [Action]
@@ -272,7 +319,9 @@ extension Runtime {
         outbox.append(Pending(commit, settle))
     }
 
-    /// Hands what is lined up to the store, and acts at once on what the store did in place. Called
+    /// Hands what is lined up to the store, and acts at once on what the store did in place.
+    ///
+    /// Called
     /// under the lock, at the end of what was begun under it.
     func flush(mayCommitInPlace: Bool = true) -> [Action] {
         var actions: [Action] = []
@@ -294,7 +343,9 @@ extension Runtime {
     }
 
     /// On the store's thread: collects the results of a group, and has the transport's thread act on
-    /// them all under one lock. There the requests that follow are sent without another hand-off.
+    /// them all under one lock.
+    ///
+    /// There the requests that follow are sent without another hand-off.
     private func takeBack(_ pending: Pending, _ result: Result<CommitReceipt, StoreError>) {
         // A start's caller waits for its answer, which the store's thread can give at once.
         if pending.commit.start != nil {
@@ -317,13 +368,17 @@ extension Runtime {
         }
         lock.lock()
         var actions: [Action] = []
-        for (pending, result) in batch { actions += note(result, pending.commit.tenant) + pending.settle(result) }
+        for (pending, result) in batch {
+            actions += note(result, pending.commit.tenant) + pending.settle(result)
+        }
         actions += flush()
         lock.unlock()
         perform(actions)
     }
 
-    /// Learns the balance and raises the alarm at its end. Called under the lock.
+    /// Learns the balance and raises the alarm at its end.
+    ///
+    /// Called under the lock.
     private func note(_ result: Result<CommitReceipt, StoreError>, _ tenant: TenantID) -> [Action] {
         switch result {
         case .success(.stored(let balance, let depletion)):
@@ -338,7 +393,9 @@ extension Runtime {
         }
     }
 
-    /// The store takes nothing more: nothing further is decided or sent. Called under the lock.
+    /// The store takes nothing more: nothing further is decided or sent.
+    ///
+    /// Called under the lock.
     private func die(_ error: StoreError) -> [Action] {
         guard fatal == nil else { return [] }
         fatal = error
@@ -374,7 +431,9 @@ extension Runtime {
     }
 }
 
-/// A commit under way. Its completion may be called on the caller's own thread while that still holds
+/// A commit under way.
+///
+/// Its completion may be called on the caller's own thread while that still holds
 /// the lock (in place), or later on the store's.
 private final class Pending: @unchecked Sendable {
     // Unchecked: `isInCall` and `inPlaceResult` are touched by the calling thread only; `settle` runs

@@ -32,7 +32,8 @@ package final class SecretVault: @unchecked Sendable {
     package func set(
         _ name: String, _ value: String, hosts: [String], of tenant: TenantID, at: Instant
     ) throws(StoreError) {
-        let sealed = cryptography.seal(Array(value.utf8), key: key(of: tenant), context: context(tenant, name))
+        let sealed = cryptography.seal(
+            Array(value.utf8), key: key(of: tenant), context: context(tenant, name))
         try store.setSecret(
             SealedSecret(tenant: tenant, name: name, sealed: sealed, hosts: hosts, updatedAt: at))
         forget(tenant)
@@ -44,7 +45,9 @@ package final class SecretVault: @unchecked Sendable {
         return existed
     }
 
-    /// All of a tenant's secrets. One that does not open under this master key is left out, so that
+    /// All of a tenant's secrets.
+    ///
+    /// One that does not open under this master key is left out, so that
     /// reading it is an error and never an empty text.
     package func secrets(of tenant: TenantID) throws(StoreError) -> OpenSecrets {
         if let known = lock.withLock({ opened[tenant] }) { return known }
@@ -70,7 +73,8 @@ package final class SecretVault: @unchecked Sendable {
     }
 
     private func key(of tenant: TenantID) -> [UInt8] {
-        cryptography.hmac("sha256", key: masterKey, data: Array("millrace secret key 1 \(tenant)".utf8)) ?? masterKey
+        cryptography.hmac("sha256", key: masterKey, data: Array("millrace secret key 1 \(tenant)".utf8))
+            ?? masterKey
     }
 
     private func context(_ tenant: TenantID, _ name: String) -> [UInt8] {

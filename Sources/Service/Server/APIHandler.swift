@@ -35,7 +35,8 @@ package struct APIHandler: InboundHandler {
         switch path.first {
         case "hooks": handleHook(request, path, respond)
         case "api" where path.count > 1 && path[1] != "internal": handleAPI(request, path, respond)
-        case "healthz", "readyz", "metrics": respond(HealthPages(runtime: runtime).answer(request))
+        case "healthz" where path.count == 1, "readyz" where path.count == 1, "metrics" where path.count == 1:
+            respond(HealthPages(runtime: runtime).answer(request))
         default: respond(Answer.notFound)
         }
     }
@@ -80,7 +81,8 @@ package struct APIHandler: InboundHandler {
             let id = path[1] == "operator" ? TenantID.operatorTenant : TenantID(path[1])
             // One answer for every cause: a stranger cannot tell which tenants and workflows exist.
             guard let id, let tenant = try runtime.tenant(id) else { return respond(Answer.notFound) }
-            let call = TriggerCall(tenant: tenant, workflow: path[2], source: .publicAddress, request: request)
+            let call = TriggerCall(
+                tenant: tenant, workflow: path[2], source: .publicAddress, request: request)
             ingress.trigger(call) { respond(TriggerAnswer.publicAnswer(to: $0)) }
         } catch {
             respond(Answer.store(error))

@@ -18,16 +18,36 @@ enum Answer {
     ///   - message: What is wrong and what to do.
     ///   - details: Facts for programs.
     ///   - headers: Beside the content type.
+    /// - Returns: The answer, as JSON.
     static func error(
         _ status: Int, _ code: String, _ message: String, details: Value = .null, headers: [HTTPHeader] = []
     ) -> InboundResponse {
         json(
             status,
-            ["error": ["code": .string(code), "message": .string(message), "details": details]], headers: headers)
+            ["error": ["code": .string(code), "message": .string(message), "details": details]],
+            headers: headers)
     }
 
     static func list(_ items: [Value], next: String?) -> InboundResponse {
         json(200, ["items": .array(items), "next": next.map { .string($0) } ?? .null])
+    }
+
+    /// A page of `found`, in which one item more than `limit` says that another page follows.
+    ///
+    /// - Parameters:
+    ///   - found: Up to `limit` + 1 items.
+    ///   - limit: Items of a page.
+    ///   - next: The cursor behind an item.
+    ///   - value: An item as the list shows it.
+    /// - Returns: The list, with `next` null on the last page.
+    /// - Throws: What `value` throws.
+    static func page<Item, Failure: Error>(
+        _ found: [Item], limit: Int, next: (Item) -> String, value: (Item) throws(Failure) -> Value
+    ) throws(Failure) -> InboundResponse {
+        let page = found.prefix(limit)
+        var items: [Value] = []
+        for item in page { items.append(try value(item)) }
+        return list(items, next: found.count > limit ? page.last.map(next) : nil)
     }
 
     static let notFound = error(404, "not_found", "there is nothing at this address")
@@ -44,14 +64,16 @@ enum Answer {
         switch failure {
         case .full:
             error(
-                503, "storage_full", "the server has no room left on its disk: nothing was stored, try again later",
+                503, "storage_full",
+                "the server has no room left on its disk: nothing was stored, try again later",
                 headers: [HTTPHeader("Retry-After", "10")])
         case .exists(let what): error(409, "exists", "it exists already: \(what)")
         case .missing(let what): error(404, "not_found", "it does not exist: \(what)")
         case .outOfRange(let what): error(422, "out_of_range", "more than can be stored: \(what)")
         case .fenced, .failed, .closed:
             error(
-                503, "unavailable", "the server cannot store anything just now: nothing was stored, try again",
+                503, "unavailable",
+                "the server cannot store anything just now: nothing was stored, try again",
                 headers: [HTTPHeader("Retry-After", "5")])
         }
     }

@@ -25,7 +25,8 @@ struct BillingCalls {
         case ("GET", ["ledger", "verification"]): call.respond(try verification())
         case ("POST", ["billing", "purchases"]): try purchase()
         case (_, ["billing", "purchases"]): throw Refusal(Answer.methodNotAllowed("POST"))
-        case (_, ["balance"]), (_, ["ledger"]): throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, ["balance"]), (_, ["ledger"]), (_, ["ledger", "verification"]):
+            throw Refusal(Answer.methodNotAllowed("GET"))
         default: throw Refusal(Answer.notFound)
         }
     }
@@ -42,23 +43,25 @@ struct BillingCalls {
 
     private func ledger() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
-        let page = try storing { () throws(StoreError) in
-            try runtime.store.ledger(of: tenant, before: call.query("cursor").flatMap { Int64($0) }, limit: limit)
+        let before = try call.cursor(Call.wholeNumber)
+        let found = try storing { () throws(StoreError) in
+            try runtime.store.ledger(of: tenant, before: before, limit: limit + 1)
         }
-        return Answer.list(
-            page.map { entry in
-                [
-                    "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
-                    "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
-                    "reference": entry.reference.map { .string($0) } ?? .null,
-                    "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
-                    "hash": .string(Hex.encode(entry.hash)),
-                ]
-            }, next: page.count == limit ? page.last.map { String($0.sequence) } : nil)
+        return Answer.page(found, limit: limit, next: { String($0.sequence) }) { entry in
+            [
+                "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
+                "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
+                "reference": entry.reference.map { .string($0) } ?? .null,
+                "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
+                "hash": .string(Hex.encode(entry.hash)),
+            ]
+        }
     }
 
     private func verification() throws(Refusal) -> InboundResponse {
-        guard call.isOperator else { throw Refusal(403, "operator_only", "only the operator's key may do this") }
+        guard call.isOperator else {
+            throw Refusal(403, "operator_only", "only the operator's key may do this")
+        }
         let found = try storing { () throws(StoreError) in try runtime.store.verifyLedgers() }
         return Answer.json(
             200,
@@ -80,7 +83,8 @@ struct BillingCalls {
     private func purchase() throws(Refusal) {
         let body = try call.object(["minutes", "success_url", "cancel_url"])
         guard let minutes = body["minutes"]?.int, (1...Self.minutesMax).contains(minutes) else {
-            throw Refusal(422, "minutes_out_of_range", "minutes is a whole number from 1 to \(Self.minutesMax)")
+            throw Refusal(
+                422, "minutes_out_of_range", "minutes is a whole number from 1 to \(Self.minutesMax)")
         }
         let (price, overflows) = minutes.multipliedReportingOverflow(by: api.settings.pricePerMinuteMinor)
         guard !overflows, price <= Account.amountMillisecondsMax else {
@@ -94,13 +98,19 @@ struct BillingCalls {
         try storing { () throws(StoreError) in try runtime.store.addPurchase(purchase) }
         let payload = try payload(purchase, body)
         let waiting = CheckoutReply(purchase, call.respond)
-        runtime.raise("on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher) {
+        runtime.raise(
+            "on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher
+        ) {
             [runtime] result in
             switch result {
             case .started(let run):
                 waiting.begin(run)
                 runtime.clock.schedule(at: runtime.clock.now() + Self.checkoutWait) { waiting.giveUp() }
-            case nil: waiting.answer(Answer.error(503, "billing_not_configured", "no workflow listens to purchases: the operator deploys one of the billing folders"))
+            case nil:
+                waiting.answer(
+                    Answer.error(
+                        503, "billing_not_configured",
+                        "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
             case .overloaded, .unfunded, .duplicate: waiting.answer(Answer.unavailable)
             }
@@ -114,7 +124,7 @@ struct BillingCalls {
         return [
             "purchase_id": .string("\(purchase.purchase)"), "tenant_id": .string("\(tenant)"),
             "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
-            "amount": .string(MoneyText.decimal(minor: purchase.price.amountMinor)),
+            "amount": .string(Money.text(minorUnits: purchase.price.amountMinor, digits: 2)),
             "currency": .string(purchase.price.currency),
             "external_customer_id": call.tenant.externalCustomerID.map { .string($0) } ?? .null,
             "success_url": .string(success), "cancel_url": .string(cancel),
@@ -127,15 +137,6 @@ struct BillingCalls {
             throw Refusal(422, "member_unfit", "\(name) is an address that begins with https://")
         }
         return text
-    }
-}
-
-/// Amounts of currencies with two decimals as text.
-enum MoneyText {
-    /// `1000` becomes `10.00`.
-    static func decimal(minor: Int64) -> String {
-        let cents = minor % 100
-        return "\(minor / 100).\(cents < 10 ? "0" : "")\(cents)"
     }
 }
 
@@ -167,11 +168,14 @@ private final class CheckoutReply: @unchecked Sendable {
     }
 
     private func answerIfComplete() {
-        guard let (run, outcome) = lock.withLock({ run.flatMap { run in outcome.map { (run, $0) } } }) else { return }
+        guard let (run, outcome) = lock.withLock({ run.flatMap { run in outcome.map { (run, $0) } } }) else {
+            return
+        }
         guard outcome.status == .succeeded, let url = outcome.output["checkout_url"]?.string else {
             return answer(
                 Answer.error(
-                    502, "checkout_failed", "the payment provider gave no checkout address: nothing was bought",
+                    502, "checkout_failed",
+                    "the payment provider gave no checkout address: nothing was bought",
                     details: ["run_id": .string("\(run)"), "purchase_id": .string("\(purchase.purchase)")]))
         }
         answer(
@@ -180,7 +184,8 @@ private final class CheckoutReply: @unchecked Sendable {
                 [
                     "purchase_id": .string("\(purchase.purchase)"), "run_id": .string("\(run)"),
                     "checkout_url": .string(url), "minutes": .int(purchase.minutes),
-                    "amount_minor": .int(purchase.price.amountMinor), "currency": .string(purchase.price.currency),
+                    "amount_minor": .int(purchase.price.amountMinor),
+                    "currency": .string(purchase.price.currency),
                 ]))
     }
 

@@ -19,10 +19,24 @@ struct Call {
     /// 1 to 200, 50 where nothing is said.
     func limit() throws(Refusal) -> Int {
         guard let text = query("limit") else { return 50 }
-        guard let limit = Int(text), (1...200).contains(limit) else {
+        guard let limit = Self.wholeNumber(text), (1...200).contains(limit) else {
             throw Refusal(400, "limit_out_of_range", "limit is a whole number from 1 to 200")
         }
-        return limit
+        return Int(limit)
+    }
+
+    /// Where the page before ended; nil for the first page.
+    func cursor<Position>(_ read: (String) -> Position?) throws(Refusal) -> Position? {
+        guard let text = query("cursor") else { return nil }
+        guard let position = read(text) else {
+            throw Refusal(400, "cursor_malformed", "cursor is what the page before gave as next")
+        }
+        return position
+    }
+
+    /// Digits and nothing else.
+    static func wholeNumber(_ text: String) -> Int64? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
     }
 
     func instant(_ name: String) throws(Refusal) -> Instant? {
@@ -40,10 +54,14 @@ struct Call {
             throw Refusal(
                 400, "malformed_body", "the body is not JSON: \(error.reason) at byte \(error.offset)")
         }
-        guard let object = value.object else { throw Refusal(400, "malformed_body", "the body is a JSON object") }
+        guard let object = value.object else {
+            throw Refusal(400, "malformed_body", "the body is a JSON object")
+        }
         for member in object.members where !names.contains(member.name) {
             throw Refusal(
-                422, "unknown_member", "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))")
+                422, "unknown_member",
+                "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))"
+            )
         }
         return object
     }
@@ -55,7 +73,8 @@ struct Call {
             text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
         else {
             throw Refusal(
-                422, "member_unfit", "\(name) is a text of 1 to \(byteCountMax) bytes without control characters")
+                422, "member_unfit",
+                "\(name) is a text of 1 to \(byteCountMax) bytes without control characters")
         }
         return text
     }
@@ -71,7 +90,9 @@ extension Instant {
     package init?(rfc3339 text: String) {
         let bytes = Array(text.utf8)
         func number(_ range: Range<Int>) -> Int64? {
-            guard bytes.indices.contains(range.lowerBound), range.upperBound <= bytes.count else { return nil }
+            guard bytes.indices.contains(range.lowerBound), range.upperBound <= bytes.count else {
+                return nil
+            }
             guard bytes[range].allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
             return Int64(String(decoding: bytes[range], as: UTF8.self))
         }
@@ -90,13 +111,15 @@ extension Instant {
             if bytes[position] == UInt8(ascii: ".") {
                 let digits = bytes[(position + 1)...].prefix { (0x30...0x39).contains($0) }
                 guard (1...9).contains(digits.count) else { return nil }
-                let padded = Array(digits.prefix(6)) + [UInt8](repeating: 0x30, count: max(0, 6 - digits.count))
+                let padded =
+                    Array(digits.prefix(6)) + [UInt8](repeating: 0x30, count: max(0, 6 - digits.count))
                 fraction = Int64(String(decoding: padded, as: UTF8.self)) ?? 0
                 position += 1 + digits.count
             }
             let zone = Array(bytes[position...])
             if zone != [UInt8(ascii: "Z")] {
-                guard zone.count == 6, zone[0] == UInt8(ascii: "+") || zone[0] == UInt8(ascii: "-"), zone[3] == 0x3A,
+                guard zone.count == 6, zone[0] == UInt8(ascii: "+") || zone[0] == UInt8(ascii: "-"),
+                    zone[3] == 0x3A,
                     let hours = number((position + 1)..<(position + 3)),
                     let minutes = number((position + 4)..<(position + 6)), hours < 24, minutes < 60
                 else { return nil }

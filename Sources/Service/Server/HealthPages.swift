@@ -8,7 +8,9 @@ struct HealthPages {
     let runtime: Runtime
 
     func answer(_ request: InboundRequest) -> InboundResponse {
-        guard request.method == "GET" || request.method == "HEAD" else { return Answer.methodNotAllowed("GET") }
+        guard request.method == "GET" || request.method == "HEAD" else {
+            return Answer.methodNotAllowed("GET")
+        }
         switch request.segments.first {
         case "healthz": return Answer.json(200, ["alive": true])
         case "readyz": return ready

@@ -4,8 +4,10 @@ package import Runtime
 import Storage
 import Values
 
-/// Answers what the internal address serves: the calls by which the operator's workflows write
-/// their results. Tenants' steps cannot reach the address, and a tenant's key opens nothing here (S13).
+/// Answers what the internal address serves: the calls by which the operator's workflows write their
+/// results.
+///
+/// Tenants' steps cannot reach the address, and a tenant's key opens nothing here (S13).
 package struct InternalHandler: InboundHandler {
     let runtime: Runtime
     let keys: KeyRing
@@ -17,11 +19,13 @@ package struct InternalHandler: InboundHandler {
 
     package func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
         let path = request.segments
-        if let first = path.first, ["healthz", "readyz", "metrics"].contains(first) {
+        if path.count == 1, ["healthz", "readyz", "metrics"].contains(path[0]) {
             return respond(HealthPages(runtime: runtime).answer(request))
         }
         do throws(Refusal) {
-            guard path.count == 4, path[0] == "api", path[1] == "internal" else { throw Refusal(Answer.notFound) }
+            guard path.count == 4, path[0] == "api", path[1] == "internal" else {
+                throw Refusal(Answer.notFound)
+            }
             let call = try Call(request, keys: keys, store: runtime.store, respond: respond)
             guard call.tenant.tenant == .operatorTenant else {
                 throw Refusal(403, "operator_only", "only the operator's workflows may do this")
@@ -49,7 +53,9 @@ package struct InternalHandler: InboundHandler {
 
     private func tenantID(_ body: Object) throws(Refusal) -> TenantID {
         let text = try Call.required(try Call.text(body, "tenant_id", byteCountMax: 100), "tenant_id")
-        guard let tenant = TenantID(text) else {
+        guard let tenant = TenantID(text),
+            try storing({ () throws(StoreError) in try runtime.tenant(tenant) }) != nil
+        else {
             throw Refusal(404, "tenant_not_found", "there is no tenant of that id")
         }
         return tenant
@@ -125,22 +131,27 @@ package struct InternalHandler: InboundHandler {
         case .credited(let entry): return credited(entry, replayed: false)
         case .replayed(let entry): return credited(entry, replayed: true)
         case .keyReused:
-            return Answer.error(409, "idempotency_key_reused", "this Idempotency-Key came before with another body")
+            return Answer.error(
+                409, "idempotency_key_reused", "this Idempotency-Key came before with another body")
         case .referenceConflict:
             return Answer.error(
-                409, "reference_conflict", "this reference has credited another tenant or another amount: nothing was credited")
+                409, "reference_conflict",
+                "this reference has credited another tenant or another amount: nothing was credited")
         case .purchaseMismatch(let purchase):
             return parked(
                 purchase, credit, "purchase_mismatch",
-                "amount, currency, minutes or tenant are not what was asked for: the purchase is parked for a person")
+                "amount, currency, minutes or tenant are not what was asked for: the purchase is parked for a person"
+            )
         case .purchaseSettled(let purchase):
             return parked(
                 purchase, credit, "purchase_settled",
                 "the purchase has been credited under another reference: it is parked for a person")
-        case .purchaseUnknown: return Answer.error(404, "purchase_not_found", "there is no purchase of that id")
+        case .purchaseUnknown:
+            return Answer.error(404, "purchase_not_found", "there is no purchase of that id")
         case .tenantUnknown: return Answer.error(404, "tenant_not_found", "there is no tenant of that id")
         case .amountOutOfRange:
-            return Answer.error(422, "amount_out_of_range", "the balance would be more than a ledger can hold")
+            return Answer.error(
+                422, "amount_out_of_range", "the balance would be more than a ledger can hold")
         }
     }
 

@@ -2,7 +2,9 @@ package import Ports
 package import Storage
 package import Values
 
-/// API keys: `mk_<13 digits of the key's id>_<64 hex digits>`. Only a hash of the secret part is stored.
+/// Makes, finds and revokes API keys, of which only a hash of the secret part is stored.
+///
+/// A key is written `mk_<13 digits of its id>_<64 hex digits>`.
 package final class KeyRing: @unchecked Sendable {
     // Unchecked: `known` is read and written under `lock`.
     private let store: any TenantStore
@@ -25,7 +27,8 @@ package final class KeyRing: @unchecked Sendable {
         let id = KeyID(number: number)
         let secret = Hex.encode(cryptography.randomBytes(count: 32))
         let key = APIKey(
-            key: id, tenant: tenant, scope: scope, secretHash: cryptography.sha256(Array(secret.utf8)), createdAt: at)
+            key: id, tenant: tenant, scope: scope, secretHash: cryptography.sha256(Array(secret.utf8)),
+            createdAt: at)
         try store.addKey(key)
         return (key, "mk_\(id.description.dropFirst(4))_\(secret)")
     }
@@ -34,7 +37,9 @@ package final class KeyRing: @unchecked Sendable {
     func key(authorization: String?) throws(StoreError) -> APIKey? {
         guard let authorization, authorization.hasPrefix("Bearer mk_") else { return nil }
         let parts = authorization.dropFirst(10).split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[1].utf8.count == 64, let id = KeyID("key_" + parts[0]) else { return nil }
+        guard parts.count == 2, parts[1].utf8.count == 64, let id = KeyID("key_" + parts[0]) else {
+            return nil
+        }
         guard let key = try lookUp(id), key.revokedAt == nil else { return nil }
         let hash = cryptography.sha256(Array(parts[1].utf8))
         return cryptography.equals(hash, key.secretHash) ? key : nil

@@ -4,7 +4,7 @@ import Runtime
 import Storage
 import Values
 
-/// `/api/runs…`
+/// Answers `/api/runs…`.
 struct RunCalls {
     let api: APIHandler
     let call: Call
@@ -17,8 +17,10 @@ struct RunCalls {
         case ("GET", 0): call.respond(try list())
         case ("GET", 1): call.respond(try show(try record(path[0])))
         case ("GET", 2) where path[1] == "events": call.respond(try events(try record(path[0])))
-        case ("POST", 2) where path[1] == "cancel": call.respond(try cancel(try record(path[0])))
+        case ("POST", 2) where path[1] == "cancel": try cancel(try record(path[0]))
         case (_, 0), (_, 1): throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, 2) where path[1] == "events": throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, 2) where path[1] == "cancel": throw Refusal(Answer.methodNotAllowed("POST"))
         default: throw Refusal(Answer.notFound)
         }
     }
@@ -35,7 +37,8 @@ struct RunCalls {
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         var query = RunQuery(
-            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"), limit: limit)
+            workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"),
+            limit: limit + 1)
         if let text = call.query("status") {
             guard let status = RunStatus(rawValue: text) else {
                 let known = RunStatus.allCases.map(\.rawValue).joined(separator: ", ")
@@ -43,15 +46,9 @@ struct RunCalls {
             }
             query.status = status
         }
-        if let cursor = call.query("cursor") {
-            guard let before = RunID(cursor) else {
-                throw Refusal(400, "cursor_malformed", "cursor is what the page before gave as next")
-            }
-            query.before = before
-        }
-        let page = try storing { () throws(StoreError) in try runtime.store.runs(of: tenant, query) }
-        return Answer.list(
-            page.map { .object(Self.summary($0)) }, next: page.count == limit ? page.last.map { "\($0.run)" } : nil)
+        query.before = try call.cursor { RunID($0) }
+        let found = try storing { () throws(StoreError) in try runtime.store.runs(of: tenant, query) }
+        return Answer.page(found, limit: limit, next: { "\($0.run)" }, value: { .object(Self.summary($0)) })
     }
 
     private static func summary(_ record: RunRecord) -> Object {
@@ -76,11 +73,10 @@ struct RunCalls {
 
     private func events(_ record: RunRecord) throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
-        let after = Int64(call.query("cursor") ?? "0") ?? 0
+        let after = try call.cursor(Call.wholeNumber) ?? 0
         let entries = try storing { () throws(StoreError) in try runtime.store.entries(of: record.run) }
             .filter { $0.sequence > after }
-        let page = entries.prefix(limit)
-        let items = page.map { entry -> Value in
+        return Answer.page(entries, limit: limit, next: { String($0.sequence) }) { entry in
             [
                 "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),
                 "charge_ms": .int(entry.chargeMilliseconds),
@@ -89,15 +85,16 @@ struct RunCalls {
                 "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
             ]
         }
-        return Answer.list(Array(items), next: entries.count > limit ? page.last.map { String($0.sequence) } : nil)
     }
 
-    private func cancel(_ record: RunRecord) throws(Refusal) -> InboundResponse {
+    private func cancel(_ record: RunRecord) throws(Refusal) {
         let body = try call.object(["reason"])
         let reason = try Call.text(body, "reason", byteCountMax: 500) ?? "cancelled by the tenant"
-        guard runtime.cancel(record.run, of: tenant, reason: reason) else {
-            throw Refusal(409, "run_over", "the run is over: nothing was cancelled")
+        runtime.cancel(record.run, of: tenant, reason: reason) { [respond = call.respond] isCancelled in
+            respond(
+                isCancelled
+                    ? Answer.json(202, ["run_id": .string("\(record.run)")])
+                    : Answer.error(409, "run_over", "the run is over: nothing was cancelled"))
         }
-        return Answer.json(202, ["run_id": .string("\(record.run)")])
     }
 }

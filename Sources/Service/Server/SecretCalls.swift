@@ -23,7 +23,9 @@ struct SecretCalls {
     }
 
     private func list() throws(Refusal) -> InboundResponse {
-        let secrets = try storing { () throws(StoreError) in try api.runtime.store.secrets(of: call.tenant.tenant) }
+        let secrets = try storing { () throws(StoreError) in
+            try api.runtime.store.secrets(of: call.tenant.tenant)
+        }
         return Answer.list(
             secrets.map { secret in
                 [
@@ -40,7 +42,8 @@ struct SecretCalls {
         guard (Redactor.secretByteCountMin...Self.valueByteCountMax).contains(value.utf8.count) else {
             throw Refusal(
                 422, "secret_length",
-                "a secret has \(Redactor.secretByteCountMin) to \(Self.valueByteCountMax) bytes: shorter ones cannot be kept out of logs")
+                "a secret has \(Redactor.secretByteCountMin) to \(Self.valueByteCountMax) bytes: shorter ones cannot be kept out of logs"
+            )
         }
         let hosts = try self.hosts(body["hosts"] ?? [])
         try storing { () throws(StoreError) in
@@ -53,18 +56,34 @@ struct SecretCalls {
     private func hosts(_ value: Value) throws(Refusal) -> [String] {
         let hosts = value.array?.compactMap(\.string) ?? []
         guard hosts.count == value.array?.count, hosts.count <= 20,
-            hosts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 253 && !$0.contains("/") })
+            hosts.allSatisfy(Self.isHost)
         else {
-            throw Refusal(422, "hosts_unfit", "hosts is a list of at most 20 host names such as api.stripe.com")
+            throw Refusal(
+                422, "hosts_unfit",
+                "hosts is a list of at most 20 host names such as api.stripe.com, without port or wildcard")
         }
         return hosts
+    }
+
+    /// A name, or an address in digits, IPv6 in brackets: what a URL's host can be equal to.
+    private static func isHost(_ text: String) -> Bool {
+        let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+        let bytes = isBracketed ? text.utf8.dropFirst().dropLast() : text.utf8[...]
+        return (1...253).contains(bytes.count)
+            && bytes.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+                default: isBracketed && byte == UInt8(ascii: ":")
+                }
+            }
     }
 
     private func delete(_ name: String) throws(Refusal) -> InboundResponse {
         let existed = try storing { () throws(StoreError) in
             try api.runtime.vault.delete(name, of: call.tenant.tenant)
         }
-        return existed ? Answer.noContent : Answer.error(404, "secret_not_found", "there is no secret of that name")
+        return existed
+            ? Answer.noContent : Answer.error(404, "secret_not_found", "there is no secret of that name")
     }
 
     private static func check(_ name: String) throws(Refusal) {
@@ -73,7 +92,9 @@ struct SecretCalls {
             (1...64).contains(bytes.count) && (0x41...0x5A).contains(bytes[0])
             && bytes.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
         guard isFit else {
-            throw Refusal(422, "secret_name", "a secret's name is upper case, such as STRIPE_SECRET_KEY, at most 64 characters")
+            throw Refusal(
+                422, "secret_name",
+                "a secret's name is upper case, such as STRIPE_SECRET_KEY, at most 64 characters")
         }
     }
 }

@@ -12,7 +12,9 @@ struct TenantCalls {
     private var runtime: Runtime { api.runtime }
 
     func route(_ path: [String]) throws(Refusal) {
-        guard call.isOperator else { throw Refusal(403, "operator_only", "only the operator's key may do this") }
+        guard call.isOperator else {
+            throw Refusal(403, "operator_only", "only the operator's key may do this")
+        }
         switch (call.request.method, path.count) {
         case ("GET", 0): call.respond(try list())
         case ("POST", 0): call.respond(try create())
@@ -44,7 +46,8 @@ struct TenantCalls {
             return Answer.json(
                 201,
                 [
-                    "tenant_id": .string("\(tenant.tenant)"), "name": .string(name), "created_at": .string(now.text),
+                    "tenant_id": .string("\(tenant.tenant)"), "name": .string(name),
+                    "created_at": .string(now.text),
                     "key": ["key_id": .string("\(key.key)"), "secret": .string(secret)],
                 ])
         }
@@ -52,18 +55,18 @@ struct TenantCalls {
 
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
+        let after = try call.cursor { TenantID($0) }
         return try storing { () throws(StoreError) in
-            let page = try runtime.store.tenants(after: call.query("cursor").flatMap { TenantID($0) }, limit: limit)
-            var items: [Value] = []
-            for tenant in page {
-                items.append([
+            let found = try runtime.store.tenants(after: after, limit: limit + 1)
+            return try Answer.page(found, limit: limit, next: { "\($0.tenant)" }) {
+                tenant throws(StoreError) in
+                [
                     "tenant_id": .string("\(tenant.tenant)"), "name": .string(tenant.name),
                     "external_customer_id": tenant.externalCustomerID.map { .string($0) } ?? .null,
                     "created_at": .string(tenant.createdAt.text),
                     "balance_ms": .int(try runtime.store.account(of: tenant.tenant).balanceMilliseconds),
-                ])
+                ]
             }
-            return Answer.list(items, next: page.count == limit ? page.last.map { "\($0.tenant)" } : nil)
         }
     }
 
@@ -82,7 +85,8 @@ struct TenantCalls {
     private func addKey(to tenant: Tenant) throws(Refusal) -> InboundResponse {
         let body = try call.object(["scope"])
         let text = try Call.text(body, "scope", byteCountMax: 20) ?? "full"
-        guard let scope = APIKey.Scope(rawValue: text), scope == .full || tenant.tenant == .operatorTenant else {
+        guard let scope = APIKey.Scope(rawValue: text), scope == .full || tenant.tenant == .operatorTenant
+        else {
             throw Refusal(422, "scope_unknown", "scope is full, or internal for the operator")
         }
         let now = runtime.clock.now()
@@ -102,6 +106,7 @@ struct TenantCalls {
             guard let id = KeyID(text) else { return false }
             return try api.keys.revoke(id, of: tenant.tenant, at: runtime.clock.now())
         }
-        return wasRevoked ? Answer.noContent : Answer.error(404, "key_not_found", "there is no live key of that id")
+        return wasRevoked
+            ? Answer.noContent : Answer.error(404, "key_not_found", "there is no live key of that id")
     }
 }

@@ -6,7 +6,7 @@ import Storage
 import Values
 import Workflow
 
-/// `/api/workflows…`
+/// Answers `/api/workflows…`.
 struct WorkflowCalls {
     let api: APIHandler
     let call: Call
@@ -21,7 +21,7 @@ struct WorkflowCalls {
         case ("PUT", 1): call.respond(try deploy(path[0]))
         case ("GET", 1): call.respond(try show(path[0]))
         case ("DELETE", 1): call.respond(try delete(path[0]))
-        case ("POST", 2) where path[1] == "trigger": trigger(path[0])
+        case ("POST", 2) where path[1] == "trigger": try trigger(path[0])
         case (_, 0): throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 1): throw Refusal(Answer.methodNotAllowed("GET, PUT, DELETE"))
         case (_, 2) where path[1] == "trigger": throw Refusal(Answer.methodNotAllowed("POST"))
@@ -29,7 +29,10 @@ struct WorkflowCalls {
         }
     }
 
-    private func trigger(_ name: String) {
+    private func trigger(_ name: String) throws(Refusal) {
+        guard (call.request.headers["idempotency-key"]?.utf8.count ?? 0) <= 255 else {
+            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
+        }
         let trigger = TriggerCall(tenant: call.tenant, workflow: name, source: .key, request: call.request)
         api.ingress.trigger(trigger) { [call] in call.respond(TriggerAnswer.answer(to: $0)) }
     }
@@ -49,14 +52,20 @@ struct WorkflowCalls {
         guard let definition else {
             let count = problems.count { $0.severity == .error }
             throw Refusal(
-                422, "invalid_workflow", "the workflow has \(count) problem\(count == 1 ? "" : "s"): nothing was deployed",
+                422, "invalid_workflow",
+                "the workflow has \(count) problem\(count == 1 ? "" : "s"): nothing was deployed",
                 details: .array(problems.map(Self.value)))
         }
         guard definition.name.hasSameBytes(as: name) else {
-            throw Refusal(422, "name_mismatch", "the file is named \(definition.name) and the address \(name)")
+            throw Refusal(
+                422, "name_mismatch", "the file is named \(definition.name) and the address \(name)")
         }
-        if tenant != .operatorTenant, definition.triggers.contains(where: { if case .hook = $0.kind { true } else { false } }) {
-            throw Refusal(403, "hook_for_operator_only", "triggers of type hook are the operator's: use http or webhook")
+        if tenant != .operatorTenant,
+            definition.triggers.contains(where: { if case .hook = $0.kind { true } else { false } })
+        {
+            throw Refusal(
+                403, "hook_for_operator_only", "triggers of type hook are the operator's: use http or webhook"
+            )
         }
         return try storing { () throws(StoreError) in
             let before = try runtime.store.workflow(name, of: tenant)
@@ -71,10 +80,10 @@ struct WorkflowCalls {
     private func list() throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         return try storing { () throws(StoreError) in
-            let page = try runtime.store.workflows(of: tenant, after: call.query("cursor"), limit: limit)
-            var items: [Value] = []
-            for deployed in page { items.append(.object(try summary(deployed))) }
-            return Answer.list(items, next: page.count == limit ? page.last?.name : nil)
+            let found = try runtime.store.workflows(of: tenant, after: call.query("cursor"), limit: limit + 1)
+            return try Answer.page(found, limit: limit, next: \.name) { deployed throws(StoreError) in
+                .object(try summary(deployed))
+            }
         }
     }
 
@@ -93,7 +102,8 @@ struct WorkflowCalls {
             let hasWebhook = object["triggers"]?.array?.contains("webhook") ?? false
             object["source"] = .string(String(decoding: deployed.source, as: UTF8.self))
             object["hook_path"] = hasWebhook ? .string("/hooks/\(tenant)/\(name)") : .null
-            object["versions"] = .array(try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
+            object["versions"] = .array(
+                try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
             api.ingress.refusals.flush()
             object["refusals"] = .array(
                 try runtime.store.refusals(of: name, of: tenant).map { refusal in
@@ -116,7 +126,8 @@ struct WorkflowCalls {
 
     private static func value(_ deployed: DeployedWorkflow) -> Object {
         Object([
-            .init(name: "name", value: .string(deployed.name)), .init(name: "number", value: .int(deployed.number)),
+            .init(name: "name", value: .string(deployed.name)),
+            .init(name: "number", value: .int(deployed.number)),
             .init(name: "digest", value: .string(Hex.encode(deployed.digest))),
             .init(name: "deployed_at", value: .string(deployed.deployedAt.text)),
         ])

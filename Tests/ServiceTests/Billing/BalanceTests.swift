@@ -7,7 +7,9 @@ import Values
 @Suite("An ended balance")
 struct BalanceTests {
     /// Two steps at the order backend, the first of which takes as long as a fault says.
-    static func twoSteps(_ service: TestService, trigger: String = "http", name: String = "two-steps") -> String {
+    static func twoSteps(_ service: TestService, trigger: String = "http", name: String = "two-steps")
+        -> String
+    {
         """
         name: \(name)
         version: 1
@@ -42,18 +44,22 @@ struct BalanceTests {
         let credited = service.callInternal(
             "billing/credit",
             [
-                "tenant_id": .string(client.tenant), "ms": .int(milliseconds), "reference": .string(reference),
+                "tenant_id": .string(client.tenant), "ms": .int(milliseconds),
+                "reference": .string(reference),
             ])
         #expect(credited.status == 201)
     }
 
-    @Test("One alert a crossing: twelve runs end a balance, pause, and go on after a top-up; then it ends again")
+    @Test(
+        "One alert a crossing: twelve runs end a balance, pause, and go on after a top-up; then it ends again"
+    )
     func balanceEndsAndReturns() throws {
         try withService { service in
             try service.useStripe()
             let acme = try customer(service, milliseconds: 20)
             acme.deploy(Self.twoSteps(service))
-            let slow = Fault(.delay, on: "POST /effects", times: 12, delay: .milliseconds(30), bodyContains: "first")
+            let slow = Fault(
+                .delay, on: "POST /effects", times: 12, delay: .milliseconds(30), bodyContains: "first")
             service.suite.orders.desk.inject(slow)
             let runs = (1...12).map { _ in acme.trigger("two-steps")["run_id"]?.text ?? "" }
             #expect(eventually { acme.runs(status: "paused").count == 12 })
@@ -85,31 +91,35 @@ struct BalanceTests {
         }
     }
 
-    @Test("A second crossing is told again, one below zero is not")
+    @Test("I6: each downward crossing is told once, and what stays below zero is not told again")
     func eachCrossingIsToldOnce() throws {
         try withService { service in
             try service.useStripe()
             let acme = try customer(service, milliseconds: 1)
-            acme.deploy(Self.twoSteps(service))
+            let steps = (1...4).map { number in
+                "  s\(number): {\(number > 1 ? "after: [s\(number - 1)], " : "")request: {method: POST, "
+                    + "url: \"\(service.suite.ordersURL)/effects\", body: {item: s\(number)}}}"
+            }
+            acme.deploy(
+                "name: four\nversion: 1\ntriggers: [{type: http}]\nsteps:\n" + steps.joined(separator: "\n"))
+            // Each step takes longer than the one millisecond that is there when it begins.
+            service.suite.orders.desk.inject(
+                Fault(.delay, on: "POST /effects", times: 4, delay: .milliseconds(10)))
+            let run = acme.trigger("four")["run_id"]?.text ?? ""
             for round in 1...3 {
-                service.suite.orders.desk.inject(
-                    Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(20), bodyContains: "first"))
-                let run = acme.trigger("two-steps")["run_id"]?.text ?? ""
                 #expect(eventually { acme.get("/api/runs/\(run)")["status"] == "paused" })
                 #expect(eventually { alerts(service) == round })
-                // Not enough: still at or below zero, so still the same depletion.
-                if acme.balance < -1 { topUp(service, acme, 1, "drop:\(round)") }
+                topUp(service, acme, 1, "a drop:\(round)")
+                #expect(acme.balance <= 0)
                 #expect(acme.get("/api/runs/\(run)")["status"] == "paused")
-                topUp(service, acme, 1 - acme.balance, "rest:\(round)")
-                service.suite.orders.desk.inject(
-                    Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(0), bodyContains: "second"))
-                #expect(acme.finished(run)["status"] == "succeeded")
-                let rest = 1 - acme.balance
-                if rest > 0 { topUp(service, acme, rest, "again:\(round)") }
-                #expect(service.settle())
-                #expect(alerts(service) >= round)
-                if alerts(service) > round { break }  // The second step itself ended the balance again.
+                #expect(service.suite.orders.desk.requestCount == round)
+                topUp(service, acme, 1 - acme.balance, "the rest:\(round)")
             }
+            #expect(acme.finished(run)["status"] == "succeeded")
+            #expect(service.settle())
+            #expect(alerts(service) == 4)
+            let balances = acme.ledger.reversed().map { $0["balance_ms"]?.int ?? 0 }
+            #expect(zip(balances, balances.dropFirst()).count { $0 > 0 && $1 <= 0 } == 4)
             service.expectSoundLedgers()
         }
     }
@@ -161,7 +171,8 @@ struct BalanceTests {
             service.suite.orders.desk.inject(
                 Fault(.delay, on: "POST /effects", times: 1, delay: .milliseconds(20)))
             _ = acme.trigger("two-steps")
-            #expect(eventually { service.owner.runs("balance-depleted-alert", status: "succeeded").count == 1 })
+            #expect(
+                eventually { service.owner.runs("balance-depleted-alert", status: "succeeded").count == 1 })
             #expect(service.suite.resend.desk.requestCount == 0)
         }
     }

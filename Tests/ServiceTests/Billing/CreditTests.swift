@@ -57,13 +57,16 @@ struct CreditTests {
     @Test("L2: a key with the same body gets the same answer; any other member changes it to 409")
     func keysAreBoundToBodies() throws {
         try withService { service in
-            let (acme, other) = (try service.tenant(milliseconds: 0), try service.tenant("B", milliseconds: 0))
+            let (acme, other) = (
+                try service.tenant(milliseconds: 0), try service.tenant("B", milliseconds: 0)
+            )
             let first = body(acme.tenant, "ref:1")
             #expect(service.callInternal("billing/credit", first, idempotencyKey: "k").status == 201)
             let again = service.callInternal("billing/credit", first, idempotencyKey: "k")
             #expect(again.status == 200 && again["replayed"] == true)
             let changed = [
-                body(other.tenant, "ref:1"), body(acme.tenant, "ref:2"), body(acme.tenant, "ref:1", minutes: 2),
+                body(other.tenant, "ref:1"), body(acme.tenant, "ref:2"),
+                body(acme.tenant, "ref:1", minutes: 2),
                 body(acme.tenant, "ref:1") { $0["paid"] = ["amount_minor": 1, "currency": "EUR"] },
                 body(acme.tenant, "ref:1") { $0["purchase_id"] = "pur_0000000000001" },
             ]
@@ -75,10 +78,14 @@ struct CreditTests {
         }
     }
 
-    @Test("I8: a reference that has credited another tenant or amount is a conflict, also after a restart of keys")
+    @Test(
+        "I8: a reference that has credited another tenant or amount is a conflict, also after a restart of keys"
+    )
     func referencesAreBoundToCredits() throws {
         try withService { service in
-            let (acme, other) = (try service.tenant(milliseconds: 0), try service.tenant("B", milliseconds: 0))
+            let (acme, other) = (
+                try service.tenant(milliseconds: 0), try service.tenant("B", milliseconds: 0)
+            )
             #expect(service.callInternal("billing/credit", body(acme.tenant, "ref:1")).status == 201)
             for body in [body(other.tenant, "ref:1"), body(acme.tenant, "ref:1", minutes: 2)] {
                 let answer = service.callInternal("billing/credit", body)
@@ -91,8 +98,10 @@ struct CreditTests {
     @Test(
         "L5: amounts that are no whole numbers above 0, or more than a ledger holds, change nothing",
         arguments: [
-            "0", "-1", "-0", "9007199254740992", "9223372036854775807", "9223372036854775808", "1e3", "1.0", "1.5",
-            "1e400", "NaN", "Infinity", "\"5\"", "null", "true", "[1]", "{}", "-9223372036854775808", "01", "+1", "",
+            "0", "-1", "-0", "9007199254740992", "9223372036854775807", "9223372036854775808", "1e3", "1.0",
+            "1.5",
+            "1e400", "NaN", "Infinity", "\"5\"", "null", "true", "[1]", "{}", "-9223372036854775808", "01",
+            "+1", "",
         ])
     func amountsOutOfRange(text: String) throws {
         try withService { service in
@@ -100,7 +109,8 @@ struct CreditTests {
             for name in ["minutes", "ms"] {
                 let source = #"{"tenant_id":"\#(acme.tenant)","reference":"r","\#(name)":\#(text)}"#
                 let answer = service.call(
-                    "POST", "/api/internal/billing/credit", key: service.internalKey, body: Array(source.utf8),
+                    "POST", "/api/internal/billing/credit", key: service.internalKey,
+                    body: Array(source.utf8),
                     isInternal: true)
                 #expect([400, 422].contains(answer.status), "\(source): \(answer.status) \(answer.text)")
                 #expect(answer.code != nil)
@@ -129,6 +139,30 @@ struct CreditTests {
         }
     }
 
+    @Test("A customer is linked to a tenant that exists, once or anew, under a fit id")
+    func customersAreLinked() throws {
+        try withService { service in
+            let acme = try service.tenant(milliseconds: 0)
+            func set(_ tenant: String, _ customer: Value) -> Reply {
+                service.callInternal(
+                    "tenant/set-external-customer",
+                    ["tenant_id": .string(tenant), "external_customer_id": customer])
+            }
+            for customer in ["cus_1", "cst_2"] {
+                #expect(set(acme.tenant, .string(customer)).status == 204)
+                let tenants = service.owner.get("/api/tenants").items
+                let known = tenants.first { $0["tenant_id"]?.text == acme.tenant }
+                #expect(known?["external_customer_id"]?.text == customer)
+            }
+            #expect(set("ten_0000000000009", "cus_1").code == "tenant_not_found")
+            #expect(set("operator", "cus_1").code == "tenant_not_found")
+            for unfit in [7, "", "a\r\nb", .string(String(repeating: "x", count: 201))] as [Value] {
+                #expect(set(acme.tenant, unfit).code == "member_unfit")
+            }
+            #expect(set(acme.tenant, nil).code == "member_missing")
+        }
+    }
+
     @Test("Y3, Y7: unknown, missing, doubled and unfit members are refused with their names")
     func unfitBodiesAreRefused() throws {
         try withService { service in
@@ -146,10 +180,19 @@ struct CreditTests {
                 (#"{"tenant_id":"T","minutes":1,"reference":7}"#, 422, "member_unfit"),
                 (#"{"tenant_id":"ten_0000000000000","minutes":1,"reference":"r"}"#, 404, "tenant_not_found"),
                 (#"{"tenant_id":"nobody","minutes":1,"reference":"r"}"#, 404, "tenant_not_found"),
-                (#"{"tenant_id":"T","minutes":1,"reference":"r","purchase_id":"pur_1"}"#, 404, "purchase_not_found"),
+                (
+                    #"{"tenant_id":"T","minutes":1,"reference":"r","purchase_id":"pur_1"}"#, 404,
+                    "purchase_not_found"
+                ),
                 (#"{"tenant_id":"T","minutes":1,"reference":"r","paid":7}"#, 422, "paid_unfit"),
-                (#"{"tenant_id":"T","minutes":1,"reference":"r","paid":{"amount_minor":"1","currency":"EUR"}}"#, 422, "paid_unfit"),
-                (#"{"tenant_id":"T","minutes":1,"reference":"r","paid":{"amount_minor":1,"currency":"EUR","x":1}}"#, 422, "paid_unfit"),
+                (
+                    #"{"tenant_id":"T","minutes":1,"reference":"r","paid":{"amount_minor":"1","currency":"EUR"}}"#,
+                    422, "paid_unfit"
+                ),
+                (
+                    #"{"tenant_id":"T","minutes":1,"reference":"r","paid":{"amount_minor":1,"currency":"EUR","x":1}}"#,
+                    422, "paid_unfit"
+                ),
                 ("[]", 400, "malformed_body"), ("", 422, "member_missing"), ("{", 400, "malformed_body"),
             ]
             for (source, status, code) in cases {

@@ -10,7 +10,8 @@ struct MollieBillingTests {
         service.suite.mollie.desk.log.map { "\($0.method) \($0.path)" }
     }
 
-    @Test("A new customer is made and remembered, a returning one is not made again; each payment credits once")
+    @Test(
+        "A new customer is made and remembered, a returning one is not made again; each payment credits once")
     func newAndReturningCustomer() throws {
         try withService { service in
             try service.useMollie()
@@ -24,7 +25,8 @@ struct MollieBillingTests {
             #expect(acme.balance == 3_600_000)
 
             let second = try service.buy(1, for: acme).checkout
-            #expect(mollieRequests(service).filter { $0.hasPrefix("POST") }.suffix(1) == ["POST /v2/payments"])
+            #expect(
+                mollieRequests(service).filter { $0.hasPrefix("POST") }.suffix(1) == ["POST /v2/payments"])
             #expect(mollieRequests(service).count { $0 == "POST /v2/customers" } == 1)
             service.suite.mollie.bring(second, to: "paid")
             // Refunds and chargebacks leave the status at paid and are told in the same way.
@@ -78,7 +80,8 @@ struct MollieBillingTests {
             let ids = [
                 "..%2Fcustomers%2Fx", "tr_1%3Fx=", "tr_1%2F..%2F..", "tr_1/../../v2/customers", "tr_%2e%2e",
                 "tr_" + String(repeating: "a", count: 100), "tr_1%0D%0AX-Evil:%201", "tr_%C3%A9", "tr_1%20",
-                "%20tr_1", "", "TR_1", "tr_", "tr_1%00", "tr-1", "cst_1", "%3C%3C+secrets.MOLLIE_API_KEY+%3E%3E",
+                "%20tr_1", "", "TR_1", "tr_", "tr_1%00", "tr-1", "cst_1",
+                "%3C%3C+secrets.MOLLIE_API_KEY+%3E%3E",
                 "tr_1%23", "tr_1%26", "tr_%252e", "tr_1%0A", "0", "null", "http://127.0.0.1/",
             ]
             for id in ids {

@@ -93,7 +93,8 @@ struct StripeBillingTests {
             #expect(service.settleBilling())
             let id = bought["purchase_id"]?.text ?? ""
             let event = StripeEvent(
-                id: "evt_second", purchase: id, tenant: acme.tenant, minutes: 1, amount: 10, payment: "pi_second")
+                id: "evt_second", purchase: id, tenant: acme.tenant, minutes: 1, amount: 10,
+                payment: "pi_second")
             #expect(event.deliver(to: service).status == 202)
             #expect(service.settleBilling())
             #expect(acme.balance == 60_000)

@@ -91,7 +91,8 @@ struct OrderProcessingTests {
         }
     }
 
-    @Test("A stored 500 comes with Stripe-Should-Retry: false and is not tried again; the order is not touched")
+    @Test(
+        "A stored 500 comes with Stripe-Should-Retry: false and is not tried again; the order is not touched")
     func storedFailureIsNotRetried() throws {
         try withService { service in
             let acme = try shop(service)
@@ -104,7 +105,9 @@ struct OrderProcessingTests {
         }
     }
 
-    @Test("429 with Retry-After is waited for; a receipt that cannot be sent does not keep the order from its update")
+    @Test(
+        "429 with Retry-After is waited for; a receipt that cannot be sent does not keep the order from its update"
+    )
     func limitsAndLostReceipts() throws {
         try withService { service in
             let acme = try shop(service)
@@ -123,8 +126,10 @@ struct OrderProcessingTests {
     @Test(
         "Missing or wrong fields fail the run before anything is charged, and say which",
         arguments: [
-            (#"{"customerId":"cus_abc","amount":1}"#, "orderId"), (#"{"orderId":"o","amount":1}"#, "customerId"),
-            (#"{"orderId":"o","customerId":"c"}"#, "amount"), (#"{"orderId":7,"customerId":"c","amount":1}"#, "orderId"),
+            (#"{"customerId":"cus_abc","amount":1}"#, "orderId"),
+            (#"{"orderId":"o","amount":1}"#, "customerId"),
+            (#"{"orderId":"o","customerId":"c"}"#, "amount"),
+            (#"{"orderId":7,"customerId":"c","amount":1}"#, "orderId"),
             (#"{"orderId":"o","customerId":"c","amount":0}"#, "amount"),
             (#"{"orderId":"o","customerId":"c","amount":-5}"#, "amount"),
             (#"{"orderId":"o","customerId":"c","amount":1.5}"#, "amount"),

@@ -54,7 +54,9 @@ struct StripeSignatureTests {
         try withService { service in
             try service.useStripe()
             let now = service.now
-            for (offset, status) in [(-100_000, 401), (-301, 401), (301, 401), (100_000, 401), (-299, 202), (299, 202)] {
+            for (offset, status) in [
+                (-100_000, 401), (-301, 401), (301, 401), (100_000, 401), (-299, 202), (299, 202),
+            ] {
                 let answer = deliver(service, header: header(now.seconds + Int64(offset)), at: now)
                 #expect(answer.status == status, "\(offset) s: \(answer.text)")
             }
@@ -78,13 +80,15 @@ struct StripeSignatureTests {
                 return (bytes ?? []).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
             }
             let fullWidth = String(
-                String.UnicodeScalarView("\(seconds)".unicodeScalars.compactMap { Unicode.Scalar($0.value + 0xFEE0) }))
+                String.UnicodeScalarView(
+                    "\(seconds)".unicodeScalars.compactMap { Unicode.Scalar($0.value + 0xFEE0) }))
             var headers = [
                 "", "bad_header", "t=", "v1=", "=", ",", ",,,", "v1,t=1", "t=\(seconds)", "v1=\(digest)",
                 "t=\(seconds),v0=\(digest)", "t=\(seconds),v1=bad_signature", "t=\(seconds),v1=",
                 "t=\(seconds),t=\(seconds),v1=\(digest)", "t=1,t=\(seconds),v1=\(digest)",
                 "t=\(seconds), v1=\(digest)", "t=\(seconds),v1=\(digest.uppercased())",
-                "t=\(seconds),v1=\(digest) ", "t=\(seconds),v1=\(digest.dropLast())", "t=\(seconds),v1=\(digest)0",
+                "t=\(seconds),v1=\(digest) ", "t=\(seconds),v1=\(digest.dropLast())",
+                "t=\(seconds),v1=\(digest)0",
                 "t=\(seconds);v1=\(digest)", "T=\(seconds),V1=\(digest)", "t=\(seconds),v1==\(digest)",
                 "t=\(seconds),v1=\(digest),junk", "t=\(seconds),v1=\(digest),a=b=c",
                 "t=\(seconds)," + (1...11).map { _ in "v1=\(digest)" }.joined(separator: ","),
@@ -93,8 +97,10 @@ struct StripeSignatureTests {
                 "t=\(seconds),v1=\(digest),t=" + String(repeating: "9", count: 400),
             ]
             for time in [
-                "+\(seconds)", "-\(seconds)", "\(seconds) ", " \(seconds)", "0x65", "1_0", fullWidth, "\(seconds).0",
-                "\(seconds)e0", "NaN", "inf", "9223372036854775807", "99999999999999999999999", "000\(seconds)000",
+                "+\(seconds)", "-\(seconds)", "\(seconds) ", " \(seconds)", "0x65", "1_0", fullWidth,
+                "\(seconds).0",
+                "\(seconds)e0", "NaN", "inf", "9223372036854775807", "99999999999999999999999",
+                "000\(seconds)000",
             ] { headers.append("t=\(time),v1=\(signature(of: time))") }
             for header in headers {
                 let answer = deliver(service, header: header, at: now)
@@ -115,13 +121,16 @@ struct StripeSignatureTests {
                 header(now.seconds, secrets: ["whsec_old_one", TestService.webhookSecret]),
                 header(now.seconds, secrets: [TestService.webhookSecret, "whsec_new_one"]),
                 genuine + ",v1=potato", genuine + ",v0=" + String(repeating: "0", count: 64),
-                genuine + ",v1=bad_signature", genuine.replacing("v1=", with: "v1=\(String(repeating: "0", count: 64)),v1="),
+                genuine + ",v1=bad_signature",
+                genuine.replacing("v1=", with: "v1=\(String(repeating: "0", count: 64)),v1="),
             ]
             for header in good {
                 #expect(deliver(service, header: header, at: now).status == 202, "\(header)")
             }
             #expect(service.owner.runs().count == 1)
-            #expect(deliver(service, header: header(now.seconds, secrets: ["whsec_old_one"]), at: now).status == 401)
+            #expect(
+                deliver(service, header: header(now.seconds, secrets: ["whsec_old_one"]), at: now).status
+                    == 401)
         }
     }
 
@@ -141,7 +150,9 @@ struct StripeSignatureTests {
             #expect((failed?["count"]?.int ?? 0) >= 1)
             #expect(failed?["last_detail"]?.text.contains("STRIPE_WEBHOOK_SECRET") == true)
             #expect(service.logged.text.contains("trigger.guard_failed"))
-            #expect(service.call("GET", "/metrics").text.contains("triggers_refused_total{reason=\"guard_error\"}"))
+            #expect(
+                service.call("GET", "/metrics").text.contains(
+                    "triggers_refused_total{reason=\"guard_error\"}"))
             // Even without any signature: a stranger's request is never let in unchecked.
             #expect(service.hook("payment-webhook", "{}").status == 500)
 

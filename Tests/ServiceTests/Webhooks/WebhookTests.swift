@@ -38,7 +38,8 @@ struct WebhookTests {
         try withService { service in
             let acme = try service.tenant()
             let cases: [(String, Int)] = [
-                ("false", 401), ("null", 401), ("trigger.body.missing.deep", 401), ("trigger.body.ok == 1", 401),
+                ("false", 401), ("null", 401), ("trigger.body.missing.deep", 401),
+                ("trigger.body.ok == 1", 401),
                 ("'false'", 500), ("0", 500), ("''", 500), ("list{}", 500), ("trigger.body", 500),
                 ("error('no')", 500), ("nil + 1", 500), ("secrets.MISSING_ONE == 'x'", 500),
                 ("trigger.body.ok == true", 202), ("'a' == 'a'", 202),
@@ -49,7 +50,8 @@ struct WebhookTests {
                 #expect(answer.status == status, "\(expression): \(answer.status) \(answer.text)")
                 let refusals = acme.get("/api/workflows/hook-\(index)")["refusals"]?.array ?? []
                 let reason = status == 401 ? "guard_false" : "guard_error"
-                #expect(refusals.map { $0["reason"]?.text } == (status == 202 ? [] : [reason]), "\(expression)")
+                #expect(
+                    refusals.map { $0["reason"]?.text } == (status == 202 ? [] : [reason]), "\(expression)")
             }
             #expect(acme.runs().count == 2)
         }
@@ -60,12 +62,15 @@ struct WebhookTests {
         try withService { service in
             let acme = try service.tenant()
             acme.deploy(
-                "{\"name\":\"by-key\",\"version\":1,\"triggers\":[{\"type\":\"http\"}],\"steps\":{\"a\":{\"lua\":\"return 1\"}}}")
+                "{\"name\":\"by-key\",\"version\":1,\"triggers\":[{\"type\":\"http\"}],\"steps\":{\"a\":{\"lua\":\"return 1\"}}}"
+            )
             deployHook(acme, "    when: true")
             let addresses = [
-                (acme.tenant, "unknown"), (acme.tenant, "by-key"), ("ten_0000000000009", "hooked"), ("ten_x", "hooked"),
+                (acme.tenant, "unknown"), (acme.tenant, "by-key"), ("ten_0000000000009", "hooked"),
+                ("ten_x", "hooked"),
                 ("..", "hooked"), ("operator", "hooked"), (acme.tenant.uppercased(), "hooked"),
-                (acme.tenant, "HOOKED"), (acme.tenant, "hooked%00"), (acme.tenant, "hooked/"), (acme.tenant, "%2e%2e"),
+                (acme.tenant, "HOOKED"), (acme.tenant, "hooked%00"), (acme.tenant, "hooked/"),
+                (acme.tenant, "%2e%2e"),
                 ("%3C%3C", "hooked"),
             ]
             let answers = addresses.map { service.hook($0.1, of: $0.0, "{}") }
@@ -152,7 +157,8 @@ struct WebhookTests {
             let answers = Gathered<Reply>()
             for event in (events + events + events + events + events).shuffled() {
                 service.begin(
-                    "POST", "/hooks/operator/payment-webhook", body: event.body, headers: event.headers(service)
+                    "POST", "/hooks/operator/payment-webhook", body: event.body,
+                    headers: event.headers(service)
                 ) { answers.add($0) }
             }
             let all = answers.wait(for: 2_500)

@@ -40,7 +40,13 @@ enum ServeCommand {
                 .usage, "no_database", "there is no database", place: database,
                 hint: "make one with `millrace init`")
         }
-        let process = try ServerProcess(settings, database: database, key: key)
+        let limit = OpenFileLimit.raise()
+        guard limit >= OpenFiles.limitMin else {
+            throw CommandFailure(
+                .usage, "open_files", "only \(limit) files may be open at once, fewer than the server needs",
+                hint: "raise the limit (`ulimit -n`, LimitNOFILE=) to \(OpenFiles.limitMin) or more")
+        }
+        let process = try ServerProcess(settings, database: database, key: key, fileLimit: limit)
         let count = try process.begin()
         invocation.console.print([
             "event": "ready", "listen": .string("\(process.address)"),
@@ -70,15 +76,20 @@ final class ServerProcess: Sendable {
     private let log: EventLog
 
     /// Binds both addresses and opens the database; nothing is answered but 503 until ``begin()``.
-    init(_ settings: SettingValues, database: String, key: MasterKey) throws(CommandFailure) {
+    init(
+        _ settings: SettingValues, database: String, key: MasterKey, fileLimit: Int
+    ) throws(CommandFailure) {
         let clock = SystemClock()
         let (gate, internalGate) = (Gate(), Gate())
-        let listener = try Self.listen("listen", settings, clock, gate)
+        let files = OpenFiles(
+            limit: fileLimit, connections: Int(clamping: settings.integer("connections-max")),
+            requests: Int(clamping: settings.integer("requests-max")))
+        let listener = try Self.listen("listen", settings, files, clock, gate)
         var address = settings.address("listen")
         address.port = listener.port
         let internalListener: MicroHTTPServer
         do throws(CommandFailure) {
-            internalListener = try Self.listen("internal-listen", settings, clock, internalGate)
+            internalListener = try Self.listen("internal-listen", settings, files, clock, internalGate)
         } catch {
             listener.shutDown(drain: .zero)
             throw error
@@ -86,8 +97,17 @@ final class ServerProcess: Sendable {
         var internalAddress = settings.address("internal-listen")
         internalAddress.port = internalListener.port
         let log = EventLog.standardError(now: { clock.now() })
+        if files.connectionCountMax < settings.integer("connections-max") {
+            log.write(
+                .warning, "server.few_open_files",
+                [
+                    ("limit", .int(Int64(fileLimit))), ("connections", .int(Int64(files.connectionCountMax))),
+                    ("requests", .int(Int64(files.requestCountMax))),
+                ])
+        }
         do throws(CommandFailure) {
-            let wanted = Self.installationSettings(settings, database, key, address, internalAddress)
+            let wanted = Self.installationSettings(
+                settings, files, database, key, address, internalAddress)
             installation = try Self.open(wanted, log: log, key: key)
         } catch {
             listener.shutDown(drain: .zero)
@@ -100,11 +120,11 @@ final class ServerProcess: Sendable {
     }
 
     private static func listen(
-        _ name: String, _ settings: SettingValues, _ clock: SystemClock, _ gate: Gate
+        _ name: String, _ settings: SettingValues, _ files: OpenFiles, _ clock: SystemClock, _ gate: Gate
     ) throws(CommandFailure) -> MicroHTTPServer {
         let address = settings.address(name)
         var limits = ListenerLimits()
-        limits.connectionCountMax = Int(clamping: settings.integer("connections-max"))
+        limits.connectionCountMax = files.connectionCountMax
         let threads = name == "listen" ? Int(clamping: settings.integer("server-threads")) : 1
         do throws(ListenerError) {
             return try MicroHTTPServer.start(
@@ -141,8 +161,8 @@ final class ServerProcess: Sendable {
     }
 
     private static func installationSettings(
-        _ settings: SettingValues, _ database: String, _ key: MasterKey, _ address: SocketAddress,
-        _ internalAddress: SocketAddress
+        _ settings: SettingValues, _ files: OpenFiles, _ database: String, _ key: MasterKey,
+        _ address: SocketAddress, _ internalAddress: SocketAddress
     ) -> InstallationSettings {
         var wanted = InstallationSettings(databasePath: database, masterKey: key.bytes)
         wanted.runtime.tenantEgress = EgressPolicy(
@@ -154,7 +174,7 @@ final class ServerProcess: Sendable {
         wanted.runtime.openRunCountMax = Int(clamping: settings.integer("open-runs-max"))
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")
-        wanted.transport.transferCountMax = Int(clamping: settings.integer("requests-max"))
+        wanted.transport.transferCountMax = files.requestCountMax
         wanted.api.pricePerMinuteMinor = settings.integer("price-per-minute")
         wanted.api.currency = settings.text("currency") ?? wanted.api.currency
         wanted.api.publicURL = settings.text("public-url") ?? "http://\(address)"

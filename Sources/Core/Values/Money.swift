@@ -1,9 +1,9 @@
 /// Amounts between the text that providers use (`10.00`) and whole minor units, without rounding.
-enum Money {
-    enum Problem: Error {
+package enum Money {
+    package enum Problem: Error {
         case notAnAmount, tooPrecise(digits: Int), tooLarge
 
-        var message: String {
+        package var message: String {
             switch self {
             case .notAnAmount: "this is no amount such as 10.00"
             case .tooPrecise(let digits): "the amount has more than \(digits) decimals"
@@ -15,7 +15,7 @@ enum Money {
     /// Whole minor units of an amount: 1050 for `10.5` with two digits.
     ///
     /// Zeros past the digits are allowed, anything else there is refused.
-    static func minorUnits(of text: String, digits: Int) throws(Problem) -> Int64 {
+    package static func minorUnits(of text: String, digits: Int) throws(Problem) -> Int64 {
         var bytes = Array(text.utf8)[...]
         let isNegative = bytes.first == UInt8(ascii: "-")
         if isNegative { bytes = bytes.dropFirst() }
@@ -23,7 +23,7 @@ enum Money {
         let decimals = parts.count > 1 ? Array(parts[1]) : []
         let isWellFormed =
             !parts[0].isEmpty && (parts.count == 1 || !decimals.isEmpty)
-            && (parts[0] + decimals).allSatisfy(SourceLexer.isDigit)
+            && (parts[0] + decimals).allSatisfy { (0x30...0x39).contains($0) }
         guard isWellFormed else { throw .notAnAmount }
         guard decimals.dropFirst(digits).allSatisfy({ $0 == UInt8(ascii: "0") }) else {
             throw .tooPrecise(digits: digits)
@@ -43,7 +43,7 @@ enum Money {
     }
 
     /// 1050 with two digits is `10.50`.
-    static func text(minorUnits: Int64, digits: Int) -> String {
+    package static func text(minorUnits: Int64, digits: Int) -> String {
         var number = String(minorUnits.magnitude)
         if digits > 0 {
             number = String(repeating: "0", count: max(0, digits + 1 - number.utf8.count)) + number

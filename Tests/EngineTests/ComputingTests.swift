@@ -1,0 +1,64 @@
+import Engine
+import Ports
+import Testing
+import Values
+
+@Suite("Heavy computing")
+struct ComputingTests {
+    private static let heavy = "local n = 0 for i = 1, 200000 do n = n + i end return n"
+
+    private func heavySteps(_ count: Int) -> String {
+        "steps:\n" + (0..<count).map { "  s\($0): {lua: \"\(Self.heavy)\"}\n" }.joined()
+    }
+
+    @Test("a run of many heavy steps gives others a turn in between, and ends all the same")
+    func heavyRunsYield() throws {
+        var play = try Play(heavySteps(60))
+        var lines = play.begin()
+        #expect(lines.last == "go on")
+        var turns = 1
+        while lines.last == "go on", turns < 1000 {
+            lines = play.feed(.resumed(at: play.now + .milliseconds(turns * 20)))
+            turns += 1
+        }
+        #expect(turns > 2)
+        #expect(lines.last == "finish succeeded")
+    }
+
+    @Test("what a heavy turn computes is run time")
+    func heavyTurnsAreCharged() throws {
+        var play = try Play(heavySteps(60))
+        var lines = play.begin()
+        var turns = 1
+        while lines.last == "go on", turns < 1000 {
+            lines = play.feed(.resumed(at: play.now + .milliseconds(turns * 1000)))
+            turns += 1
+        }
+        let charged = play.records.reduce(0) { $0 + $1.chargeMilliseconds }
+        #expect(charged >= Int64(turns - 1) * 10)
+    }
+
+    @Test("light steps are decided in one turn and cost nothing")
+    func lightRunsDoNotYield() throws {
+        var play = try Play("steps:\n  - lua: return 1\n  - lua: return 2\n")
+        #expect(play.begin().last == "finish succeeded")
+        #expect(play.records.allSatisfy { $0.chargeMilliseconds == 0 })
+    }
+
+    @Test("a turn that comes too late, or twice, decides nothing")
+    func lateTurns() throws {
+        var play = try Play("steps: {a: {request: {url: https://a.example/}}}")
+        play.begin()
+        #expect(play.feed(.resumed(at: play.now)).isEmpty)
+        play.answer("a")
+        #expect(play.feed(.resumed(at: play.now)).isEmpty)
+    }
+
+    @Test("the expressions of one step together may take a quarter of a second")
+    func oneStepIsBounded() throws {
+        let expression = "<< (function() \(Self.heavy) end)() >>"
+        var play = try Play(
+            "steps: {a: {finish: \"\(String(repeating: expression, count: 700))\"}}")
+        #expect(play.begin().contains { $0.contains("budget_exceeded") })
+    }
+}
