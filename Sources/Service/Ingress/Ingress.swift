@@ -136,8 +136,10 @@ extension TriggerCall.Source {
 private final class WaitingReply: @unchecked Sendable {
     // Unchecked: everything is read and written under `lock`.
     private let lock = Lock()
-    /// Nil once it was called. The alarm for giving up holds this object long after that, and what
-    /// hangs on the reply and the outcome may be megabytes.
+    /// Nil once it was called.
+    ///
+    /// The alarm for giving up holds this object long after that, and what hangs on the reply and the
+    /// outcome may be megabytes.
     private var reply: (@Sendable (TriggerReply) -> Void)?
     private var run: RunID?
     private var outcome: RunOutcome?
