@@ -2,6 +2,7 @@ import Billing
 import Foundation
 import OpenSSLCrypto
 import Ports
+import Processes
 import SQLiteStore
 import StandIns
 import Storage
@@ -52,6 +53,46 @@ struct CrashTests {
         #expect(fixture.stop() == 0)
         try expectConsistency(of: fixture, tenant: tenant.id, load: load)
         #expect(fixture.orders.effectCounts.repeatedCount == 0, "what was in flight was waited for")
+    }
+
+    @Test(
+        "a database that may not grow ends the server with 75, and nothing is lost", .timeLimit(.minutes(1)))
+    func failedDatabaseEndsTheServer() throws {
+        let fixture = try ServerFixture()
+        // A limit on the size of files (8 MiB) stands for a disk that fails.
+        let limited = try fixture.folder.write(
+            "limited", "#!/bin/sh\nulimit -f 16384\nexec '\(Repository.program)' \"$@\"\n")
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: limited)
+        try fixture.start(program: limited)
+        let tenant = try fixture.makeTenant()
+        let load = Load(client: try fixture.client(key: tenant.key), padding: 8_000)
+        load.begin(threadCount: 4)
+        #expect(fixture.waitForEnd() == 75)
+        load.end()
+        try fixture.start()
+        load.retryUnanswered()
+        #expect(try fixture.openRunCount(atMost: .seconds(30)) == 0)
+        #expect(fixture.stop() == 0)
+        try expectConsistency(of: fixture, tenant: tenant.id, load: load)
+    }
+
+    @Test("a second signal ends the server at once with 130", .timeLimit(.minutes(1)))
+    func secondSignalEndsAtOnce() throws {
+        let fixture = try ServerFixture()
+        try fixture.start()
+        let tenant = try fixture.makeTenant()
+        fixture.orders.desk.inject(Fault(.delay, on: "POST /effects", delay: .seconds(4)))
+        let load = Load(client: try fixture.client(key: tenant.key))
+        load.trigger(1)
+        let child = try #require(fixture.child)
+        child.process.terminate()
+        let end = ContinuousClock.now + .seconds(5)
+        let log = {
+            (try? Files.read("\(fixture.folder.path)/log")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        }
+        while !log().contains("server.stopping"), ContinuousClock.now < end { usleep(5_000) }
+        child.process.terminate()
+        #expect(fixture.waitForEnd() == 130)
     }
 
     private func expectConsistency(of fixture: ServerFixture, tenant: String, load: Load) throws {
@@ -106,7 +147,15 @@ final class Load: @unchecked Sendable {
     private var unanswered: [Int] = []
     private var threads: [WorkerThread] = []
 
-    init(client: APIClient) { self.client = client }
+    private let padding: String
+
+    /// - Parameters:
+    ///   - client: Sends the triggers, with a tenant's key.
+    ///   - padding: Bytes that each trigger carries beside its item.
+    init(client: APIClient, padding: Int = 0) {
+        self.client = client
+        self.padding = String(repeating: "x", count: padding)
+    }
 
     /// Run ids that the server answered, by item.
     var acknowledged: [Int: String] { lock.withLock { runByItem } }
@@ -138,9 +187,11 @@ final class Load: @unchecked Sendable {
         }
     }
 
-    private func trigger(_ item: Int) {
+    /// Starts the run of an item, or finds the one that it started before.
+    func trigger(_ item: Int) {
         let answer = try? client.attempt(
-            "POST", "/api/workflows/effects/trigger", body: JSON.bytes(["item": .string("item \(item)")]),
+            "POST", "/api/workflows/effects/trigger",
+            body: JSON.bytes(["item": .string("item \(item)"), "padding": .string(padding)]),
             headers: [HTTPHeader("Idempotency-Key", "item-\(item)")], timeout: .seconds(10))
         lock.withLock {
             if answer?.status == 202, let run = answer?.value["run_id"]?.string {

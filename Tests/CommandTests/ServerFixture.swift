@@ -48,10 +48,12 @@ final class ServerFixture: @unchecked Sendable {
     var database: String { "\(folder.path)/data/millrace.db" }
 
     /// Starts the server: the first time on free ports, later on the same.
-    func start() throws {
+    ///
+    /// `program` stands in place of the program under test, which it then starts.
+    func start(program: String = Repository.program) throws {
         let addresses = ports.isEmpty ? ["127.0.0.1:0", "127.0.0.1:0"] : ports
         let child = try ServerChild(
-            program: Repository.program,
+            program: program,
             arguments: [
                 "--data", "\(folder.path)/data", "--listen", addresses[0], "--internal-listen", addresses[1],
                 "--tenant-egress", "127.0.0.1", "--drain-time", "5s",
@@ -65,6 +67,12 @@ final class ServerFixture: @unchecked Sendable {
         child?.process.kill()
         _ = child?.process.wait()
         child = nil
+    }
+
+    /// Waits for an end that was not asked for: the exit code.
+    func waitForEnd() -> Int32 {
+        defer { child = nil }
+        return child?.process.wait() ?? -1
     }
 
     /// SIGTERM, and the exit code.

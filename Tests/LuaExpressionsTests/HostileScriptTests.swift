@@ -102,21 +102,21 @@ struct HostileScriptTests {
         let (failure, time) = try outcome(source)
         #expect(failure == .budgetExceeded)
         // Debug builds and a busy machine are slow; without limits these run for ever.
-        #expect(time < .seconds(2))
+        #expect(time < .seconds(15))
     }
 
     @Test("memory without end stops at the ceiling", arguments: overMemory)
     func stopsMemory(source: String) throws {
         let (failure, time) = try outcome(source)
         #expect(failure == .memoryExceeded)
-        #expect(time < .seconds(2))
+        #expect(time < .seconds(15))
     }
 
     @Test("whichever bound comes first, it stops", arguments: overEither)
     func stopsEitherWay(source: String) throws {
         let (failure, time) = try outcome(source)
         #expect(failure == .memoryExceeded || failure == .budgetExceeded)
-        #expect(time < .seconds(2))
+        #expect(time < .seconds(15))
     }
 
     static let refusedSources: [String] = [

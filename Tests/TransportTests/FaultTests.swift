@@ -73,7 +73,7 @@ struct FaultTests {
                     return
                 }
                 #expect(outcome.finishedAt - outcome.startedAt >= .milliseconds(190))
-                #expect(outcome.finishedAt - outcome.startedAt < .milliseconds(1500))
+                #expect(outcome.finishedAt - outcome.startedAt < .seconds(10))
             }
         }
     }

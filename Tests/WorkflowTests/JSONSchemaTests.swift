@@ -145,7 +145,7 @@ struct JSONSchemaTests {
                 #expect(!schema.validate(1, workMax: 50_000).isEmpty)
             }
         }
-        #expect(time < .seconds(2))
+        #expect(time < .seconds(15))
     }
 
     @Test(

