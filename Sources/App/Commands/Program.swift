@@ -7,7 +7,8 @@ package enum Program {
 
     /// Every command, in the order of the help.
     package static let commands: [Command] =
-        ServerCommands.all + WorkflowCommands.all + TestCommand.all + RunCommands.all + SecretCommands.all
+        ServerCommands.all + WorkflowCommands.all + TestCommand.all + SimulateCommand.all + RunCommands.all
+        + SecretCommands.all
         + TenantCommands.all
         + BillingCommands.all + StandInCommands.all + DemoCommand.all + HelpCommands.all
 

@@ -22,6 +22,9 @@ struct Trace: Sendable {
     var retried: Set<String> = []
     /// Steps with `on_error: continue` that failed.
     var forgiven: Set<String> = []
+    /// Waits that a signal ended, and those that time ended.
+    var signalled: Set<String> = []
+    var timedOut: Set<String> = []
     var isAccepted = false
     var isRefused = false
 
@@ -32,6 +35,8 @@ struct Trace: Sendable {
         guardFalse.formUnion(other.guardFalse)
         retried.formUnion(other.retried)
         forgiven.formUnion(other.forgiven)
+        signalled.formUnion(other.signalled)
+        timedOut.formUnion(other.timedOut)
         isAccepted = isAccepted || other.isAccepted
         isRefused = isRefused || other.isRefused
     }

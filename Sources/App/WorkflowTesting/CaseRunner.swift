@@ -2,14 +2,14 @@ import Engine
 import OpenSSLCrypto
 import Ports
 import Values
-import Workflow
+package import Workflow
 
 /// Runs cases of one file; the same case always gives the same result.
 package struct CaseRunner: Sendable {
     private let definition: WorkflowDefinition
     private let cryptography = OpenSSLCryptography()
 
-    package init(_ file: TestFile) { definition = file.definition }
+    package init(_ definition: WorkflowDefinition) { self.definition = definition }
 
     package func run(_ one: TestCase) -> CaseResult {
         let plan = self.plan(of: one)
@@ -19,12 +19,28 @@ package struct CaseRunner: Sendable {
         var book = MockBook(one.mocks)
         var simulation: Simulation?
         if case .accepted(let start, _) = verdict {
-            simulation = play(start, one, plan, secrets, &book)
+            simulation = play(start, one, plan, secrets) { book.answer(to: $0) }
         }
         let judgement = Judgement(one: one, verdict: verdict, simulation: simulation, unused: book.unused)
         return CaseResult(
             name: one.name, mark: one.mark, differences: judgement.differences(),
             traces: trace(verdict, simulation))
+    }
+
+    /// Starts a run whatever the triggers would say, and plays it; requests without a mock are answered
+    /// with 200 and an empty object.
+    package func rehearse(_ one: TestCase) -> Rehearsal {
+        let plan = self.plan(of: one)
+        let secrets = OpenSecrets(one.secrets.mapValues { OpenSecrets.Secret(value: $0, hosts: []) })
+        let doorway = Doorway(one: one, plan: plan, secrets: secrets, cryptography: cryptography)
+        var book = MockBook(one.mocks)
+        let standard = MockAnswer(
+            result: .success(
+                OutboundResponse(
+                    status: 200, headers: [HTTPHeader("content-type", "application/json")],
+                    body: Array("{}".utf8))), took: .zero, times: 1)
+        let simulation = play(doorway.start, one, plan, secrets) { book.answer(to: $0) ?? standard }
+        return Rehearsal(simulation: simulation)
     }
 
     private func plan(of one: TestCase) -> RunPlan {
@@ -37,7 +53,8 @@ package struct CaseRunner: Sendable {
     }
 
     private func play(
-        _ start: RunStart, _ one: TestCase, _ plan: RunPlan, _ secrets: OpenSecrets, _ book: inout MockBook
+        _ start: RunStart, _ one: TestCase, _ plan: RunPlan, _ secrets: OpenSecrets,
+        answer: (Simulation.Sent) -> MockAnswer?
     ) -> Simulation {
         let readsAny = definition.secretNames.contains("*")
         let named =
@@ -56,7 +73,7 @@ package struct CaseRunner: Sendable {
             let signal = RunSignal(id: given.id ?? "signal-\(index + 1)", name: given.name, body: given.body)
             simulation.plan(.signalled(signal, at: at), at: at)
         }
-        simulation.play { book.answer(to: $0) }
+        simulation.play(answer: answer)
         return simulation
     }
 
@@ -73,9 +90,15 @@ package struct CaseRunner: Sendable {
             case .stepSettled(let path, let result):
                 guard result.error.map({ !$0.message.hasPrefix("when: ") }) ?? true else { continue }
                 trace.run.insert(path)
+                if case .signal = result.content { trace.signalled.insert(path) }
+                if case .timedOut = result.content { trace.timedOut.insert(path) }
                 if result.error != nil { trace.forgiven.insert(path) }
             case .stepSkipped(let path, let reason):
                 trace.skipped.insert(path)
+                if reason == .timedOut {
+                    trace.run.insert(path)
+                    trace.timedOut.insert(path)
+                }
                 if reason == .guardFalse { trace.guardFalse.insert(path) }
             case .attemptFailed(let path, _, _, _, _): trace.retried.insert(path)
             default: break

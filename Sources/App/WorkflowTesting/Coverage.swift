@@ -28,6 +28,14 @@ package struct Coverage: Sendable {
                 points.append(
                     Point(name: "\(step.id): guard false", isCovered: trace.guardFalse.contains(step.id)))
             }
+            if case .wait(let rule) = step.action {
+                points.append(
+                    Point(name: "\(step.id): signal", isCovered: trace.signalled.contains(step.id)))
+                if rule.timeout != nil {
+                    points.append(
+                        Point(name: "\(step.id): timed out", isCovered: trace.timedOut.contains(step.id)))
+                }
+            }
             if step.onError == .continue {
                 points.append(
                     Point(name: "\(step.id): failed, went on", isCovered: trace.forgiven.contains(step.id)))

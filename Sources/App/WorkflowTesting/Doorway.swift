@@ -87,6 +87,13 @@ struct Doorway {
         return .refused
     }
 
+    /// What the run would start with, were the triggers not asked.
+    var start: RunStart {
+        var start = self.start(kind, request)
+        start.headers = Ingress.kept(start.headers)
+        return start
+    }
+
     private func start(_ kind: String, _ request: InboundRequest) -> RunStart {
         RunStart(
             triggerKind: kind, headers: request.headers, query: request.query, body: request.body, at: one.at,

@@ -32,7 +32,7 @@ package struct FileResult: Sendable {
             return
         }
         workflowPath = file.workflowPath
-        let runner = CaseRunner(file)
+        let runner = CaseRunner(file.definition)
         results = file.cases.filter { one in filter.map { one.name.contains($0) } ?? true }.map {
             runner.run($0)
         }

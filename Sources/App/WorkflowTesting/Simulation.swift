@@ -22,6 +22,14 @@ package struct Simulation {
         var signal: RunSignal
     }
 
+    /// Something that a person would want to see of a run.
+    enum Moment {
+        case record(JournalRecord)
+        case sent(Sent)
+        case signalled(Signal)
+        case replied(RunReply)
+    }
+
     enum Event {
         case input(RunInput)
         case answered(step: Int, attempt: Int, Result<OutboundResponse, TransportFailure>, startedAt: Instant)
@@ -39,6 +47,7 @@ package struct Simulation {
     private var agenda: [(at: Instant, event: Event)] = []
     private var inputCount = 0
     private(set) var records: [JournalRecord] = []
+    private(set) var moments: [(after: Duration, moment: Moment)] = []
     private(set) var sent: [Sent] = []
     private(set) var outcome: RunOutcome?
     /// What whoever waits for the run is answered.
@@ -98,6 +107,7 @@ package struct Simulation {
     private mutating func feed(_ input: RunInput, answer: (Sent) -> MockAnswer?) {
         let decision = machine.handle(input, in: surroundings)
         records += decision.records
+        moments += decision.records.map { (elapsed, .record($0)) }
         for effect in decision.effects where unanswered == nil {
             switch effect {
             case .send(let step, let attempt, let request): send(step, attempt, request, answer: answer)
@@ -105,9 +115,14 @@ package struct Simulation {
             case .goOn: add(.input(.resumed(at: now)), at: now)
             case .wakeRun(let instant): add(.input(.timeoutDue(at: instant)), at: instant)
             case .signal(let step, let run, let signal):
-                signals.append(Signal(run: run, signal: signal))
+                let sending = Signal(run: run, signal: signal)
+                signals.append(sending)
+                moments.append((elapsed, .signalled(sending)))
                 add(.input(.delivered(step: step, error: nil, at: now)), at: now)
-            case .reply(let reply): if self.reply == nil { self.reply = reply }
+            case .reply(let reply):
+                guard self.reply == nil else { break }
+                self.reply = reply
+                moments.append((elapsed, .replied(reply)))
             case .finish(let outcome): self.outcome = outcome
             }
         }
@@ -119,6 +134,7 @@ package struct Simulation {
         let id = plan.definition.root.steps[step].id
         let sending = Sent(step: id, attempt: attempt, request: request, after: elapsed)
         sent.append(sending)
+        moments.append((elapsed, .sent(sending)))
         guard let answer = answer(sending) else {
             unanswered = sending
             return

@@ -25,6 +25,9 @@ package struct TestCase: Sendable {
     package var cancel: CancelGiven?
     package var expected: [Expectation] = []
 
+    /// Gives nothing and expects nothing.
+    package static let empty = TestCase(name: "", mark: Mark(line: 1, column: 1))
+
     /// 2026-01-01T00:00:00Z.
     static let standardStart = Instant(milliseconds: 1_767_225_600_000)
 }

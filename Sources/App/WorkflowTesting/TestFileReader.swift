@@ -27,6 +27,23 @@ package struct TestFileReader {
         return (problems.hasErrors ? nil : file, problems)
     }
 
+    /// Reads what a single run is given: the keys of a case, without `name` and `expect`.
+    package static func answers(
+        _ bytes: [UInt8], for definition: WorkflowDefinition
+    ) -> (one: TestCase?, problems: [Problem]) {
+        let document: Node
+        switch DocumentReader.read(bytes) {
+        case .success(let node): document = node
+        case .failure(let failure): return (nil, failure.problems)
+        }
+        var decoder = TestFileReader()
+        decoder.definition = definition
+        var one = TestCase(name: "simulation", mark: document.mark)
+        decoder.decode(document, into: &one, kind: "a file of answers", role: .answers)
+        let problems = decoder.problems.inFileOrder
+        return (problems.hasErrors ? nil : one, problems)
+    }
+
     private mutating func file(
         _ document: Node, path: String, with reader: WorkflowReader, loading load: Loader
     ) -> TestFile? {
@@ -58,7 +75,7 @@ package struct TestFileReader {
         var standard = TestCase(name: "", mark: document.mark)
         if let node = whole["defaults"] {
             isDefault = true
-            decode(node, into: &standard, kind: "defaults", isDefault: true)
+            decode(node, into: &standard, kind: "defaults", role: .defaults)
             isDefault = false
         }
         let cases = self.cases(whole["cases"], at: document, standard)
@@ -74,7 +91,7 @@ package struct TestFileReader {
         return items.map { item in
             var one = standard
             one.mark = item.mark
-            decode(item, into: &one, kind: "a case", isDefault: false)
+            decode(item, into: &one, kind: "a case", role: .testCase)
             if !one.name.isEmpty, !names.insert(one.name).inserted {
                 note(.duplicate, item["name"]?.mark ?? item.mark, "two cases are called `\(one.name)`")
             }
@@ -84,8 +101,12 @@ package struct TestFileReader {
 
     private static let commonKeys = ["trigger", "at", "tenant", "secrets", "vars", "mocks"]
 
-    private mutating func decode(_ node: Node, into one: inout TestCase, kind: String, isDefault: Bool) {
-        let known = Self.commonKeys + (isDefault ? [] : ["name", "signals", "cancel", "expect"])
+    private enum Role { case defaults, testCase, answers }
+
+    private mutating func decode(_ node: Node, into one: inout TestCase, kind: String, role: Role) {
+        var known = Self.commonKeys
+        if role != .defaults { known += ["signals", "cancel"] }
+        if role == .testCase { known += ["name", "expect"] }
         guard let fields = map(node, kind, known: known) else { return }
         if let node = fields["at"], let at = instant(node) { one.at = at }
         if let node = fields["tenant"] { decodeTenant(node, into: &one.tenant) }
@@ -106,17 +127,17 @@ package struct TestFileReader {
         }
         // The case's own go first, so that they win over those of the whole file.
         if let node = fields["mocks"] { one.mocks = mocks(node) + one.mocks }
-        guard !isDefault else { return }
-        if let node = fields["name"] {
-            one.name = text(node, "name") ?? ""
-        } else {
-            note(.missing, node.mark, "`name` is missing")
-        }
         if let node = fields["signals"] { one.signals = signals(node) }
         if let node = fields["cancel"], let fields = map(node, "cancel", known: ["at", "reason"]) {
             one.cancel = CancelGiven(
                 after: fields["at"].flatMap { duration($0) } ?? .zero,
                 reason: fields["reason"].flatMap { text($0, "reason") } ?? "cancelled by the tenant")
+        }
+        guard role == .testCase else { return }
+        if let node = fields["name"] {
+            one.name = text(node, "name") ?? ""
+        } else {
+            note(.missing, node.mark, "`name` is missing")
         }
         if let node = fields["expect"] {
             one.expected = expectations(node)
