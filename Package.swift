@@ -108,7 +108,7 @@ let package = Package(
             ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
         tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
-        tests("WorkflowTestingTests", ["Values", "Workflow", "Commands"]),
+        tests("WorkflowTestingTests", ["Values", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands"]),
         tests("TidyTests", []),
     ],
     swiftLanguageModes: [.v6],
