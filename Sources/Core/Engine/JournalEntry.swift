@@ -133,7 +133,11 @@ package enum SkipReason: String, Sendable {
 /// How a run ended.
 package struct RunOutcome: Sendable, Hashable {
     package enum Status: String, Sendable { case succeeded, failed, cancelled }
+    /// Whether what had succeeded was undone.
+    package enum Compensation: String, Sendable { case succeeded, failed }
 
+    /// Nil where nothing was to be undone.
+    package var compensation: Compensation?
     package var status: Status
     package var output: Value
     /// What failed the run; nil for a success.

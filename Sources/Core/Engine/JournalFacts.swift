@@ -107,6 +107,7 @@ struct FactsWriter {
         if !outcome.output.isNull { value("output", outcome.output) }
         if let error = outcome.error { write(error) }
         if let step = outcome.failedStep { text("step", step) }
+        if let compensation = outcome.compensation { text("compensation", compensation.rawValue) }
     }
 }
 
@@ -186,8 +187,12 @@ struct FactsReader {
 
     func runOutcome() throws(JournalProblem) -> RunOutcome {
         guard let status = RunOutcome.Status(rawValue: try text("status")) else { throw problem("status") }
-        return RunOutcome(
+        var outcome = RunOutcome(
             status: status, output: values["output"] ?? .null,
             error: values["error"] == nil ? nil : try error(), failedStep: values["step"]?.string)
+        outcome.compensation = values["compensation"]?.string.flatMap {
+            RunOutcome.Compensation(rawValue: $0)
+        }
+        return outcome
     }
 }

@@ -14,8 +14,10 @@ extension RunMachine {
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
         object["error"] = Self.value(of: state.outcome)
+        object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
         object["steps"] = .array(
-            plan.steps.indices.map { index in
+            plan.steps.indices.filter { !plan.isCompensation($0) || state.phase($0) != .pending }.map {
+                index in
                 .object(step(index, lastError: lastErrors[plan.steps[index].id]))
             })
         object["trigger_body"] = state.trigger?.body ?? .null

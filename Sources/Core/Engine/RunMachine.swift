@@ -144,17 +144,42 @@ extension Turn {
             startStep(index)
         }
         machine.state.settleMeter()
-        if !machine.state.hasInFlight, let outcome = finalOutcome() { finish(outcome) }
+        guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
+        if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 
     private func finalOutcome() -> RunOutcome? {
         if let ending = machine.state.ending { return ending }
-        guard machine.state.settledCount == plan.steps.count else { return nil }
+        guard machine.state.settledCount == plan.stepCount else { return nil }
         return RunOutcome(status: .succeeded)
+    }
+
+    /// Starts the compensation of the step that succeeded last of those not yet undone; true once none is
+    /// left. One after the other, so that each finds what the ones after its step have restored.
+    private mutating func isUndone() -> Bool {
+        for step in machine.state.succeededSteps.reversed() {
+            guard let index = plan.compensationIndex[step] else { continue }
+            switch machine.state.phase(index) {
+            case .succeeded, .failed, .skipped: continue
+            case .pending, .ready:
+                startStep(index)
+                if !machine.state.phase(index).isSettled { return false }
+            default: return false
+            }
+        }
+        return true
+    }
+
+    /// Whether every compensation that was due succeeded; nil where none was due.
+    private var compensationResult: RunOutcome.Compensation? {
+        let due = machine.state.succeededSteps.compactMap { plan.compensationIndex[$0] }
+        guard !due.isEmpty else { return nil }
+        return due.allSatisfy { machine.state.phase($0) == .succeeded } ? .succeeded : .failed
     }
 
     private mutating func finish(_ outcome: RunOutcome) {
         var outcome = outcome
+        if outcome.status != .succeeded { outcome.compensation = compensationResult }
         if outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output {
             do throws(ExpressionFailure) {
                 outcome.output = try kept(try template.value(in: scope))

@@ -7,6 +7,13 @@ package final class RunPlan: Sendable {
     package let definition: WorkflowDefinition
     /// SHA-256 of the source; what a run is pinned to.
     package let digest: [UInt8]
+    /// The steps of the file, and behind them one for each compensation, under the path `<step>/compensate`:
+    /// it is sent, repeated and recorded as any other, but never becomes ready by itself.
+    let steps: [Step]
+    /// How many of them are the file's.
+    let stepCount: Int
+    /// Position of each step's compensation; nil for none.
+    let compensationIndex: [Int?]
     /// For each step, the steps that wait for it.
     let dependents: [[Int]]
     /// Position of each step by its path.
@@ -17,7 +24,19 @@ package final class RunPlan: Sendable {
     package init(definition: WorkflowDefinition, digest: [UInt8]) {
         self.definition = definition
         self.digest = digest
-        let steps = definition.root.steps
+        var steps = definition.root.steps
+        stepCount = steps.count
+        var compensationIndex = [Int?](repeating: nil, count: steps.count)
+        for (index, step) in definition.root.steps.enumerated() {
+            guard let compensation = step.compensation else { continue }
+            compensationIndex[index] = steps.count
+            steps.append(
+                Step(
+                    id: step.id + "/compensate", retry: compensation.retry, onError: .continue,
+                    action: .request(compensation.request)))
+        }
+        self.steps = steps
+        self.compensationIndex = compensationIndex
         var dependents = [[Int]](repeating: [], count: steps.count)
         for (index, step) in steps.enumerated() {
             for needed in step.after where steps.indices.contains(needed) { dependents[needed].append(index) }
@@ -32,5 +51,6 @@ package final class RunPlan: Sendable {
         isRead = steps.map { readsAny || read.contains($0.id) }
     }
 
-    var steps: [Step] { definition.root.steps }
+    /// Whether a position is a compensation's.
+    package func isCompensation(_ index: Int) -> Bool { index >= stepCount }
 }

@@ -53,6 +53,8 @@ package struct RunState: Sendable {
     /// Steps whose phase is `ready`, in the order in which they became so.
     var readySteps: [Int] = []
     private(set) var settledCount = 0
+    /// Steps that succeeded, in that order.
+    private(set) var succeededSteps: [Int] = []
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
     /// Every signal that ever came.
@@ -68,7 +70,10 @@ package struct RunState: Sendable {
 
     init(run: RunID, plan: RunPlan) {
         self.run = run
-        steps = plan.steps.map { StepState(waitingCount: $0.after.count) }
+        steps = plan.steps.indices.map { index in
+            // A compensation waits for more than any step: the undoing starts it.
+            StepState(waitingCount: plan.isCompensation(index) ? .max : plan.steps[index].after.count)
+        }
     }
 
     var isOver: Bool { outcome != nil }
@@ -111,7 +116,7 @@ extension RunState {
             settle(index, as: result.error == nil ? .succeeded : .failed, plan: plan)
             steps[index].result = StepView(result, parsesBody: plan.isRead[index])
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
-            note(result, of: plan.steps[index])
+            if !plan.isCompensation(index) { note(result, of: plan.steps[index]) }
         case .stepSkipped(let path, _):
             guard let index = plan.indexByPath[path] else { return }
             settle(index, as: .skipped, plan: plan)
@@ -162,7 +167,9 @@ extension RunState {
     private mutating func settle(_ index: Int, as phase: Phase, plan: RunPlan) {
         leaveReady(index)
         steps[index].phase = phase
+        guard !plan.isCompensation(index) else { return }
         settledCount += 1
+        if phase == .succeeded { succeededSteps.append(index) }
         for dependent in plan.dependents[index] {
             steps[dependent].waitingCount -= 1
             if steps[dependent].waitingCount == 0 { becomeReady(dependent) }

@@ -56,7 +56,9 @@ extension Turn {
     /// When the next try is due; nil where there is none.
     private func retryInstant(_ index: Int, _ number: Int, _ attempt: Attempt) -> Instant? {
         let step = plan.steps[index]
-        guard number <= step.retry.max, machine.state.ending == nil else { return nil }
+        guard number <= step.retry.max, machine.state.ending == nil || plan.isCompensation(index) else {
+            return nil
+        }
         let delay = RetryDelay.delay(
             step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
             retryAfter: attempt.response?.headers["retry-after"], at: at)

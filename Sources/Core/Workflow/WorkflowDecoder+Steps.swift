@@ -4,9 +4,10 @@ import Values
 extension WorkflowDecoder {
     static let stepCountMax = 1000
     static let stepKinds = ["request", "lua", "sleep", "wait", "signal", "reply", "fail", "finish"]
-    static let stepKeys = ["description", "after", "when", "retry", "on_error", "response"] + stepKinds
+    static let stepKeys =
+        ["description", "after", "when", "retry", "on_error", "response", "compensate"] + stepKinds
     static let laterStepKinds = ["call", "steps"]
-    static let laterStepKeys = laterStepKinds + ["strategy", "compensate", "input", "detach"]
+    static let laterStepKeys = laterStepKinds + ["strategy", "input", "detach"]
 
     /// A step before the names of the others are known.
     private struct Draft {
@@ -126,7 +127,24 @@ extension WorkflowDecoder {
         draft.step.guardExpression = fields["when"].flatMap { bareExpression($0, under: "when") }
         draft.step.onError = fields["on_error"].flatMap { errorRule($0) } ?? .fail
         if let kind = kind(of: fields, node) { decodeAction(kind, fields, into: &draft.step) }
+        if let compensate = fields.member("compensate") {
+            draft.step.compensation = compensation(compensate.value)
+        }
         return draft
+    }
+
+    /// A request of its own; it may read every step, because it runs after all of them.
+    private mutating func compensation(_ node: Node) -> Compensation? {
+        let before = owner
+        owner = .output
+        defer { owner = before }
+        guard
+            let fields = fields(of: node, as: "compensate", known: ["request", "response", "retry"]),
+            let request = required("request", in: fields, at: node),
+            let template = self.request(request, response: fields["response"])
+        else { return nil }
+        return Compensation(
+            request: template, retry: fields["retry"].map { self.retry($0) } ?? .requestDefault)
     }
 
     private mutating func names(_ node: Node) -> [(name: String, mark: Mark)] {

@@ -151,6 +151,8 @@ package struct Step: Sendable {
     package var retry: RetryPolicy
     package var onError: ErrorRule
     package var action: Action
+    /// What undoes the step, should the run fail after it; nil for nothing.
+    package var compensation: Compensation?
 
     package init(
         id: String, description: String? = nil, after: [Int] = [],
@@ -164,6 +166,17 @@ package struct Step: Sendable {
         self.retry = retry
         self.onError = onError
         self.action = action
+    }
+}
+
+/// What undoes a step that succeeded in a run that then failed or was cancelled.
+package struct Compensation: Sendable {
+    package var request: RequestTemplate
+    package var retry: RetryPolicy
+
+    package init(request: RequestTemplate, retry: RetryPolicy = .requestDefault) {
+        self.request = request
+        self.retry = retry
     }
 }
 

@@ -19,10 +19,17 @@ extension Runtime {
         // A cancel decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
         let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
+        // An undoing is what ends a run, and does not wait for a top-up.
+        let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                if maySend { actions.append(send(slot, step, attempt, request)) } else { unsent.append(step) }
+                let mayUndo = plan.isCompensation(step) && !isStopping
+                if maySend || mayUndo {
+                    actions.append(send(slot, step, attempt, request))
+                } else {
+                    unsent.append(step)
+                }
             case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
             case .wakeRun(let instant):
                 let run = slot.run
