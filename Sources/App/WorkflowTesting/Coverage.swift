@@ -36,6 +36,10 @@ package struct Coverage: Sendable {
                         Point(name: "\(step.id): timed out", isCovered: trace.timedOut.contains(step.id)))
                 }
             }
+            if step.compensation != nil {
+                let path = step.id + "/compensate"
+                points.append(Point(name: path, isCovered: trace.run.contains(path)))
+            }
             if step.onError == .continue {
                 points.append(
                     Point(name: "\(step.id): failed, went on", isCovered: trace.forgiven.contains(step.id)))

@@ -94,6 +94,8 @@ struct Judgement {
             } else if let atMost, run.elapsed > atMost {
                 comparison.add("elapsed", "at most \(DurationText.write(atMost))", actual)
             }
+        case .compensation(let word):
+            comparison.compare(word, run.outcome?.compensation?.rawValue, at: "compensation")
         case .reply(let expected):
             comparison.compare(expected, Self.reply(run, like: expected), at: "reply")
         }

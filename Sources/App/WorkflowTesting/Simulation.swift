@@ -131,7 +131,9 @@ package struct Simulation {
     private mutating func send(
         _ step: Int, _ attempt: Int, _ request: OutboundRequest, answer: (Sent) -> MockAnswer?
     ) {
-        let id = plan.definition.root.steps[step].id
+        // A compensation's position is none of the file's.
+        let steps = plan.definition.root.steps
+        let id = request.headers["Millrace-Step"] ?? (steps.indices.contains(step) ? steps[step].id : "")
         let sending = Sent(step: id, attempt: attempt, request: request, after: elapsed)
         sent.append(sending)
         moments.append((elapsed, .sent(sending)))

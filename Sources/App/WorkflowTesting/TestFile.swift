@@ -111,6 +111,7 @@ package struct Expectation: Sendable {
         case requests([RequestExpected])
         case elapsed(atLeast: Duration?, atMost: Duration?)
         case reply(Value)
+        case compensation(String)
     }
 
     package var fact: Fact

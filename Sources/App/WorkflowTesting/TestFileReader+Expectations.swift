@@ -7,6 +7,7 @@ import Workflow
 extension TestFileReader {
     private static let expectedKeys = [
         "trigger", "dedupe", "outcome", "output", "error", "steps", "requests", "elapsed", "reply",
+        "compensation",
     ]
 
     mutating func expectations(_ node: Node) -> [Expectation] {
@@ -29,6 +30,8 @@ extension TestFileReader {
             let words = ["succeeded", "failed", "cancelled", "running"]
             return one(choice(node, "outcome", words).map { .outcome($0) })
         case "output": return one(.output(node.value))
+        case "compensation":
+            return one(choice(node, "end of undoing", ["succeeded", "failed"]).map { .compensation($0) })
         case "reply": return one(.reply(node.value))
         case "error": return one(error(node))
         case "elapsed": return one(elapsed(node))
