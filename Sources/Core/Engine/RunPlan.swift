@@ -51,6 +51,12 @@ package final class RunPlan: Sendable {
         isRead = steps.map { readsAny || read.contains($0.id) }
     }
 
+    /// The step's place in the journal: `charge`, `charge/compensate`.
+    package func path(_ index: Int) -> String { steps[index].id }
+
+    /// Where a path stands; -1 where it does not.
+    package func position(_ path: String) -> Int { indexByPath[path] ?? -1 }
+
     /// Whether a position is a compensation's.
     package func isCompensation(_ index: Int) -> Bool { index >= stepCount }
 }
