@@ -85,7 +85,10 @@ let package = Package(
             ["Values", "Ports", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         swift("App", "Assembly", core + adapters + service),
         swift("App", "Bench", core + adapters + service + ["Assembly"]),
-        swift("App", "Commands", core + adapters + service + ["StandIns", "Assembly"]),
+        swift(
+            "App", "WorkflowTesting",
+            core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "Runtime", "Ingress"]),
+        swift("App", "Commands", core + adapters + service + ["StandIns", "Assembly", "WorkflowTesting"]),
         .executableTarget(
             name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace",
             swiftSettings: strict),
@@ -105,6 +108,7 @@ let package = Package(
             ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
         tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
+        tests("WorkflowTestingTests", ["Values", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands"]),
         tests("TidyTests", []),
     ],
     swiftLanguageModes: [.v6],

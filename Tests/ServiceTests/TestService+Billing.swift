@@ -40,7 +40,7 @@ extension TestService {
     func deployFolder(_ folder: String, for client: Client) throws {
         let address = Self.repository.appending(path: folder)
         let names = try FileManager.default.contentsOfDirectory(atPath: address.path)
-            .filter { $0.hasSuffix(".yaml") }
+            .filter { $0.hasSuffix(".yaml") && !$0.hasSuffix(".test.yaml") }
         for name in names {
             let deployed = client.deploy(try source("\(folder)/\(name)"))
             #expect([200, 201].contains(deployed.status), "\(name): \(deployed.text)")

@@ -31,6 +31,14 @@ package enum Files {
         guard write(bytes, to: file), fsync(file) == 0 else { throw problem(path) }
     }
 
+    /// Writes a file, in place of one that is there.
+    package static func replace(_ path: String, _ bytes: [UInt8]) throws(Problem) {
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw problem(path) }
+        defer { close(file) }
+        guard write(bytes, to: file) else { throw problem(path) }
+    }
+
     /// Makes a folder, and those above it with the usual rights; one that exists is left as it is.
     package static func makeFolder(_ path: String, mode: mode_t) throws(Problem) {
         if isFolder(path) { return }

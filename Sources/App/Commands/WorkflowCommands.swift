@@ -262,9 +262,13 @@ enum WorkflowCommands {
     private static func data(_ invocation: Invocation) throws(CommandFailure) -> [UInt8] {
         let operands = invocation.arguments.operands
         if operands.count == 2, invocation.arguments.has("data") { throw .usage("DATA is given twice") }
-        guard let text = operands.count == 2 ? operands[1] : invocation.arguments.text("data") else {
-            return Array("{}".utf8)
-        }
+        let text = operands.count == 2 ? operands[1] : invocation.arguments.text("data")
+        return try data(text, invocation) ?? Array("{}".utf8)
+    }
+
+    /// The JSON that an argument says or names; nil where there is none.
+    static func data(_ text: String?, _ invocation: Invocation) throws(CommandFailure) -> [UInt8]? {
+        guard let text else { return nil }
         let bytes: [UInt8]
         if text == "-" {
             bytes = invocation.console.readInput()

@@ -1,16 +1,16 @@
-import Engine
+package import Engine
 import Ports
 import Storage
-import Values
-import Workflow
+package import Values
+package import Workflow
 
 /// Whether one of a workflow's triggers takes a request; decides without any effect.
-struct Admission {
+package struct Admission {
     let call: TriggerCall
     let plan: RunPlan
     let secrets: OpenSecrets
 
-    enum Verdict {
+    package enum Verdict {
         case admitted(Trigger, dedupe: String?, body: Value)
         case malformedBody(reason: String)
         case refused
@@ -27,7 +27,7 @@ struct Admission {
     private let body: Value
     private let malformation: String?
 
-    init(call: TriggerCall, plan: RunPlan, secrets: OpenSecrets) {
+    package init(call: TriggerCall, plan: RunPlan, secrets: OpenSecrets) {
         self.call = call
         self.plan = plan
         self.secrets = secrets
@@ -48,7 +48,7 @@ struct Admission {
 
     /// The first trigger that takes the request; where none does, an error in a guard weighs more than
     /// a no, because a no loses the request.
-    func verdict(among triggers: [Trigger]) -> Verdict {
+    package func verdict(among triggers: [Trigger]) -> Verdict {
         let view = self.view
         let scope = TriggerScope(
             trigger: view, vars: plan.definition.vars, tenant: tenantFacts, secrets: secrets,

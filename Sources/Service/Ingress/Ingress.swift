@@ -1,9 +1,9 @@
 import Engine
-import Ports
+package import Ports
 package import Runtime
 import Storage
 import Values
-import Workflow
+package import Workflow
 
 /// Turns requests into runs: guard, schema and dedupe first, then one commit, then the answer.
 ///
@@ -72,6 +72,11 @@ package final class Ingress: Sendable {
         }
     }
 
+    /// The headers that a run keeps and sees; names are in lower case.
+    package static func kept(_ headers: [HTTPHeader]) -> [HTTPHeader] {
+        headers.filter { !unkeptHeaders.contains($0.name) && !$0.name.hasSuffix("signature") }
+    }
+
     private func refuse(_ call: TriggerCall, _ reason: TriggerRefusal.Reason, _ detail: String) {
         refusals.count(
             reason, detail, workflow: call.workflow, tenant: call.tenant.tenant, at: call.request.receivedAt)
@@ -81,9 +86,7 @@ package final class Ingress: Sendable {
         _ call: TriggerCall, _ plan: RunPlan, _ trigger: Trigger, dedupe: String?, body: Value,
         reply: @escaping @Sendable (TriggerReply) -> Void
     ) {
-        let kept = call.request.headers.filter {
-            !Self.unkeptHeaders.contains($0.name) && !$0.name.hasSuffix("signature")
-        }
+        let kept = Self.kept(call.request.headers)
         var start = RunStart(
             triggerKind: trigger.kind.name, headers: kept, query: call.request.query, body: call.request.body,
             at: call.request.receivedAt, tenantName: call.tenant.name,
@@ -124,7 +127,7 @@ package final class Ingress: Sendable {
 }
 
 extension TriggerCall.Source {
-    func allows(_ kind: Trigger.Kind) -> Bool {
+    package func allows(_ kind: Trigger.Kind) -> Bool {
         switch (self, kind) {
         case (.publicAddress, .webhook), (.key, .http), (.key, .manual): true
         default: false

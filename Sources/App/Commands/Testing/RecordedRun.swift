@@ -1,0 +1,18 @@
+import Values
+import WorkflowTesting
+
+/// A test case made from a run of the server's.
+enum RecordedRun {
+    static func print(_ run: String, _ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let client = try APIClient(invocation)
+        let record = try client.call("GET", RunCommands.path(run)).value
+        let events = try client.items("\(RunCommands.path(run))/events", limit: 100_000)
+        let recording = RunRecording(record: record, events: events)
+        if invocation.isJSON {
+            invocation.console.print(recording.document)
+        } else {
+            invocation.console.print(recording.text)
+        }
+        return .ok
+    }
+}

@@ -1,0 +1,63 @@
+import Values
+import Workflow
+import WorkflowTesting
+
+/// `simulate`.
+enum SimulateCommand {
+    static let all = [
+        Command(
+            "simulate", "show what a run would do and send, without sending it",
+            operands: [Operand("FILE")],
+            options: [
+                Option("data", placeholder: "JSON|@FILE|-", "what the run sees as trigger.body (default {})"),
+                Option(
+                    "answers", placeholder: "FILE",
+                    "mocks, signals, secrets, vars and trigger, written as in a case of `millrace test`"),
+            ],
+            details: """
+                Waits are skipped and no request leaves the machine: each is shown and answered 200 {}, or as
+                --answers says. Triggers are not asked. A secret that is not given stands as its name in brackets.
+                Exits with 1 where the run would not succeed.
+                """, run: run)
+    ]
+
+    @Sendable private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let path = invocation.arguments.operands[0]
+        let source = try WorkflowCommands.read(path, with: WorkflowCommands.reader())
+        guard let definition = source.definition else {
+            if !invocation.isJSON { invocation.console.complain(source.report.text) }
+            throw CommandFailure(.notOK, "invalid_workflow", "the workflow has errors", place: path)
+        }
+        var one = try answers(invocation, definition)
+        if let data = try WorkflowCommands.data(invocation.arguments.text("data"), invocation) {
+            one.trigger.raw = String(decoding: data, as: UTF8.self)
+        } else if one.trigger.body == nil, one.trigger.raw == nil {
+            one.trigger.raw = "{}"
+        }
+        for name in definition.secretNames where one.secrets[name] == nil { one.secrets[name] = "[\(name)]" }
+        let rehearsal = CaseRunner(definition).rehearse(one)
+        if invocation.isJSON {
+            invocation.console.print(rehearsal.value)
+        } else {
+            invocation.console.print(rehearsal.text)
+        }
+        return rehearsal.hasSucceeded ? .ok : .notOK
+    }
+
+    private static func answers(
+        _ invocation: Invocation, _ definition: WorkflowDefinition
+    ) throws(CommandFailure) -> TestCase {
+        guard let path = invocation.arguments.text("answers") else { return TestCase.empty }
+        let bytes: [UInt8]
+        do throws(Files.Problem) { bytes = try Files.read(path) } catch {
+            throw CommandFailure(
+                .usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: path)
+        }
+        let (one, problems) = TestFileReader.answers(bytes, for: definition)
+        if let one { return one }
+        let report = ProblemReport(file: path, source: bytes, problems: problems)
+        if !invocation.isJSON { invocation.console.complain(report.text) }
+        throw CommandFailure(
+            .usage, "invalid_answers", problems.first?.message ?? "the file has errors", place: path)
+    }
+}

@@ -1,0 +1,58 @@
+import Ports
+import Values
+
+/// Hands out a case's answers, each as often as it says.
+struct MockBook {
+    private let mocks: [Mock]
+    /// For each mock, the answers already given.
+    private(set) var given: [Int]
+
+    init(_ mocks: [Mock]) {
+        self.mocks = mocks
+        given = mocks.map { _ in 0 }
+    }
+
+    /// The next answer to that request; nil where none is left.
+    ///
+    /// Those for its step go before those for its address.
+    mutating func answer(to sent: Simulation.Sent) -> MockAnswer? {
+        let byStep = mocks.indices.filter { isForStep(mocks[$0], sent) }
+        let byAddress = mocks.indices.filter { isForAddress(mocks[$0], sent) }
+        // A case that speaks of a step speaks of all its attempts.
+        let ownSteps = byStep.filter { !mocks[$0].isDefault }
+        for index in (ownSteps.isEmpty ? byStep : ownSteps) + (ownSteps.isEmpty ? byAddress : []) {
+            if let answer = next(index) { return answer }
+        }
+        return nil
+    }
+
+    /// Those of the case itself that answered nothing.
+    var unused: [Mock] { mocks.indices.filter { given[$0] == 0 && !mocks[$0].isDefault }.map { mocks[$0] } }
+
+    private mutating func next(_ index: Int) -> MockAnswer? {
+        var left = given[index]
+        for answer in mocks[index].answers {
+            if left < answer.times {
+                given[index] += 1
+                return answer
+            }
+            left -= answer.times
+        }
+        // What stands for an address goes on answering; what stands for a step is told try by try.
+        guard case .request = mocks[index].target else { return nil }
+        given[index] += 1
+        return mocks[index].answers.last
+    }
+
+    private func isForStep(_ mock: Mock, _ sent: Simulation.Sent) -> Bool {
+        if case .step(let step) = mock.target { return step.hasSameBytes(as: sent.step) }
+        return false
+    }
+
+    private func isForAddress(_ mock: Mock, _ sent: Simulation.Sent) -> Bool {
+        guard case .request(let method, let url) = mock.target, method.hasSameBytes(as: sent.request.method)
+        else { return false }
+        if url.hasSuffix("*") { return sent.request.url.hasPrefix(String(url.dropLast())) }
+        return url.hasSameBytes(as: sent.request.url)
+    }
+}

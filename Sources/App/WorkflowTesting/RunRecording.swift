@@ -1,0 +1,154 @@
+package import Values
+
+/// Turns what the server's API tells of a run into a test case.
+package struct RunRecording: Sendable {
+    private let record: Value
+    private let events: [Value]
+
+    /// - Parameters:
+    ///   - record: The answer of `GET /api/runs/ID`.
+    ///   - events: The items of `GET /api/runs/ID/events`, all of them.
+    package init(record: Value, events: [Value]) {
+        self.record = record
+        self.events = events
+    }
+
+    private var start: Value { events.first { $0["kind"]?.text == "run.started" } ?? .null }
+
+    /// The test file as a value.
+    package var document: Value {
+        ["workflow": .string("\(record["workflow"]?.text ?? "workflow").yaml"), "cases": [.object(testCase)]]
+    }
+
+    /// The test file as YAML, with what has to be added by hand as comments.
+    package var text: String {
+        """
+        # Recorded from \(record["run_id"]?.text ?? "a run"). Secrets, signatures and credentials are not kept: add
+        # `secrets`, and `sign` under `trigger` where a guard wants one. Take out what the case is not about.
+        \(YAMLText.write(document))
+        """
+    }
+
+    private var testCase: Object {
+        var one = Object()
+        one["name"] = .string("as in \(record["run_id"]?.text ?? "a run")")
+        one["trigger"] = .object(trigger)
+        one["at"] = start["at"] ?? .null
+        one["tenant"] = .object(tenant)
+        let mocks = self.mocks
+        if !mocks.isEmpty { one["mocks"] = .object(mocks) }
+        let signals = self.signals
+        if !signals.isEmpty { one["signals"] = .array(signals) }
+        one["expect"] = .object(expectations)
+        return one
+    }
+
+    private var trigger: Object {
+        var trigger = Object()
+        let facts = start["facts"] ?? .null
+        trigger["type"] = facts["trigger"] ?? .null
+        let headers = (facts["headers"]?.array ?? []).filter { $0[0]?.text != "content-length" }
+        if !headers.isEmpty { trigger["headers"] = Self.map(headers) }
+        let query = facts["query"]?.array ?? []
+        if !query.isEmpty { trigger["query"] = Self.map(query) }
+        let body = start["body"]?.string ?? ""
+        if !body.isEmpty {
+            // JSON reads better as YAML; a signature is over the bytes, but none is kept.
+            if let value = try? JSON.parse(body), value.object != nil || value.array != nil {
+                trigger["body"] = value
+            } else {
+                trigger["raw_body"] = .string(body)
+            }
+        }
+        return trigger
+    }
+
+    private static func map(_ pairs: [Value]) -> Value {
+        var object = Object()
+        for pair in pairs { object[pair[0]?.text ?? ""] = .string(pair[1]?.text ?? "") }
+        return .object(object)
+    }
+
+    private var tenant: Object {
+        var tenant = Object()
+        tenant["name"] = start["facts"]?["tenant_name"] ?? .null
+        if let customer = start["facts"]?["external_customer_id"] {
+            tenant["external_customer_id"] = customer
+        }
+        return tenant
+    }
+
+    /// Answers step by step: failed attempts first, as the journal tells them.
+    private var mocks: Object {
+        var mocks = Object()
+        for event in events {
+            guard let facts = event["facts"], let path = facts["path"]?.string, facts["start"] != nil else {
+                continue
+            }
+            let answers = mocks[path]?.array ?? []
+            mocks[path] = .array(answers + [Self.answer(facts, body: event["body"]?.string)])
+        }
+        return mocks
+    }
+
+    private static func answer(_ facts: Value, body: String?) -> Value {
+        var answer = Object()
+        if let status = facts["status"] ?? statusInMessage(facts) {
+            answer["status"] = status
+            let headers = (facts["headers"]?.array ?? []).filter { $0[0]?.text != "content-length" }
+            if !headers.isEmpty { answer["headers"] = map(headers) }
+            if let body, !body.isEmpty {
+                let isJSON =
+                    facts["headers"]?.array?.contains { $0[1]?.text.contains("json") ?? false } ?? false
+                answer["body"] = isJSON ? (try? JSON.parse(body)) ?? .string(body) : .string(body)
+            }
+        } else {
+            answer["error"] = facts["error"] ?? .string("connection")
+        }
+        if let start = facts["start"]?.int, let end = facts["end"]?.int, end - start >= 1000 {
+            answer["took"] = .string("\((end - start) / 1000)ms")
+        }
+        return .object(answer)
+    }
+
+    /// An attempt that was repeated keeps no answer but its status, in the message.
+    private static func statusInMessage(_ facts: Value) -> Value? {
+        guard facts["error"]?.text == "status" else { return nil }
+        let digits = facts["message"]?.text.dropFirst("status ".count).prefix { $0.isNumber } ?? ""
+        return Int64(digits).map { .int($0) }
+    }
+
+    private var signals: [Value] {
+        let begun = start["at"]?.string.flatMap { Instant(rfc3339: $0) }
+        return events.filter { $0["kind"]?.text == "signal.received" }.map { event in
+            var signal = Object()
+            if let begun, let at = event["at"]?.string.flatMap({ Instant(rfc3339: $0) }) {
+                signal["at"] = .string("\((at - begun).milliseconds)ms")
+            }
+            signal["name"] = event["facts"]?["name"] ?? .null
+            if let body = event["facts"]?["body"], !body.isNull { signal["body"] = body }
+            return .object(signal)
+        }
+    }
+
+    private var expectations: Object {
+        var expected = Object()
+        expected["outcome"] = record["status"] ?? .null
+        if let output = record["output"], !output.isNull { expected["output"] = output }
+        if let error = record["error"], !error.isNull {
+            expected["error"] = ["code": error["code"] ?? .null]
+            if let step = error["step"], !step.isNull {
+                expected["error"] = ["code": error["code"] ?? .null, "step": step]
+            }
+        }
+        var steps = Object()
+        for step in record["steps"]?.array ?? [] {
+            guard let state = step["state"]?.text, ["succeeded", "failed", "skipped"].contains(state) else {
+                continue
+            }
+            steps[step["id"]?.text ?? ""] = .string(state)
+        }
+        expected["steps"] = .object(steps)
+        return expected
+    }
+}
