@@ -69,6 +69,23 @@ struct DocumentationTests {
         }
     }
 
+    @Test(
+        "the editors' schema refuses what the program refuses",
+        arguments: [
+            "sleep: soon", "sleep: 30", "sleep: {until: tomorrow}", "sleep: {}", "wait: Paid", "wait: {}",
+            "wait: {signal: a, any: [b]}", "wait: {any: []}", "wait: {any: [a, a]}", "wait: [a]",
+            "wait: {signal: a, on_timeout: skip}", "signal: {run: r}", "signal: {run: r, name: Paid}",
+            "reply: {status: 199}", "reply: {status: '200'}", "reply: 200", "sleep: 3d\nwait: a",
+            "sleep: 3d\nresponse: {timeout: 1s}", "wait: a\nstrategy: {}",
+            "request: {url: 'https://x'}\nretry: {schedule: [5m], max: 3}",
+            "request: {url: 'https://x'}\nretry: {schedule: []}",
+        ])
+    func schemaAgrees(lines: String) throws {
+        let text = Reading.step(lines)
+        #expect(Reading.workflow(text).problems.hasErrors)
+        #expect(try !Self.editorSchema().validate(try Reading.node(text).value).isEmpty)
+    }
+
     /// `value` once for each key of the format, with that key misspelt.
     private static func misspelt(_ value: Value, free: Set<String>) -> [Value] {
         switch value {

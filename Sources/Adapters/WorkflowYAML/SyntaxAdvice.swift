@@ -33,6 +33,8 @@ enum SyntaxAdvice {
             return "a value that starts with %, @ or ` must be in quotes"
         case "could not find expected ':'", "did not find expected key":
             return "check the indentation, and that every name has a colon and a space after it"
+        case "did not find expected alphabetic or numeric character":
+            return "a value that starts with * or & must be in quotes, such as '*/5 * * * *'"
         case "found unexpected end of stream":
             return "a quote is not closed"
         default: return nil

@@ -59,7 +59,7 @@ extension Turn {
         guard number <= step.retry.max, machine.state.ending == nil else { return nil }
         let delay = RetryDelay.delay(
             step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
-            retryAfter: attempt.response?.headers["retry-after"])
+            retryAfter: attempt.response?.headers["retry-after"], at: at)
         let retryAt = at + delay
         if let until = step.retry.until {
             let first = machine.state.firstFailedAt(index) ?? attempt.interval.end
@@ -177,11 +177,9 @@ enum RetryDelay {
     static let retryAfterMax = Duration.seconds(86_400)
 
     static func delay(
-        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?
+        _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?, at: Instant
     ) -> Duration {
-        if let retryAfter, let seconds = Int64(retryAfter), seconds >= 0 {
-            return min(.seconds(seconds), retryAfterMax)
-        }
+        if let retryAfter, let asked = duration(of: retryAfter, at: at) { return min(asked, retryAfterMax) }
         if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
@@ -189,6 +187,12 @@ enum RetryDelay {
         let fraction = Int64(hash(run, path, failedAttempts) % 1_000_001)
         return .microseconds(
             base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
+    }
+
+    /// Seconds, or the time until a date; a date that has passed is no wait.
+    private static func duration(of retryAfter: String, at: Instant) -> Duration? {
+        if let seconds = Int64(retryAfter) { return seconds >= 0 ? .seconds(seconds) : nil }
+        return Instant(httpDate: retryAfter).map { max(.zero, $0 - at) }
     }
 
     private static func unjittered(_ policy: RetryPolicy, failedAttempts: Int) -> Duration {

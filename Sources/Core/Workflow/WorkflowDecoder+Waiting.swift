@@ -1,7 +1,7 @@
 import Ports
 import Values
 
-/// Steps that let time pass, and those that speak with other runs or with the caller.
+/// Steps that let time pass.
 extension WorkflowDecoder {
     /// As long as anything may take: sleeping, waiting, trying again, a whole run.
     static let durationMax = Duration.seconds(400 * 86_400)
@@ -149,7 +149,7 @@ extension WorkflowDecoder {
         return checkSignalName(name, at: node.mark) ? name : nil
     }
 
-    private mutating func checkSignalName(_ name: String, at mark: Mark) -> Bool {
+    mutating func checkSignalName(_ name: String, at mark: Mark) -> Bool {
         if Naming.isSignalName(name) { return true }
         let hasExpression = name.contains("<<") || name.contains("{{")
         note(
@@ -165,43 +165,5 @@ extension WorkflowDecoder {
         if let rule = WaitRule.TimeoutRule(rawValue: name) { return rule }
         noteChoice(name, at: node.mark, "a value of on_timeout", Self.timeoutRules)
         return nil
-    }
-
-    // MARK: - signal and reply
-
-    mutating func signal(_ node: Node) -> SignalTemplate? {
-        let known = ["run", "name", "body"]
-        guard let fields = fields(of: node, as: "a signal", known: known) else { return nil }
-        let run = required("run", in: fields, at: node).map { scalarTemplate($0, as: "run") }
-        var name: Template?
-        if let node = required("name", in: fields, at: node) {
-            let template = scalarTemplate(node, as: "the name of a signal")
-            if let constant = template.constant, node.text != nil, !constant.isNull {
-                _ = checkSignalName(constant.text, at: node.mark)
-            }
-            name = template
-        }
-        let body = fields["body"].map { template($0) }
-        guard let run, let name else { return nil }
-        return SignalTemplate(run: run, name: name, body: body)
-    }
-
-    /// The answer, and a warning where no trigger holds its request.
-    mutating func reply(_ kind: Node.Member) -> ReplyTemplate? {
-        if !holdsCallers {
-            note(
-                .replyToNobody, at: kind.nameMark,
-                "no trigger has `reply: result`, so there is nobody to answer",
-                hint: "add `reply: result` to the http or webhook trigger")
-        }
-        let known = ["status", "headers", "body"]
-        guard let fields = fields(of: kind.value, as: "a reply", known: known) else { return nil }
-        var reply = ReplyTemplate()
-        if let status = fields["status"].flatMap({ wholeNumber($0, as: "status", in: 200...599) }) {
-            reply.status = status
-        }
-        reply.headers = fields["headers"].map { headers($0, of: .reply) } ?? []
-        reply.body = fields["body"].map { template($0) }
-        return reply
     }
 }

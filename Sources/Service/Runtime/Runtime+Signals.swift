@@ -44,7 +44,9 @@ extension Runtime {
         perform(actions)
     }
 
-    /// Whose signals are durable by now, or never will be. Called under the lock, where nothing of the
+    /// Whose signals are durable by now, or never will be.
+    ///
+    /// Called under the lock, where nothing of the
     /// run is on its way to the disk.
     func tellSignalWaiters(of slot: RunSlot) -> [Action] {
         guard !slot.signalWaiters.isEmpty else { return [] }
