@@ -36,10 +36,10 @@ func tests(_ name: String, _ needs: [String]) -> Target {
         exclude: [], swiftSettings: strict)
 }
 
-let core = ["Values", "Ports", "Workflow", "Billing", "Engine", "Storage"]
+let core = ["Values", "Schedules", "Ports", "Workflow", "Billing", "Engine", "Storage"]
 let adapters = [
     "WorkflowYAML", "LuaExpressions", "SQLiteStore", "MemoryStore", "CurlTransport",
-    "MicroHTTPServer", "OpenSSLCrypto", "Clocks", "Processes",
+    "MicroHTTPServer", "OpenSSLCrypto", "Clocks", "Processes", "ZoneFiles",
 ]
 let service = ["Runtime", "Ingress", "Server"]
 
@@ -60,8 +60,9 @@ let package = Package(
         shim("CSystem", over: nil),
 
         swift("Core", "Values", []),
-        swift("Core", "Ports", ["Values"]),
-        swift("Core", "Workflow", ["Values", "Ports"]),
+        swift("Core", "Schedules", ["Values"]),
+        swift("Core", "Ports", ["Values", "Schedules"]),
+        swift("Core", "Workflow", ["Values", "Ports", "Schedules"]),
         swift("Core", "Billing", ["Values"]),
         swift("Core", "Engine", ["Values", "Ports", "Workflow", "Billing", "Storage"]),
         swift("Core", "Storage", ["Values", "Billing"]),
@@ -75,6 +76,7 @@ let package = Package(
         swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
         swift("Adapters", "Clocks", ["Values", "Ports"]),
         swift("Adapters", "Processes", ["CSystem"]),
+        swift("Adapters", "ZoneFiles", ["Values", "Ports", "Schedules"]),
 
         swift("Service", "Runtime", core),
         swift("Service", "Ingress", core + ["Runtime"]),
@@ -94,9 +96,13 @@ let package = Package(
             swiftSettings: strict),
 
         tests("ValuesTests", ["Values"]),
+        tests("ScheduleTests", ["Values", "Ports", "Schedules", "ZoneFiles"]),
         tests(
             "WorkflowTests",
-            ["Values", "Ports", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
+            [
+                "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto",
+                "ZoneFiles",
+            ]),
         tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto"]),
         tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
         tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),

@@ -43,7 +43,7 @@ struct ScheduleTriggerTests {
         arguments: [
             ("timezone: UTC", ["MR1102 4:5"]), ("cron: ", ["MR1103 4:28"]), ("cron: 5", ["MR1103 4:28"]),
             ("cron: ''", ["MR1116 4:28"]), ("cron: 0 9 * *", ["MR1116 4:28"]),
-            ("cron: 0 0 9 * * 1", ["MR1116 4:28"]), ("cron: '@daily'", ["MR1116 4:28"]),
+            ("cron: 0 0 9 * * 1", ["MR1116 4:28"]), ("cron: '@reboot'", ["MR1116 4:28"]),
             ("cron: 0 9 * * 1#2", ["MR1116 4:36"]), ("cron: 0 9 ? * 1", ["MR1116 4:32"]),
             ("cron: 0 9 * * é", ["MR1116 4:36"]),
             ("cron: << vars.x >> 9 * *", ["MR1116 4:28"]),

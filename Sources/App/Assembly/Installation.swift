@@ -11,17 +11,25 @@ package import Storage
 import Values
 package import Workflow
 import WorkflowYAML
+import ZoneFiles
 
 /// Reads workflow files, YAML or JSON, with Lua expressions.
 package struct WorkflowFileLoader: DefinitionLoader {
     private let reader: WorkflowReader
+    private let checker: WorkflowReader
 
     package init(cryptography: any Cryptography) {
-        reader = WorkflowReader(compiler: LuaExpressionCompiler(cryptography: cryptography))
+        let compiler = LuaExpressionCompiler(cryptography: cryptography)
+        reader = WorkflowReader(compiler: compiler)
+        checker = WorkflowReader(compiler: compiler, timeZones: ZoneFiles())
     }
 
     package func load(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
         DocumentReader.workflow(source, with: reader)
+    }
+
+    package func check(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
+        DocumentReader.workflow(source, with: checker)
     }
 }
 
@@ -49,6 +57,8 @@ package final class Installation: Sendable {
     package let store: SQLiteStore
     package let transport: CurlTransport
     package let runtime: Runtime
+    /// Starts nothing before its `start()`, which follows ``Runtime/recover()``.
+    package let scheduler: Scheduler
     package let ingress: Ingress
     package let keys: KeyRing
     package let api: APIHandler
@@ -82,9 +92,11 @@ package final class Installation: Sendable {
             store: store, transport: wrapping(transport), clock: clock, catalog: catalog, vault: vault,
             cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log,
             onFatal: onFatal)
+        scheduler = Scheduler(runtime: runtime, zones: ZoneFiles())
         ingress = Ingress(runtime: runtime)
         keys = KeyRing(store: store, cryptography: cryptography)
-        api = APIHandler(runtime: runtime, ingress: ingress, keys: keys, settings: settings.api)
+        api = APIHandler(
+            runtime: runtime, ingress: ingress, keys: keys, settings: settings.api, scheduler: scheduler)
         internalAPI = InternalHandler(runtime: runtime, keys: keys)
     }
 

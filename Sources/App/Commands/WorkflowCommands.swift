@@ -4,6 +4,7 @@ import Ports
 import Values
 import Workflow
 import WorkflowYAML
+import ZoneFiles
 
 /// `validate`, `deploy`, `workflows` and `trigger`.
 enum WorkflowCommands {
@@ -65,7 +66,8 @@ enum WorkflowCommands {
     }
 
     static func reader() -> WorkflowReader {
-        WorkflowReader(compiler: LuaExpressionCompiler(cryptography: OpenSSLCryptography()))
+        WorkflowReader(
+            compiler: LuaExpressionCompiler(cryptography: OpenSSLCryptography()), timeZones: ZoneFiles())
     }
 
     /// The files that paths stand for, in order, each once.

@@ -1,3 +1,5 @@
+import Ports
+import Schedules
 import Values
 
 /// The `schedule` trigger. What a field of `cron` may hold and which zones exist is the calendar's to say;
@@ -35,6 +37,7 @@ extension WorkflowDecoder {
         guard let text = text(node, as: "cron") else { return nil }
         let order = "minute, hour, day of month, month, day of week, as in \"0 9 * * 1-5\""
         let fields = text.split { $0 == " " || $0 == "\t" || $0 == "\n" }
+        if text.hasPrefix("@"), (try? CronExpression(text)) != nil { return text }
         guard fields.count == 5 else {
             let count = "\(fields.count) field\(fields.count == 1 ? "" : "s")"
             let isNamed = text.hasPrefix("@")
@@ -51,6 +54,10 @@ extension WorkflowDecoder {
                 hint: "a field holds digits, names such as MON, and * , - /")
             return nil
         }
+        do throws(CronProblem) { _ = try CronExpression(text) } catch {
+            note(.badCron, at: node.mark(ofByte: error.offset), error.message, hint: "write \(order)")
+            return nil
+        }
         return fields.joined(separator: " ")
     }
 
@@ -62,7 +69,18 @@ extension WorkflowDecoder {
 
     private mutating func timeZone(_ node: Node) -> String? {
         guard let name = text(node, as: "timezone") else { return nil }
-        if Naming.isTimeZoneName(name) { return name }
+        if Naming.isTimeZoneName(name) {
+            guard let timeZones else { return name }
+            do throws(TimeZoneError) {
+                _ = try timeZones.rules(of: name)
+                return name
+            } catch {
+                note(
+                    .badTimeZone, at: node.mark, error.description,
+                    hint: "write one of the time zone database, such as Europe/Berlin or UTC")
+                return nil
+            }
+        }
         note(
             .badTimeZone, at: node.mark, "\(quote(name)) is no name of a time zone",
             hint: "write one of the time zone database, such as Europe/Berlin or UTC")

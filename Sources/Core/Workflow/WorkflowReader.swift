@@ -4,12 +4,19 @@ import Values
 /// Turns a document into a definition, or says everything that is wrong with it.
 package struct WorkflowReader: Sendable {
     private let compiler: any ExpressionCompiler
+    private let timeZones: (any TimeZones)?
 
-    package init(compiler: any ExpressionCompiler) { self.compiler = compiler }
+    /// - Parameters:
+    ///   - compiler: Of the expressions.
+    ///   - timeZones: Where each zone of a schedule must exist; nil takes any name.
+    package init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil) {
+        self.compiler = compiler
+        self.timeZones = timeZones
+    }
 
     /// The definition, absent where any problem is an error, and all problems in the order of the file.
     package func read(_ document: Node) -> (definition: WorkflowDefinition?, problems: [Problem]) {
-        var decoder = WorkflowDecoder(compiler: compiler)
+        var decoder = WorkflowDecoder(compiler: compiler, timeZones: timeZones)
         let definition = decoder.workflow(document)
         let problems = decoder.problems.inFileOrder
         return (problems.hasErrors ? nil : definition, problems)
@@ -35,6 +42,7 @@ struct WorkflowDecoder {
     }
 
     let compiler: any ExpressionCompiler
+    let timeZones: (any TimeZones)?
     var problems: [Problem] = []
     var uses: [Use] = []
     var owner = Owner.trigger
@@ -44,7 +52,10 @@ struct WorkflowDecoder {
     /// Whether a trigger holds its request for an answer.
     var holdsCallers = false
 
-    init(compiler: any ExpressionCompiler) { self.compiler = compiler }
+    init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil) {
+        self.compiler = compiler
+        self.timeZones = timeZones
+    }
 
     mutating func note(_ code: ProblemCode, at mark: Mark, _ message: String, hint: String? = nil) {
         problems.append(Problem(code, at: mark, message, hint: hint))

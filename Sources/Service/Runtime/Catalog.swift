@@ -29,6 +29,7 @@ package final class Catalog: @unchecked Sendable {
     private let changing = Lock()
     private var current: [Name: RunPlan] = [:]
     private var byDigest: [Digest: RunPlan] = [:]
+    private var changeListener: (@Sendable (TenantID, String) -> Void)?
 
     package init(store: any WorkflowStore, loader: any DefinitionLoader, cryptography: any Cryptography) {
         self.store = store
@@ -36,9 +37,14 @@ package final class Catalog: @unchecked Sendable {
         self.cryptography = cryptography
     }
 
+    /// Calls `listener` after each deployment and deletion, with no lock held; the last one set is called.
+    func whenChanged(_ listener: @escaping @Sendable (TenantID, String) -> Void) {
+        lock.withLock { changeListener = listener }
+    }
+
     /// Reads a source without deploying it.
     package func check(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
-        loader.load(source)
+        loader.check(source)
     }
 
     /// Puts a source into service.
@@ -49,19 +55,29 @@ package final class Catalog: @unchecked Sendable {
     ) throws(StoreError) -> DeployedWorkflow {
         let digest = cryptography.sha256(source)
         changing.lock()
+        var isDone = false
+        defer { if isDone { announce(definition.name, tenant) } }
         defer { changing.unlock() }
         let deployed = try store.deployWorkflow(
             definition.name, of: tenant, digest: digest, source: source, at: at)
         keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
+        isDone = true
         return deployed
     }
 
     package func delete(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
         changing.lock()
+        var isDone = false
+        defer { if isDone { announce(name, tenant) } }
         defer { changing.unlock() }
         let existed = try store.deleteWorkflow(name, of: tenant)
         lock.withLock { _ = current.removeValue(forKey: Name(tenant: tenant, name: name)) }
+        isDone = true
         return existed
+    }
+
+    private func announce(_ name: String, _ tenant: TenantID) {
+        lock.withLock { changeListener }?(tenant, name)
     }
 
     /// The plan in service under that name; nil where there is none or it no longer loads.

@@ -49,3 +49,15 @@ extension Runtime {
         return (live ?? RunMachine(run: record.run, plan: plan, records: records)).view(errorsIn: records)
     }
 }
+
+extension Runtime {
+    /// Runs that are not over and that such a trigger started.
+    func openRuns(startedBy kind: String) -> [(run: RunID, tenant: TenantID, workflow: String)] {
+        lock.withLock {
+            slots.values.compactMap { slot in
+                guard slot.machine.state.start?.triggerKind == kind else { return nil }
+                return (slot.run, slot.tenant, slot.machine.plan.definition.name)
+            }
+        }
+    }
+}

@@ -22,8 +22,13 @@ package struct APIHandler: InboundHandler {
     let ingress: Ingress
     let keys: KeyRing
     let settings: APISettings
+    /// Nil where nothing starts by the calendar.
+    let scheduler: Scheduler?
 
-    package init(runtime: Runtime, ingress: Ingress, keys: KeyRing, settings: APISettings) {
+    package init(
+        runtime: Runtime, ingress: Ingress, keys: KeyRing, settings: APISettings, scheduler: Scheduler? = nil
+    ) {
+        self.scheduler = scheduler
         self.runtime = runtime
         self.ingress = ingress
         self.keys = keys

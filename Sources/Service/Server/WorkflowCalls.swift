@@ -102,6 +102,13 @@ struct WorkflowCalls {
             let hasWebhook = object["triggers"]?.array?.contains("webhook") ?? false
             object["source"] = .string(String(decoding: deployed.source, as: UTF8.self))
             object["hook_path"] = hasWebhook ? .string("/hooks/\(tenant)/\(name)") : .null
+            object["schedules"] = .array(
+                (api.scheduler?.schedules(of: name, tenant: tenant) ?? []).map { rule, nextAt in
+                    [
+                        "cron": .string(rule.cron), "timezone": .string(rule.timeZone),
+                        "next_at": nextAt.map { .string($0.text) } ?? .null,
+                    ]
+                })
             object["versions"] = .array(
                 try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
             api.ingress.refusals.flush()

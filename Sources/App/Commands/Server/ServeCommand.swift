@@ -189,6 +189,7 @@ final class ServerProcess: Sendable {
             // The operator's steps of recovered runs call the internal address at once.
             internalGate.open(to: installation.internalAPI)
             let count = try installation.runtime.recover()
+            try installation.scheduler.start()
             gate.open(to: installation.api)
             return count
         } catch {

@@ -1,0 +1,43 @@
+import Values
+
+/// How far schedules have been handled, as the store keeps it.
+struct ScheduleProgress {
+    struct Waiter {
+        var tenant: TenantID
+        var workflow: String
+        var at: Instant
+    }
+
+    /// Every occurrence up to it has been started or dropped, except those that wait.
+    var until: Instant
+    var waiting: [Waiter]
+
+    init(until: Instant, waiting: [Waiter]) {
+        self.until = until
+        self.waiting = waiting
+    }
+
+    /// Nil for nothing, or for what no version of ours has written.
+    init?(_ bytes: [UInt8]?) {
+        guard let bytes, let value = try? JSON.parse(bytes),
+            case .int(let until)? = value["until_us"]
+        else { return nil }
+        self.until = Instant(microseconds: until)
+        waiting = (value["waiting"]?.array ?? []).compactMap { item in
+            guard let tenant = item["tenant"]?.string.flatMap({ TenantID($0) }),
+                let workflow = item["workflow"]?.string, case .int(let at)? = item["at_us"]
+            else { return nil }
+            return Waiter(tenant: tenant, workflow: workflow, at: Instant(microseconds: at))
+        }
+    }
+
+    var bytes: [UInt8] {
+        let waiting: [Value] = waiting.map { waiter in
+            [
+                "tenant": .string("\(waiter.tenant)"), "workflow": .string(waiter.workflow),
+                "at_us": .int(waiter.at.microseconds),
+            ]
+        }
+        return JSON.bytes(["until_us": .int(until.microseconds), "waiting": .array(waiting)])
+    }
+}

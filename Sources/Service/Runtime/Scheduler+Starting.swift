@@ -1,0 +1,172 @@
+import Engine
+import Ports
+import Schedules
+import Storage
+import Values
+import Workflow
+
+// What becomes of an occurrence that is due.
+
+extension Scheduler {
+    /// What `catch_up` leaves of the occurrences in (after, now], by rising time.
+    func occurrences(of item: Item, after: Instant, now: Instant) -> [Instant] {
+        let onTimeAfter = now + .microseconds(-Self.lateness.microseconds)
+        switch item.rule.catchUp {
+        case .none: return item.next.latest(Self.catchUpMax, after: max(after, onTimeAfter), upTo: now)
+        case .one: return item.next.latest(1, after: after, upTo: now)
+        case .all: return item.next.latest(Self.catchUpMax, after: after, upTo: now)
+        }
+    }
+
+    /// Starts what waits, as far as `overlap` allows.
+    func advance() {
+        let due = lock.withLock {
+            var due: [Waiting] = []
+            var kept: [Waiting] = []
+            for occurrence in waiting {
+                let isBusy =
+                    !(open[occurrence.key] ?? []).isEmpty || starting.contains { $0.key == occurrence.key }
+                switch occurrence.overlap {
+                case .skip where isBusy: drop(occurrence, because: "overlap")
+                case .queue where isBusy:
+                    // Of several the newest waits.
+                    if let index = kept.firstIndex(where: { $0.key == occurrence.key }) {
+                        drop(kept[index], because: "overlap")
+                        kept[index] = occurrence
+                    } else {
+                        kept.append(occurrence)
+                    }
+                default:
+                    starting.insert(occurrence)
+                    due.append(occurrence)
+                }
+            }
+            waiting = kept
+            return due
+        }
+        for occurrence in due { start(occurrence) }
+    }
+
+    /// Called under the lock.
+    private func drop(_ occurrence: Waiting, because reason: String) {
+        runtime.metrics.add("schedule_occurrences_dropped_total", "reason=\"\(reason)\"")
+        runtime.log.write(
+            .info, "schedule.dropped",
+            [
+                ("tenant", .string("\(occurrence.key.tenant)")),
+                ("workflow", .string(occurrence.key.workflow)),
+                ("scheduled_at", .string(occurrence.at.text)), ("reason", .string(reason)),
+            ])
+    }
+
+    private func start(_ occurrence: Waiting) {
+        let key = occurrence.key
+        do throws(StoreError) {
+            guard let tenant = try runtime.tenant(key.tenant),
+                let plan = try runtime.catalog.plan(named: key.workflow, of: key.tenant)
+            else { return settle(occurrence, nil) }
+            let body: Value = [
+                "scheduled_at": .string(occurrence.at.text), "workflow": .string(key.workflow),
+            ]
+            let start = RunStart(
+                triggerKind: "schedule", headers: [HTTPHeader("content-type", "application/json")], query: [],
+                body: JSON.bytes(body), at: runtime.clock.now(), tenantName: tenant.name,
+                externalCustomerID: tenant.externalCustomerID)
+            let request = StartRequest(
+                tenant: tenant, plan: plan, start: start,
+                dedupe: RunCommit.Dedupe(key: "schedule:\(key.workflow):\(occurrence.at.text)"),
+                keepsWithoutFunds: false)
+            runtime.start(request) { [weak self] in self?.settle(occurrence, $0) }
+        } catch {
+            settle(occurrence, .unavailable(error))
+        }
+    }
+
+    /// A start was answered, on any thread; nil where the workflow is gone.
+    private func settle(_ occurrence: Waiting, _ result: StartResult?) {
+        switch result {
+        case .started(let run), .duplicate(let run, _): track(run, occurrence.key)
+        case .unfunded: refuse(occurrence)
+        case .overloaded, .unavailable:
+            lock.withLock {
+                starting.remove(occurrence)
+                waiting.append(occurrence)
+            }
+            guard runtime.readiness.isReady else { return }
+            runtime.clock.schedule(at: runtime.clock.now() + Self.retryPause) { [weak self] in
+                self?.advance()
+                self?.scheduleSave()
+            }
+            return
+        case nil: break
+        }
+        lock.withLock { _ = starting.remove(occurrence) }
+        scheduleSave()
+    }
+
+    /// Remembers that a run is open until it is over.
+    func track(_ run: RunID, _ key: Key) {
+        lock.withLock { _ = open[key, default: []].insert(run) }
+        let isOpen = runtime.whenOver(run) { [weak self] _ in self?.runIsOver(run, key) }
+        if !isOpen { runIsOver(run, key) }
+    }
+
+    private func runIsOver(_ run: RunID, _ key: Key) {
+        let mustAdvance = lock.withLock {
+            open[key]?.remove(run)
+            if open[key]?.isEmpty == true { open[key] = nil }
+            return waiting.contains { $0.key == key }
+        }
+        guard mustAdvance else { return }
+        // On the clock's thread: this one may hold what a start needs.
+        runtime.clock.schedule(at: runtime.clock.now()) { [weak self] in
+            self?.advance()
+            self?.scheduleSave()
+        }
+    }
+
+    /// The occurrence is skipped for want of balance, and counted.
+    private func refuse(_ occurrence: Waiting) {
+        runtime.metrics.add("triggers_refused_total", "reason=\"balance\"")
+        lock.withLock {
+            refused.append(
+                TriggerRefusal(
+                    tenant: occurrence.key.tenant, workflow: occurrence.key.workflow, reason: .balance,
+                    count: 1,
+                    lastAt: occurrence.at, lastDetail: "the balance is used up: a scheduled run was skipped"))
+        }
+    }
+}
+
+// MARK: - Keeping
+
+extension Scheduler {
+    /// Writes what has been handled soon, on the clock's thread: this one may be the store's, which cannot
+    /// wait for itself.
+    func scheduleSave() {
+        let mustSchedule = lock.withLock {
+            defer { isSaveScheduled = true }
+            return !isSaveScheduled
+        }
+        guard mustSchedule else { return }
+        runtime.clock.schedule(at: runtime.clock.now()) { [weak self] in self?.save() }
+    }
+
+    private func save() {
+        let (progress, refusals) = lock.withLock {
+            isSaveScheduled = false
+            defer { refused = [] }
+            let unsettled = (waiting + starting).map {
+                ScheduleProgress.Waiter(tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at)
+            }
+            return (ScheduleProgress(until: handledUntil, waiting: unsettled), refused)
+        }
+        do throws(StoreError) {
+            if !refusals.isEmpty { try runtime.store.countRefusals(refusals) }
+            try runtime.store.setSetting(Self.settingName, progress.bytes)
+        } catch {
+            // Handled once more after a restart: the dedupe keys keep it from starting anything twice.
+            runtime.log.write(.warning, "schedule.not_kept", [("error", .string(error.label))])
+        }
+    }
+}

@@ -1,0 +1,226 @@
+import Engine
+package import Ports
+import Schedules
+package import Storage
+package import Values
+package import Workflow
+
+/// Starts the runs of schedule triggers.
+///
+/// One alarm on the clock stands for the earliest occurrence of all workflows. Each occurrence has a dedupe key,
+/// `schedule:<workflow>:<instant>`, so that it starts one run however often it is handled. How far the
+/// occurrences have been handled is one setting of the store for all workflows, together with the few that
+/// still wait; a workflow's own begin when its current version was deployed. So nothing has to be kept for a
+/// workflow, and a changed expression has no past to catch up with.
+package final class Scheduler: @unchecked Sendable {
+    // Unchecked: everything below `lock` is read and written under it.
+    struct Key: Hashable {
+        var tenant: TenantID
+        var workflow: String
+    }
+
+    /// One schedule trigger.
+    struct Item {
+        let rule: ScheduleRule
+        let next: NextOccurrence
+        var nextAt: Instant?
+    }
+
+    struct Entry {
+        var items: [Item]
+        var startsAfter: Instant
+    }
+
+    /// An occurrence that has not been started or dropped yet.
+    struct Waiting: Hashable {
+        var key: Key
+        var at: Instant
+        var overlap: ScheduleRule.Overlap
+    }
+
+    /// Later than this, an occurrence was missed and is subject to `catch_up`.
+    static let lateness = Duration.seconds(60)
+    static let catchUpMax = 100
+    static let retryPause = Duration.seconds(5)
+    static let settingName = "schedules"
+
+    let runtime: Runtime
+    private let zones: any TimeZones
+    let lock = Lock()
+    private var entries: [Key: Entry] = [:]
+    var waiting: [Waiting] = []
+    /// Occurrences whose start has not been answered.
+    var starting: Set<Waiting> = []
+    var open: [Key: Set<RunID>] = [:]
+    var handledUntil = Instant(microseconds: 0)
+    private var alarm: (id: AlarmID, at: Instant)?
+    var refused: [TriggerRefusal] = []
+    private var isRunning = false
+    var isSaveScheduled = false
+    /// Held while a workflow is looked up and entered, so that the newest version is entered last.
+    private let reloading = Lock()
+
+    package init(runtime: Runtime, zones: any TimeZones) {
+        self.runtime = runtime
+        self.zones = zones
+        runtime.catalog.whenChanged { [weak self] tenant, name in self?.reload(name, of: tenant) }
+    }
+
+    /// Reads every workflow in service and catches up; to be called once, after ``Runtime/recover()``.
+    ///
+    /// - Throws: ``StoreError`` where the store cannot be read; no run has been started then.
+    package func start() throws(StoreError) {
+        let now = runtime.clock.now()
+        let kept = ScheduleProgress(try runtime.store.setting(Self.settingName))
+        let workflows = try runtime.store.currentWorkflows()
+        let running = runtime.openRuns(startedBy: "schedule")
+        lock.withLock {
+            isRunning = true
+            handledUntil = kept?.until ?? now
+        }
+        // Most workflows have no schedule, and reading a source costs far more than looking for a word.
+        for deployed in workflows where Self.maySchedule(deployed.source) {
+            enter(deployed, try runtime.catalog.plan(named: deployed.name, of: deployed.tenant))
+        }
+        lock.withLock {
+            for waiter in kept?.waiting ?? [] {
+                let key = Key(tenant: waiter.tenant, workflow: waiter.workflow)
+                guard let item = entries[key]?.items.first else { continue }
+                waiting.append(Waiting(key: key, at: waiter.at, overlap: item.rule.overlap))
+            }
+        }
+        for (run, tenant, workflow) in running {
+            track(run, Key(tenant: tenant, workflow: workflow))
+        }
+        tick()
+    }
+
+    /// A JSON or quoted text may spell it with an escape.
+    private static func maySchedule(_ source: [UInt8]) -> Bool {
+        if source.contains(UInt8(ascii: "\\")) { return true }
+        let word = Array("schedule".utf8)
+        guard source.count >= word.count else { return false }
+        return (0...source.count - word.count).contains { start in
+            source[start] == word[0] && source[start..<start + word.count].elementsEqual(word)
+        }
+    }
+
+    // MARK: - Workflows
+
+    /// A workflow was deployed or deleted.
+    private func reload(_ name: String, of tenant: TenantID) {
+        guard lock.withLock({ isRunning }) else { return }
+        reloading.lock()
+        do throws(StoreError) {
+            if let deployed = try runtime.store.workflow(name, of: tenant) {
+                enter(deployed, try runtime.catalog.plan(named: name, of: tenant))
+            } else {
+                remove(Key(tenant: tenant, workflow: name))
+            }
+        } catch {
+            runtime.log.write(
+                .error, "schedule.not_read", [("workflow", .string(name)), ("error", .string(error.label))])
+        }
+        reloading.unlock()
+        lock.withLock { setAlarm() }
+    }
+
+    private func enter(_ deployed: DeployedWorkflow, _ plan: RunPlan?) {
+        let key = Key(tenant: deployed.tenant, workflow: deployed.name)
+        let rules = plan?.definition.schedules ?? []
+        guard !rules.isEmpty else { return remove(key) }
+        let items = rules.compactMap { item($0, key) }
+        lock.withLock {
+            let after = max(handledUntil, deployed.deployedAt)
+            entries[key] = Entry(
+                items: items.map { item in
+                    var item = item
+                    item.nextAt = item.next.next(after: after)
+                    return item
+                }, startsAfter: deployed.deployedAt)
+        }
+    }
+
+    private func remove(_ key: Key) {
+        lock.withLock {
+            entries[key] = nil
+            waiting.removeAll { $0.key == key }
+        }
+    }
+
+    private func item(_ rule: ScheduleRule, _ key: Key) -> Item? {
+        do {
+            let next = NextOccurrence(try CronExpression(rule.cron), in: try zones.rules(of: rule.timeZone))
+            return Item(rule: rule, next: next)
+        } catch {
+            // Checked when it was deployed; the database of zones may have changed since.
+            runtime.log.write(
+                .error, "schedule.unusable",
+                [("workflow", .string(key.workflow)), ("reason", .string("\(error)"))])
+            return nil
+        }
+    }
+
+    /// The schedules of a workflow in the order of its file, each with its next instant; nil where it never
+    /// comes again.
+    package func schedules(of name: String, tenant: TenantID) -> [(rule: ScheduleRule, nextAt: Instant?)] {
+        lock.withLock {
+            entries[Key(tenant: tenant, workflow: name)]?.items.map { ($0.rule, $0.nextAt) } ?? []
+        }
+    }
+}
+
+// MARK: - Time
+
+extension Scheduler {
+    /// Called under the lock.
+    func setAlarm() {
+        guard isRunning else { return }
+        let next = entries.values.lazy.flatMap(\.items).compactMap(\.nextAt).min()
+        if let alarm {
+            if alarm.at == next { return }
+            runtime.clock.cancel(alarm.id)
+        }
+        alarm = next.map { next in
+            (runtime.clock.schedule(at: next) { [weak self] in self?.tick() }, next)
+        }
+    }
+
+    /// Handles all that is due, and sets the next alarm.
+    private func tick() {
+        let now = runtime.clock.now()
+        lock.withLock {
+            alarm = nil
+            for key in entries.keys { takeDue(key, now) }
+            handledUntil = max(handledUntil, now)
+            setAlarm()
+        }
+        advance()
+        scheduleSave()
+    }
+
+    /// Moves what is due at one workflow to the occurrences that wait.
+    ///
+    /// Called under the lock.
+    private func takeDue(_ key: Key, _ now: Instant) {
+        guard var entry = entries[key] else { return }
+        let after = max(handledUntil, entry.startsAfter)
+        for index in entry.items.indices {
+            let item = entry.items[index]
+            guard let nextAt = item.nextAt, nextAt <= now else { continue }
+            for at in occurrences(of: item, after: after, now: now) {
+                let occurrence = Waiting(key: key, at: at, overlap: item.rule.overlap)
+                if !waiting.contains(where: { $0.key == key && $0.at == at }) { waiting.append(occurrence) }
+            }
+            entry.items[index].nextAt = item.next.next(after: now)
+        }
+        entries[key] = entry
+    }
+}
+
+extension WorkflowDefinition {
+    /// The rules of its schedule triggers, in the order of the file.
+    fileprivate var schedules: [ScheduleRule] {
+        triggers.compactMap { if case .schedule(let rule) = $0.kind { rule } else { nil } }
+    }
+}

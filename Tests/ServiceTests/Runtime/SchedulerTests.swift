@@ -1,0 +1,137 @@
+import Clocks
+import MemoryStore
+import Ports
+import Runtime
+import Storage
+import Testing
+import Values
+import ZoneFiles
+
+@Suite("Runs by the calendar")
+struct SchedulerTests {
+    /// The clock begins at 2026-01-01T00:00:00Z.
+    private static let finishing = "steps:\n  one: {lua: 'return 1'}\n"
+    private static let calling = "steps:\n  one: {request: {method: GET, url: 'https://a.example/'}}\n"
+
+    private static func schedule(_ keys: String) -> String { "{type: schedule, \(keys)}" }
+
+    private static func begin(_ world: RuntimeWorld) throws -> Scheduler {
+        let scheduler = Scheduler(runtime: world.runtime, zones: ZoneFiles())
+        try scheduler.start()
+        return scheduler
+    }
+
+    /// When runs were scheduled, oldest first.
+    private static func starts(_ world: RuntimeWorld, of tenant: TenantID = .operatorTenant) throws
+        -> [String]
+    {
+        try world.store.runs(of: tenant, RunQuery(limit: 200)).reversed().map {
+            String($0.startedAt.text.prefix(16))
+        }
+    }
+
+    private static func count(_ world: RuntimeWorld, of tenant: TenantID = .operatorTenant) throws -> Int {
+        try world.store.runs(of: tenant, RunQuery(limit: 200)).count
+    }
+
+    @Test("each occurrence starts one run, and a second process on the same store none again")
+    func oncePerOccurrence() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(Self.finishing, trigger: Self.schedule("cron: '*/10 * * * *'"))
+        #expect(
+            scheduler.schedules(of: "flow", tenant: .operatorTenant).first?.nextAt == world.clock.now()
+                + .seconds(600))
+        world.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(world) == 6)
+        let second = Scheduler(runtime: world.runtime, zones: ZoneFiles())
+        try second.start()
+        world.clock.advance(by: .zero)
+        #expect(try Self.count(world) == 6)
+        world.clock.advance(by: .seconds(600))
+        #expect(try Self.count(world) == 7)
+        withExtendedLifetime((scheduler, second)) {}
+    }
+
+    @Test(
+        "after a time without a process catch_up decides",
+        arguments: [("none", 1), ("one", 2), ("all", 24)])
+    func catchUp(rule: String, expected: Int) throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            Self.finishing, trigger: Self.schedule("cron: '0 * * * *', overlap: allow, catch_up: \(rule)"))
+        world.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(world) == 1)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        next.clock.advance(by: .seconds(23 * 3600 + 1800))
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .zero)
+        #expect(try Self.count(next) == expected)
+        withExtendedLifetime((scheduler, revived)) {}
+    }
+
+    @Test(
+        "overlap skips, keeps the newest one waiting, or lets both run",
+        arguments: [("skip", 1, 1), ("queue", 1, 2), ("allow", 3, 3)])
+    func overlap(rule: String, whileOpen: Int, afterwards: Int) throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(Self.calling, trigger: Self.schedule("cron: '*/10 * * * *', overlap: \(rule)"))
+        world.clock.advance(by: .seconds(1800))
+        #expect(try Self.count(world) == whileOpen)
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(1))
+        #expect(try Self.count(world) == afterwards)
+        withExtendedLifetime(scheduler) {}
+    }
+
+    @Test("a tenant without balance has its occurrences skipped and counted, not piled up")
+    func unfunded() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            Self.finishing, of: RuntimeWorld.tenant,
+            trigger: Self.schedule("cron: '0 * * * *', catch_up: all"))
+        world.clock.advance(by: .seconds(3 * 3600))
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) == 0)
+        let refusals = try world.store.refusals(of: "flow", of: RuntimeWorld.tenant)
+        #expect(refusals.map(\.reason) == [.balance])
+        #expect(refusals.first?.count == 3)
+        try world.credit(1000, reference: "a")
+        world.runtime.balanceChanged(of: RuntimeWorld.tenant)
+        world.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) == 1)
+        withExtendedLifetime(scheduler) {}
+    }
+
+    @Test("a changed expression counts from its deployment, and a deleted workflow starts nothing")
+    func changes() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(Self.finishing, trigger: Self.schedule("cron: '0 * * * *'"))
+        world.clock.advance(by: .seconds(3600))
+        try world.deploy(Self.finishing, trigger: Self.schedule("cron: '30 0 2 1 *'"))
+        world.clock.advance(by: .seconds(5 * 3600))
+        #expect(try Self.count(world) == 1)
+        world.clock.advance(by: .seconds(24 * 3600))
+        #expect(try Self.count(world) == 2)
+        _ = try world.catalog.delete("flow", of: .operatorTenant)
+        #expect(scheduler.schedules(of: "flow", tenant: .operatorTenant).isEmpty)
+        world.clock.advance(by: .seconds(400 * 86_400))
+        #expect(try Self.count(world) == 2)
+    }
+
+    @Test("in the nights of the change each local time starts once")
+    func changeOfClocks() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        world.clock.advance(to: try #require(Instant(rfc3339: "2026-03-28T12:00:00Z")))
+        try world.deploy(
+            Self.finishing, trigger: Self.schedule("cron: '30 2 * * *', timezone: Europe/Amsterdam"))
+        world.clock.advance(by: .seconds(2 * 86_400))
+        #expect(try Self.starts(world) == ["2026-03-29T01:00", "2026-03-30T00:30"])
+        withExtendedLifetime(scheduler) {}
+    }
+}
