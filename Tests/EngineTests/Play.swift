@@ -44,6 +44,9 @@ struct Play {
     var sent: [Sent] = []
     var wakes: [(step: String, at: Instant)] = []
     var finished: [RunOutcome] = []
+    var runWakes: [Instant] = []
+    var signals: [(step: String, run: String, signal: RunSignal)] = []
+    var replies: [RunReply] = []
 
     init(_ yaml: String, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) throws {
         let plan = try EngineTests.plan(yaml)
@@ -78,6 +81,15 @@ struct Play {
             case .wake(let step, let instant):
                 wakes.append((id(step), instant))
                 lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
+            case .wakeRun(let instant):
+                runWakes.append(instant)
+                lines.append("wake run +\((instant - now).milliseconds)ms")
+            case .signal(let step, let run, let signal):
+                signals.append((id(step), run, signal))
+                lines.append("signal \(signal.name) of \(id(step))")
+            case .reply(let reply):
+                replies.append(reply)
+                lines.append("reply \(reply.status)")
             case .goOn: lines.append("go on")
             case .finish(let outcome):
                 finished.append(outcome)
@@ -132,6 +144,28 @@ struct Play {
         return feed(.retryDue(step: index(step), at: now))
     }
 
+    /// A signal comes; its id is its name unless one is given.
+    @discardableResult
+    mutating func signal(_ name: String, id: String? = nil, _ body: Value = .null) -> [String] {
+        feed(.signalled(RunSignal(id: id ?? name, name: name, body: body), at: now))
+    }
+
+    /// The step's alarm rings that long after the start.
+    @discardableResult
+    mutating func ring(_ step: String, at instant: Instant) -> [String] {
+        now = instant
+        return feed(.retryDue(step: index(step), at: now))
+    }
+
+    /// The process dies after all that was recorded, and the next one takes over.
+    @discardableResult
+    mutating func crash() throws -> [String] {
+        let stored = try records.map { try JournalRecord(stored: $0.stored) }
+        machine = RunMachine(run: machine.state.run, plan: plan, records: stored)
+        (sent, wakes, runWakes) = ([], [], [])
+        return feed(.recovered(at: now))
+    }
+
     // MARK: - Looking
 
     private func line(_ record: JournalRecord) -> String {
@@ -142,6 +176,10 @@ struct Play {
         case .stepSkipped(let path, let reason): "\(path) skipped: \(reason.rawValue)"
         case .attemptFailed(let path, let attempt, let error, _, _):
             "\(path)#\(attempt) failed: \(error.code)"
+        case .stepSleeping(let path, _): "\(path) sleeps"
+        case .stepWaiting(let path, _): "\(path) waits"
+        case .signalReceived(let signal): "signal \(signal.id)"
+        case .runTimedOut: "timed out"
         case .runPaused: "paused"
         case .runResumed: "resumed"
         case .cancelRequested(let reason): "cancel: \(reason)"
