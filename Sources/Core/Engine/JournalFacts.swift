@@ -180,7 +180,8 @@ struct FactsReader {
 
     func signal(prefix: String) throws(JournalProblem) -> RunSignal {
         RunSignal(
-            id: try text(prefix + "id"), name: try text(prefix + "name"), body: values[prefix + "body"] ?? .null)
+            id: try text(prefix + "id"), name: try text(prefix + "name"),
+            body: values[prefix + "body"] ?? .null)
     }
 
     func runOutcome() throws(JournalProblem) -> RunOutcome {

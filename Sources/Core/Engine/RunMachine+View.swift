@@ -45,7 +45,9 @@ extension RunMachine {
         let step = plan.steps[index]
         switch phase {
         case .pending:
-            let open = step.after.filter { !state.phase($0).isSettled }.map { Value.string(plan.steps[$0].id) }
+            let open = step.after.filter { !state.phase($0).isSettled }.map {
+                Value.string(plan.steps[$0].id)
+            }
             return ["kind": "steps", "steps": .array(open)]
         case .ready: return state.isPaused ? ["kind": "balance"] : ["kind": "turn"]
         case .inFlight: return ["kind": "answer"]

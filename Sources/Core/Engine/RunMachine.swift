@@ -78,7 +78,8 @@ struct Turn {
             settle(
                 plan.steps[step], StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
         case .timeoutDue:
-            guard let timeout = plan.definition.timeout, let start = machine.state.start, start.at + timeout <= at,
+            guard let timeout = plan.definition.timeout, let start = machine.state.start,
+                start.at + timeout <= at,
                 machine.state.ending == nil
             else { return }
             record(.runTimedOut)

@@ -26,12 +26,18 @@ extension Turn {
 
     /// A duration as text counts from now; a number is seconds since 1970; other text is RFC 3339.
     private func instant(_ value: Value) throws(ExpressionFailure) -> Instant {
-        if let seconds = value.int, seconds.magnitude < 1 << 40 { return Instant(microseconds: seconds * 1_000_000) }
+        if let seconds = value.int, seconds.magnitude < 1 << 40 {
+            return Instant(microseconds: seconds * 1_000_000)
+        }
         if let text = value.string {
             if let duration = DurationText.read(text) { return at + duration }
             if let instant = Instant(rfc3339: text) { return instant }
         }
-        throw .notAValue(reason: "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, or seconds since 1970")
+        throw .notAValue(
+            reason:
+                "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, "
+                + "or seconds since 1970"
+        )
     }
 
     mutating func wait(_ index: Int, _ step: Step, _ rule: WaitRule) {
@@ -47,7 +53,9 @@ extension Turn {
         StepResult(error: nil, content: .signal(signal), attemptCount: 0, interval: nil)
     }
 
-    /// Keeps a signal, and gives it to the first step that waits for it. The same one twice is one.
+    /// Keeps a signal, and gives it to the first step that waits for it.
+    ///
+    /// The same one twice is one.
     mutating func receive(_ signal: RunSignal) {
         guard !machine.state.signalIDs.contains(signal.id), machine.state.ending == nil else { return }
         record(
@@ -61,8 +69,9 @@ extension Turn {
         }
     }
 
-    /// The end of a retry's wait, of a sleep, or of the time that a signal had. An alarm from an
-    /// earlier wait changes nothing.
+    /// The end of a retry's wait, of a sleep, or of the time that a signal had.
+    ///
+    /// An alarm from an earlier wait changes nothing.
     mutating func endWait(_ index: Int) {
         let step = plan.steps[index]
         switch machine.state.phase(index) {
@@ -96,7 +105,8 @@ extension Turn {
             let name = try template.name.value(in: scope).text
             let body = try template.body?.value(in: scope) ?? .null
             guard RunSignal.isName(name) else {
-                throw .notAValue(reason: "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
+                throw .notAValue(
+                    reason: "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
             }
             machine.state.markInFlight(index)
             let signal = RunSignal(id: "\(machine.state.run)/\(step.id)", name: name, body: try kept(body))
@@ -120,7 +130,11 @@ extension Turn {
             }
             if let body = template.body {
                 let value = try kept(try body.value(in: scope))
-                if let text = value.string { reply.body = Array(text.utf8) } else { reply.body = JSON.bytes(value) }
+                if let text = value.string {
+                    reply.body = Array(text.utf8)
+                } else {
+                    reply.body = JSON.bytes(value)
+                }
                 let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
                 if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }
             }

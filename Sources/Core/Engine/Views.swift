@@ -99,7 +99,9 @@ struct StepBranch: ScopeBranch {
         }
     }
 
-    var memberNames: [String] { ["outcome", "output", "response", "error", "attempts", "signal", "timed_out"] }
+    var memberNames: [String] {
+        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out"]
+    }
 
     private var outcome: Value {
         switch phase {

@@ -72,7 +72,8 @@ extension Runtime {
                 switch result {
                 case .stored, .duplicate: break
                 case .runOver:
-                    error = StepError(code: "signal_unknown_run", message: "no run \(target) of this tenant is open")
+                    error = StepError(
+                        code: "signal_unknown_run", message: "no run \(target) of this tenant is open")
                 case .full:
                     error = StepError(code: "signal_mailbox_full", message: "the run keeps no more signals")
                 }

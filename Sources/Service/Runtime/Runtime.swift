@@ -272,7 +272,8 @@ extension Runtime {
         }
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
-            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
+            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
+                + carryOut(decision.effects, of: slot)
         }
         slot.isCommitting = true
         submit(commit(of: decision, slot: slot)) { [self, decision] result in
@@ -283,7 +284,8 @@ extension Runtime {
                 // A cancel that still waits has been told to nobody.
                 let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
                 let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
-                return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot) + decideWaiting(slot)
+                return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
+                    + decideWaiting(slot)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }

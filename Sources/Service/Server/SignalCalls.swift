@@ -42,7 +42,8 @@ struct SignalCalls {
                 422, "signal_name", "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
         }
         guard request.body.count <= Self.bodyByteCountMax else {
-            throw Refusal(413, "signal_too_large", "a signal's body has at most \(Self.bodyByteCountMax) bytes")
+            throw Refusal(
+                413, "signal_too_large", "a signal's body has at most \(Self.bodyByteCountMax) bytes")
         }
         let signal = RunSignal(id: try id(of: request), name: name, body: try body(of: request))
         runtime.signal(run, of: tenant, signal) { result in respond(Self.answer(to: result)) }
@@ -63,7 +64,8 @@ struct SignalCalls {
             return BodyReading.value(of: request.body, contentType: type)
         }
         do throws(JSONProblem) { return try JSON.parse(request.body) } catch {
-            throw Refusal(400, "malformed_body", "the body is not JSON: \(error.reason) at byte \(error.offset)")
+            throw Refusal(
+                400, "malformed_body", "the body is not JSON: \(error.reason) at byte \(error.offset)")
         }
     }
 
@@ -74,7 +76,8 @@ struct SignalCalls {
         case .runOver: Answer.error(409, "run_over", "the run is over: the signal was not kept")
         case .full:
             Answer.error(
-                429, "mailbox_full", "the run keeps as many unread signals as it may: the signal was not kept")
+                429, "mailbox_full", "the run keeps as many unread signals as it may: the signal was not kept"
+            )
         }
     }
 }
