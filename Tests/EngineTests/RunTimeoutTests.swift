@@ -10,7 +10,7 @@ struct RunTimeoutTests {
     func endsASleepingRun() throws {
         var play = try Play("timeout: 1h\nsteps:\n  nap: {sleep: 2h}")
         #expect(play.begin() == ["started", "nap sleeps", "wake run +3600000ms", "wake nap +7200000ms"])
-        play.now = Self.due - .microseconds(1)
+        play.now = Self.due + .microseconds(-1)
         #expect(play.feed(.timeoutDue(at: play.now)) == [])
         try play.crash()
         #expect(play.runWakes == [Self.due])

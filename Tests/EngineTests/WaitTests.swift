@@ -1,4 +1,5 @@
 import Engine
+import Storage
 import Testing
 import Values
 
@@ -91,7 +92,7 @@ struct WaitTests {
         var play = try Play(Self.workflow("{signal: paid, timeout: 15m, on_timeout: \(rule)}"))
         #expect(play.begin() == ["started", "w waits", "wake w +900000ms"])
         let due = Play.start + .seconds(900)
-        #expect(play.ring("w", at: due - .microseconds(1)) == [])
+        #expect(play.ring("w", at: due + .microseconds(-1)) == [])
         #expect(play.ring("w", at: due) == lines)
         if rule == "continue" { #expect(play.outcome?.output == [.null, .null, true]) }
         if rule == "fail" { #expect(play.error(of: "w")?.message.contains("paid") == true) }
@@ -104,7 +105,7 @@ struct WaitTests {
         var play = try Play(
             Self.workflow("{signal: paid, timeout: 15m}", "  nap: {sleep: 1h}"))
         play.begin()
-        play.now = Play.start + .seconds(900) - .microseconds(1)
+        play.now = Play.start + .seconds(900) + .microseconds(-1)
         #expect(play.signal("paid") == ["signal paid", "w succeeded", "after succeeded"])
         #expect(play.ring("w", at: Play.start + .seconds(900)) == [])
     }

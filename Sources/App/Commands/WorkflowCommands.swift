@@ -265,9 +265,14 @@ enum WorkflowCommands {
         guard let text = operands.count == 2 ? operands[1] : invocation.arguments.text("data") else {
             return Array("{}".utf8)
         }
+        return try json(text, invocation.console)
+    }
+
+    /// JSON given as it is, as `@FILE`, or as `-` for standard input.
+    static func json(_ text: String, _ console: Console) throws(CommandFailure) -> [UInt8] {
         let bytes: [UInt8]
         if text == "-" {
-            bytes = invocation.console.readInput()
+            bytes = console.readInput()
         } else if text.hasPrefix("@") {
             let path = String(text.dropFirst())
             do throws(Files.Problem) { bytes = try Files.read(path) } catch {
