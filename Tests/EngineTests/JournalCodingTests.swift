@@ -54,6 +54,23 @@ struct JournalCodingTests {
             path: "pay", attempt: 3, error: StepError(code: "connection", message: "no connection"),
             interval: interval,
             retryAt: Instant(microseconds: 1_767_225_700_000_000)),
+        .stepSleeping(path: "nap", until: Instant(microseconds: 1_767_225_700_000_001)),
+        .stepWaiting(path: "w", until: Instant(microseconds: 1_767_225_700_000_001)),
+        .stepWaiting(path: "w", until: nil),
+        .signalReceived(RunSignal(id: "key:é/1", name: "paid", body: ["n": .number("12.50")])),
+        .signalReceived(RunSignal(id: "k", name: "paid", body: .null)), .runTimedOut,
+        .stepSettled(
+            path: "w",
+            StepResult(
+                error: nil, content: .signal(RunSignal(id: "k", name: "paid", body: [1, .null])),
+                attemptCount: 0, interval: nil)),
+        .stepSettled(path: "w", StepResult(error: nil, content: .timedOut, attemptCount: 0, interval: nil)),
+        .stepSettled(
+            path: "w",
+            StepResult(
+                error: StepError(code: "timed_out", message: "m"), content: .timedOut, attemptCount: 0,
+                interval: nil)),
+        .stepSkipped(path: "w", reason: .timedOut),
         .runPaused, .runResumed, .cancelRequested(reason: "why"),
         .runFinished(RunOutcome(status: .succeeded, output: ["x": 1])),
         .runFinished(RunOutcome(status: .succeeded)),

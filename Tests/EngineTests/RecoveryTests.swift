@@ -23,7 +23,7 @@ struct SeededGenerator: RandomNumberGenerator {
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 }
 
-/// A random graph of requests and computations, as text.
+/// A random graph of requests, computations, sleeps, waits and signals, as text.
 private func randomWorkflow(_ random: inout SeededGenerator) -> String {
     var lines = ["steps:"]
     let count = Int.random(in: 1...7, using: &random)
@@ -39,6 +39,8 @@ private func randomWorkflow(_ random: inout SeededGenerator) -> String {
             lines.append("    lua: return {n = \(read)}")
         } else if random.chance(5) {
             lines.append("    finish: {at: \(index)}")
+        } else if random.chance(40) {
+            lines.append("    \(restingStep(index, read, &random))")
         } else {
             lines.append(
                 "    request: {method: POST, url: https://a.example/\(index), body: {n: << \(read) >>}}")
@@ -47,6 +49,17 @@ private func randomWorkflow(_ random: inout SeededGenerator) -> String {
     }
     lines.append("output: {last: << steps.s\(count - 1).outcome >>}")
     return lines.joined(separator: "\n")
+}
+
+/// A step that sends no request.
+private func restingStep(_ index: Int, _ read: String, _ random: inout SeededGenerator) -> String {
+    switch Int.random(in: 0..<5, using: &random) {
+    case 0: "sleep: \(Int.random(in: 1...5, using: &random))s"
+    case 1: "wait: signal_\(index)"
+    case 2: "wait: {any: [never, signal_\(index)], timeout: 1h, on_timeout: continue}"
+    case 3: "signal: {run: << run.id >>, name: other, body: << \(read) >>}"
+    default: "reply: {body: << \(read) >>}"
+    }
 }
 
 /// The world outside of one run: answers by what is asked, so that the same request is always answered alike.
@@ -82,6 +95,8 @@ private struct Simulation {
     var journal: [StoredEntry] = []
     var inFlight: [(step: String, attempt: Int, request: OutboundRequest, started: Instant)] = []
     var alarms: [(step: String, at: Instant)] = []
+    /// Signals on their way to another run.
+    var deliveries: [Int] = []
     var crashCount = 0
     var inputCount = 0
 
@@ -105,6 +120,13 @@ private struct Simulation {
         if random.chance(4), !play.machine.state.isPaused {
             let now = play.now
             return try take { $0.feed(.fundsEnded(unsent: [], at: now)) }
+        }
+        if let signal = nextSignal(), inFlight.isEmpty || random.chance(30) {
+            return try take { $0.signal(signal, ["n": .string(signal)]) }
+        }
+        if let index = deliveries.indices.randomElement(using: &random) {
+            let (step, now) = (deliveries.remove(at: index), play.now)
+            return try take { $0.feed(.delivered(step: step, error: nil, at: now)) }
         }
         if let index = inFlight.indices.randomElement(using: &random) {
             let sent = inFlight.remove(at: index)
@@ -131,9 +153,20 @@ private struct Simulation {
         }
     }
 
+    /// What somebody outside still wants to tell the run, as long as it has not durably taken it.
+    private func nextSignal() -> String? {
+        guard play.machine.state.ending == nil else { return nil }
+        let wanted = play.plan.definition.root.steps.compactMap { step -> String? in
+            guard case .wait(let rule) = step.action else { return nil }
+            return rule.signals.last
+        }
+        return wanted.first { !play.machine.state.hasSignal($0) }
+    }
+
     /// One input: its entries become durable, or the process dies before that; then its effects happen, or it dies before that.
     private mutating func take(_ input: (inout Play) -> Void) throws {
         let (records, sent, wakes) = (play.records.count, play.sent.count, play.wakes.count)
+        let signals = play.signals.count
         input(&play)
         if !journal.isEmpty, random.chance(crashPercent) { return try crash() }
         journal += play.records[records...].map(\.stored)
@@ -143,6 +176,10 @@ private struct Simulation {
             world.bodies[key, default: []].insert(request.request.body)
             inFlight.append((request.step, request.attempt, request.request, play.now))
         }
+        for signal in play.signals[signals...] {
+            world.bodies[signal.signal.id + " signal", default: []].insert(JSON.bytes(signal.signal.body))
+            deliveries.append(play.index(signal.step))
+        }
         alarms += play.wakes[wakes...]
     }
 
@@ -150,6 +187,7 @@ private struct Simulation {
         crashCount += 1
         inFlight = []
         alarms = []
+        deliveries = []
         let records = try journal.map { try JournalRecord(stored: $0) }
         var next = Play(plan: play.plan)
         next.machine = RunMachine(run: RunID(number: 7), plan: play.plan, records: records)

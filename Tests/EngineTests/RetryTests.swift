@@ -197,4 +197,36 @@ struct RetryTests {
         #expect(Set(play.sent.map(\.request.body)).count == 1)
         #expect(play.sent.map { $0.request.headers["millrace-attempt"] } == ["1", "2", "3"])
     }
+
+    @Test("a schedule gives the exact waits, one after the other, and no more")
+    func scheduleIsExact() throws {
+        let policy = "schedule: [5m, 5m, 5m, 10m, 10m, 30m, 30m, 30m, 1h, 1h, 1h, 1h, 1d, 1d, 1d, 1d]"
+        let minutes: [Int64] = [5, 5, 5, 10, 10, 30, 30, 30, 60, 60, 60, 60, 1440, 1440, 1440, 1440]
+        #expect(try delays(policy) == minutes.map { $0 * 60_000 })
+    }
+
+    @Test(
+        "no try begins later than until after the end of the first",
+        arguments: [("4h", 3), ("3h", 3), ("179m", 2), ("1ms", 0)])
+    func untilEndsTheTries(until: String, count: Int) throws {
+        var play = try Play(Self.workflow("schedule: [1h, 1h, 1h], until: \(until)"))
+        play.begin()
+        var tries = 0
+        while play.answer("a", 503, took: .zero).contains(where: { $0.hasPrefix("wake") }), tries < 9 {
+            tries += 1
+            play.retry("a")
+        }
+        #expect(tries == count)
+        #expect(play.outcome?.status == .failed)
+    }
+
+    @Test("the end of the first try still counts after a crash")
+    func untilSurvivesACrash() throws {
+        var play = try Play(Self.workflow("schedule: [1h, 1h, 1h], until: 90m"))
+        play.begin()
+        play.answer("a", 503)
+        try play.crash()
+        #expect(play.retry("a") == ["send a#2"])
+        #expect(play.answer("a", 503).first == "a failed: status")
+    }
 }

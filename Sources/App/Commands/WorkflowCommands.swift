@@ -271,9 +271,14 @@ enum WorkflowCommands {
     /// The JSON that an argument says or names; nil where there is none.
     static func data(_ text: String?, _ invocation: Invocation) throws(CommandFailure) -> [UInt8]? {
         guard let text else { return nil }
+        return try json(text, invocation.console)
+    }
+
+    /// JSON given as it is, as `@FILE`, or as `-` for standard input.
+    static func json(_ text: String, _ console: Console) throws(CommandFailure) -> [UInt8] {
         let bytes: [UInt8]
         if text == "-" {
-            bytes = invocation.console.readInput()
+            bytes = console.readInput()
         } else if text.hasPrefix("@") {
             let path = String(text.dropFirst())
             do throws(Files.Problem) { bytes = try Files.read(path) } catch {

@@ -47,7 +47,8 @@ extension Turn {
         }
         throw .notAValue(
             reason:
-                "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, or seconds since 1970"
+                "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, "
+                + "or seconds since 1970"
         )
     }
 
@@ -82,8 +83,7 @@ extension Turn {
 
     /// The end of a retry's wait, of a sleep, or of the time that a signal had.
     ///
-    /// An alarm from an
-    /// earlier wait changes nothing.
+    /// An alarm from an earlier wait changes nothing.
     mutating func endWait(_ index: Int) {
         let step = plan.steps[index]
         switch machine.state.phase(index) {

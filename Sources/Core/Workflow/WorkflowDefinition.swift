@@ -332,8 +332,7 @@ package struct RetryPolicy: Sendable {
     package var jitter: Jitter
     /// The waiting times one after the other, in place of `delay` and `backoff`; empty for none.
     ///
-    /// `max` is
-    /// then their number.
+    /// `max` is then their number.
     package var schedule: [Duration] = []
     /// No try begins later than this after the end of the first; nil for no bound.
     package var until: Duration?

@@ -27,7 +27,7 @@ extension Runtime {
         lock.lock()
         guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
             lock.unlock()
-            return completion(.runOver)
+            return completion(hasTaken(signal.id, run, of: tenant) ? .duplicate : .runOver)
         }
         let isKnown = slot.machine.state.hasSignal(signal.id)
         if isKnown, !slot.isCommitting {
@@ -42,6 +42,14 @@ extension Runtime {
         let actions = decide(slot, .signalled(signal, at: clock.now())) + flush()
         lock.unlock()
         perform(actions)
+    }
+
+    /// Whether a run that is over took that signal: a sender that crashed before it knew asks again.
+    private func hasTaken(_ id: String, _ run: RunID, of tenant: TenantID) -> Bool {
+        guard let known = try? store.run(run, of: tenant), known.status.isFinal,
+            let entries = try? store.entries(of: run)
+        else { return false }
+        return entries.contains { $0.key == "signal/" + id }
     }
 
     /// Whose signals are durable by now, or never will be.

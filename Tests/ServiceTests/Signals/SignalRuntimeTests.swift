@@ -1,0 +1,143 @@
+import Billing
+import Clocks
+import Engine
+import MemoryStore
+import Ports
+import Runtime
+import Storage
+import Testing
+import Values
+
+@Suite("Signals and the runtime")
+struct SignalRuntimeTests {
+    private func signal(
+        _ world: RuntimeWorld, _ run: RunID, _ name: String, id: String? = nil,
+        of tenant: TenantID = .operatorTenant
+    ) -> Recorder<SignalResult> {
+        let told = Recorder<SignalResult>()
+        world.runtime.signal(run, of: tenant, RunSignal(id: id ?? name, name: name, body: ["n": 1])) {
+            told.add($0)
+        }
+        return told
+    }
+
+    @Test("a signal is answered once it is durable, and not before (I5)")
+    func answeredWhenDurable() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        try world.start(try world.deploy("steps:\n  - wait: paid\noutput: << steps.step_1.signal.body >>"))
+        world.store.flush()
+        let told = signal(world, world.runs[0], "paid")
+        #expect(told.items.isEmpty && world.outcomes.items.isEmpty)
+        world.store.flush()
+        #expect(told.items == [.stored])
+        #expect(world.outcomes.items == [RunOutcome(status: .succeeded, output: ["n": 1])])
+    }
+
+    @Test("a signal that was not durable is gone after a crash; sent again it is taken once")
+    func unflushedSignalIsGone() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        try world.start(try world.deploy("steps:\n  - wait: a\n  - wait: a"))
+        world.store.flush()
+        let told = signal(world, world.runs[0], "a", id: "k")
+        let next = try world.crashed()
+        try next.runtime.recover()
+        #expect(told.items.isEmpty)
+        let again = signal(next, world.runs[0], "a", id: "k")
+        next.store.flush()
+        #expect(again.items == [.stored])
+        #expect(signal(next, world.runs[0], "a", id: "k").items == [.duplicate])
+        let kinds = try next.kinds(of: world.runs[0])
+        #expect(kinds.filter { $0 == "signal.received" }.count == 1)
+    }
+
+    @Test("an early signal survives a crash and ends the wait that comes later")
+    func earlySignalSurvives() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("steps:\n  - sleep: 1h\n  - wait: paid"))
+        #expect(signal(world, world.runs[0], "paid").items == [.stored])
+        let next = try world.crashed()
+        #expect(try next.runtime.recover() == 1)
+        next.clock.advance(by: .seconds(3600))
+        #expect(try next.status(of: world.runs[0]) == .succeeded)
+    }
+
+    @Test("a wait of 75 days ends at its deadline, across restarts, and costs nothing")
+    func longWaitAcrossRestarts() throws {
+        let world = try RuntimeWorld()
+        try world.credit(60_000, reference: "gift", of: RuntimeWorld.tenant)
+        let plan = try world.deploy(
+            "steps:\n  - wait: {signal: paid, timeout: 75d, on_timeout: continue}", of: RuntimeWorld.tenant)
+        try world.start(plan, of: RuntimeWorld.tenant)
+        let due = world.clock.now() + .seconds(75 * 86_400)
+        let run = world.runs[0]
+        world.clock.advance(by: .seconds(40 * 86_400))
+        let next = try world.crashed()
+        try next.runtime.recover()
+        next.clock.advance(to: due + .microseconds(-1))
+        #expect(try next.status(of: run, RuntimeWorld.tenant) == .running)
+        next.clock.advance(to: due)
+        #expect(try next.status(of: run, RuntimeWorld.tenant) == .succeeded)
+        #expect(try next.store.account(of: RuntimeWorld.tenant).balanceMilliseconds == 60_000)
+    }
+
+    @Test("a sleep that ended while no process ran ends at the start of the next")
+    func sleepEndsWhileDown() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("timeout: 3h\nsteps:\n  - sleep: 1h\n  - sleep: 1h"))
+        world.clock.shutDown()
+        let next = try world.crashed()
+        next.clock.advance(by: .seconds(3601))
+        try next.runtime.recover()
+        next.clock.advance(by: .seconds(1))
+        #expect(try next.kinds(of: world.runs[0]).filter { $0 == "step.sleeping" }.count == 2)
+    }
+
+    @Test("a run's timeout ends it, also where it passed while no process ran")
+    func timeoutWhileDown() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("timeout: 1h\nsteps:\n  - wait: never"))
+        let next = try world.crashed()
+        next.clock.advance(by: .seconds(7200))
+        try next.runtime.recover()
+        next.clock.advance(by: .seconds(1))
+        #expect(try next.status(of: world.runs[0]) == .failed)
+    }
+
+    @Test("one run signals another of its tenant; a stranger's run is not found")
+    func runSignalsRun() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("steps:\n  - wait: ping", name: "waiting"))
+        try world.start(
+            try world.deploy("steps:\n  - wait: ping", name: "foreign", of: RuntimeWorld.tenant),
+            of: RuntimeWorld.tenant, keepsWithoutFunds: true)
+        let sender = try world.deploy(
+            "steps:\n  - signal: {run: << trigger.body >>, name: ping, body: {n: 2}}", name: "sender")
+        let targets = world.runs
+        try world.start(sender, body: .string("\(targets[0])"))
+        #expect(try world.status(of: targets[0]) == .succeeded)
+        #expect(try world.status(of: world.runs[2]) == .succeeded)
+        for target in ["\(targets[1])", "\(targets[0])", "nonsense"] {
+            try world.start(sender, body: .string(target))
+            #expect(world.outcomes.items.last?.error?.code == "signal_unknown_run", "\(target)")
+        }
+    }
+
+    @Test("a signal taken by a run that is over by now counts as taken when it comes again")
+    func repeatAfterTheEnd() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("steps:\n  - wait: a"))
+        #expect(signal(world, world.runs[0], "a", id: "k").items == [.stored])
+        #expect(signal(world, world.runs[0], "a", id: "k").items == [.duplicate])
+        #expect(signal(world, world.runs[0], "a", id: "l").items == [.runOver])
+        #expect(signal(world, world.runs[0], "a", id: "k", of: RuntimeWorld.tenant).items == [.runOver])
+    }
+
+    @Test("a run keeps a thousand unread signals and refuses the next")
+    func mailboxIsBounded() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("steps:\n  - wait: a"))
+        for number in 0..<1_000 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
+        #expect(signal(world, world.runs[0], "b", id: "more").items == [.full])
+        #expect(signal(world, world.runs[0], "b", id: "7").items == [.duplicate])
+    }
+}
