@@ -7,6 +7,7 @@ import Values
 struct WorkflowFilesTests {
     private static let folders = [
         "workflows/operator/stripe", "workflows/operator/mollie", "examples/order-processing",
+        "examples/payments/3ds",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)

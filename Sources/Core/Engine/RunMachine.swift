@@ -116,8 +116,9 @@ struct Turn {
         }
         for index in plan.steps.indices {
             switch machine.state.phase(index) {
-            case .waitingRetry(_, let instant), .sleeping(let instant), .waiting(_, .some(let instant)):
+            case .waitingRetry(_, let instant), .sleeping(let instant):
                 decision.effects.append(.wake(step: index, at: instant))
+            case .waiting(_, let until): rearmWait(index, until: until)
             default: break
             }
         }

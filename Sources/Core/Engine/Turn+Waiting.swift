@@ -53,11 +53,23 @@ extension Turn {
     }
 
     mutating func wait(_ index: Int, _ step: Step, _ rule: WaitRule) {
-        if let signal = machine.state.mailbox.first(where: { rule.signals.contains($0.name) }) {
-            return settle(step, Self.ended(by: signal))
-        }
+        guard !endByKeptSignal(step, rule) else { return }
         let until = rule.timeout.map { at + $0 }
         record(.stepWaiting(path: step.id, until: until))
+        if let until { decision.effects.append(.wake(step: index, at: until)) }
+    }
+
+    /// Ends a wait by the oldest signal that is kept for it; false where there is none.
+    private mutating func endByKeptSignal(_ step: Step, _ rule: WaitRule) -> Bool {
+        let signal = machine.state.mailbox.first { rule.signals.contains($0.name) }
+        if let signal { settle(step, Self.ended(by: signal)) }
+        return signal != nil
+    }
+
+    /// After a restart: the signal may be in the journal without what it led to, else the alarm is set again.
+    mutating func rearmWait(_ index: Int, until: Instant?) {
+        guard case .wait(let rule) = plan.steps[index].action, !endByKeptSignal(plan.steps[index], rule)
+        else { return }
         if let until { decision.effects.append(.wake(step: index, at: until)) }
     }
 
