@@ -7,7 +7,7 @@ import Values
 struct WorkflowFilesTests {
     private static let folders = [
         "workflows/operator/stripe", "workflows/operator/mollie", "examples/order-processing",
-        "examples/payments/3ds",
+        "examples/payments/3ds", "examples/payments/checkout",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)

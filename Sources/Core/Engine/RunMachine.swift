@@ -156,7 +156,9 @@ extension Turn {
     }
 
     /// Starts the compensation of the step that succeeded last of those not yet undone; true once none is
-    /// left. One after the other, so that each finds what the ones after its step have restored.
+    /// left.
+    ///
+    /// One after the other, so that each finds what the ones after its step have restored.
     private mutating func isUndone() -> Bool {
         for step in machine.state.succeededSteps.reversed() {
             guard let index = plan.compensationIndex[step] else { continue }
