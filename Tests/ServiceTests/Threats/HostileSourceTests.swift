@@ -41,7 +41,8 @@ struct HostileSourceTests {
             ("a cycle", file(steps: "  a: {lua: x, after: [b]}\n  b: {lua: x, after: [a]}")),
             ("self", file(steps: "  a: {lua: 'return 1', after: [a]}")),
             ("no such step", file(steps: "  a: {lua: 'return 1', after: [zz]}")),
-            ("later kinds", file(steps: "  a: {sleep: 3d}")),
+            ("later kinds", file(steps: "  a: {for_each: [1]}")),
+            ("too long a sleep", file(steps: "  a: {sleep: 401d}")),
             ("a bad name", good.replacing("name: x", with: "name: '../x'")),
             (
                 "an open expression",
