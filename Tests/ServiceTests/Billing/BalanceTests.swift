@@ -116,6 +116,7 @@ struct BalanceTests {
                 topUp(service, acme, 1 - acme.balance, "the rest:\(round)")
             }
             #expect(acme.finished(run)["status"] == "succeeded")
+            #expect(eventually { alerts(service) == 4 })
             #expect(service.settle())
             #expect(alerts(service) == 4)
             let balances = acme.ledger.reversed().map { $0["balance_ms"]?.int ?? 0 }
