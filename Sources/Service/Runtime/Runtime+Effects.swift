@@ -180,7 +180,10 @@ extension Runtime {
     /// The balance in milliseconds, from memory where it is positive, else from the store.
     package func balance(of tenant: TenantID) throws(StoreError) -> Int64 {
         if let known = lock.withLock({ balances[tenant] }), known > 0 { return known }
-        return try store.account(of: tenant).balanceMilliseconds
+        let read = try store.account(of: tenant).balanceMilliseconds
+        // Only where nothing is known: a receipt that came meanwhile is newer than what was read.
+        lock.withLock { if balances[tenant] == nil { balances[tenant] = read } }
+        return read
     }
 
     /// A credit has been stored: paused runs of the tenant go on.
