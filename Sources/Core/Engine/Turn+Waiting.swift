@@ -5,9 +5,6 @@ import Workflow
 // Steps that pass time or messages: sleep, wait, signal, reply. All of it is free of charge.
 
 extension Turn {
-    /// Signals that a run keeps for steps to come; more are refused by whoever takes them in.
-    static let mailboxCountMax = 1_000
-
     mutating func sleep(_ index: Int, _ step: Step, _ rule: SleepRule) {
         let until: Instant
         switch rule {

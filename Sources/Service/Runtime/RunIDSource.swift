@@ -18,9 +18,4 @@ final class RunIDSource: @unchecked Sendable {
             return RunID(number: last)
         }
     }
-
-    /// The smallest id that a run started at `instant` can have.
-    static func lowest(at instant: Instant) -> RunID {
-        RunID(number: max(0, instant.milliseconds - epochMilliseconds) << 20)
-    }
 }
