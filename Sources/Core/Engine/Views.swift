@@ -46,7 +46,7 @@ struct HeadersView: ScopeBranch {
 }
 
 /// What is kept of a step's result: for expressions, and for whoever looks at the run.
-package struct StepView: Sendable {
+package final class StepView: Sendable {
     package let error: StepError?
     package let attemptCount: Int
     let status: Int?
@@ -56,14 +56,20 @@ package struct StepView: Sendable {
     let timedOut: Bool
     /// The parsed body or the computed output; null where no expression reads it.
     let output: Value
+    /// Of a strategy: what became of each item.
+    let items: [Value]?
+    /// Of a race: which item won, from 1.
+    let winner: Int?
 
     init(_ result: StepResult, parsesBody: Bool) {
         error = result.error
         attemptCount = result.attemptCount
+        items = nil
         if case .signal(let received) = result.content { signal = received } else { signal = nil }
         if case .timedOut = result.content { timedOut = true } else { timedOut = false }
+        if case .winner(let number) = result.content { winner = number } else { winner = nil }
         switch result.content {
-        case .none, .timedOut, .signal: (status, headers, output) = (nil, [], .null)
+        case .none, .timedOut, .signal, .winner: (status, headers, output) = (nil, [], .null)
         case .output(let value): (status, headers, output) = (nil, [], value)
         case .response(let response):
             status = response.status
@@ -73,6 +79,31 @@ package struct StepView: Sendable {
                 ? BodyReading.value(of: response.body, contentType: response.headers["content-type"]) : .null
         }
     }
+
+    /// Of a step with a strategy, whose result its items make up; of a race, the winner's.
+    init(items: [Value], of result: StepResult, winner view: StepView?) {
+        error = result.error
+        attemptCount = 0
+        self.items = items
+        if case .winner(let number) = result.content {
+            winner = number
+            (status, headers, signal) = (view?.status, view?.headers ?? [], view?.signal)
+            timedOut = view?.timedOut ?? false
+            output = view?.output ?? .null
+        } else {
+            (status, headers, signal, timedOut, winner) = (nil, [], nil, false, nil)
+            output = .array(items.map { $0["output"] ?? .null })
+        }
+    }
+
+    private init(error: StepError, attemptCount: Int) {
+        self.error = error
+        self.attemptCount = attemptCount
+        (status, headers, signal, timedOut, output, items, winner) = (nil, [], nil, false, .null, nil, nil)
+    }
+
+    /// What remains once nobody can read the result; nil for a success.
+    var errorAlone: StepView? { error.map { StepView(error: $0, attemptCount: attemptCount) } }
 }
 
 /// `steps.<id>` in an expression.
@@ -86,6 +117,8 @@ struct StepBranch: ScopeBranch {
         case "output": return view.map { .value($0.output) }
         case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
         case "timed_out": return view.map { .value(.bool($0.timedOut)) }
+        case "items": return view?.items.map { .value(.array($0)) }
+        case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
@@ -100,7 +133,21 @@ struct StepBranch: ScopeBranch {
     }
 
     var memberNames: [String] {
-        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out"]
+        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "winner"]
+    }
+
+    /// One element of `steps.<id>.items`.
+    func itemValue(of item: Value) -> Value {
+        var object = Object()
+        object["outcome"] = outcome
+        object["item"] = item
+        // A body is under `response`, as in a step that runs once.
+        object["output"] = view?.status == nil ? view?.output ?? .null : .null
+        for name in ["response", "error", "signal", "timed_out"] {
+            guard let node = member(name), let value = try? node.materialised() else { continue }
+            object[name] = value
+        }
+        return .object(object)
     }
 
     private var outcome: Value {
@@ -108,6 +155,7 @@ struct StepBranch: ScopeBranch {
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"
+        case .cancelled: "cancelled"
         default: .null
         }
     }

@@ -50,6 +50,8 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case noStepsYet = "MR1207"
     case tooManySteps = "MR1208"
     case keyNotForKind = "MR1209"
+    case shadowedStep = "MR1210"
+    case groupsTooDeep = "MR1211"
 
     // Expressions.
     case unbalanced = "MR1301"

@@ -1,4 +1,5 @@
 package import Engine
+import Ports
 package import Storage
 package import Values
 import Workflow
@@ -26,6 +27,8 @@ final class RunSlot: @unchecked Sendable {
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
     var replier: (@Sendable (RunReply) -> Void)?
+    /// Transfers under way, by step; only of workflows that may have to end one.
+    var transfers: [Int: TransferID] = [:]
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
