@@ -209,7 +209,7 @@ struct WaitingStepTests {
 
     @Test(
         "what comes with a later version keeps its own problem",
-        arguments: ["call: x", "steps: {}", "lua: '1'\nstrategy: {}"])
+        arguments: ["call: x", "lua: '1'\ninput: {}", "lua: '1'\ndetach: true"])
     func laterKeys(lines: String) {
         #expect(Reading.workflow(Reading.step(lines)).problems.map(\.code) == ["MR1104"])
         let whole = Reading.workflow("concurrency: {}\n" + Reading.step("lua: '1'"))

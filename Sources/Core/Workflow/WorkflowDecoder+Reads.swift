@@ -10,6 +10,8 @@ extension WorkflowDecoder {
         var group: Place?
         var steps: [Step] = []
         var marks: [Mark] = []
+        /// Those whose ids the author did not write.
+        var generated: Set<Int> = []
         /// Of each step's group, where it is one.
         var inner: [Int: Int] = [:]
     }
@@ -33,7 +35,7 @@ extension WorkflowDecoder {
     /// A step inside a group that is called as one outside would hide it.
     private mutating func noteShadows(_ tables: [ReadTable]) {
         for scope in scopes {
-            for (index, step) in scope.steps.enumerated() {
+            for (index, step) in scope.steps.enumerated() where !scope.generated.contains(index) {
                 var group = scope.group
                 while let place = group {
                     if tables[place.scope].positions[step.id] != nil {

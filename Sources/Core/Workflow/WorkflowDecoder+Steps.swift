@@ -39,6 +39,7 @@ extension WorkflowDecoder {
             for (index, item) in items.enumerated() {
                 let place = Place(scope: scope, index: index)
                 let id = listedID(item, index: index)
+                if item["id"] == nil { scopes[scope].generated.insert(index) }
                 drafts.append(
                     draft(item, id: id, mark: item["id"]?.mark ?? item.mark, at: place, isInList: true))
             }
@@ -247,6 +248,7 @@ extension WorkflowDecoder {
                 .keyNotForKind, at: response.nameMark, "only a request has a `response`",
                 hint: "move it to the step with the `request`")
         }
+        guard kind.name != "steps" else { return }
         if let action = action(kind, response: fields["response"]) { step.action = action }
     }
 
