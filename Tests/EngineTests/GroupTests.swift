@@ -232,7 +232,8 @@ struct GroupTests {
         #expect(play.answer("g/deep/b/compensate").last == "send g/a/compensate#1")
         #expect(try play.request("g/a/compensate").url == "https://a.example/undo/x")
         #expect(
-            try play.request("g/a/compensate").headers["idempotency-key"]?.hasSuffix("/g/a/compensate") == true)
+            try play.request("g/a/compensate").headers["idempotency-key"]?.hasSuffix("/g/a/compensate")
+                == true)
         #expect(play.answer("g/a/compensate").last == "send first/compensate#1")
         play.answer("first/compensate")
         #expect(play.outcome?.compensation == .succeeded)

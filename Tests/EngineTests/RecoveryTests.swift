@@ -63,7 +63,9 @@ private struct RandomWorkflow {
         var after: [String] = []
         for earlier in before where random.chance(40) { after.append(earlier) }
         if !after.isEmpty { lines.append("\(indent)after: [\(after.joined(separator: ", "))]") }
-        if random.chance(20) { lines.append("\(indent)when: trigger.body.flag\(Int.random(in: 0...1, using: &random))") }
+        if random.chance(20) {
+            lines.append("\(indent)when: trigger.body.flag\(Int.random(in: 0...1, using: &random))")
+        }
         if random.chance(50) { lines.append("\(indent)on_error: continue") }
         var loops = loops
         var seen = after.first.map { "steps.\($0).response.body.n" } ?? "trigger.body.n"
@@ -109,12 +111,14 @@ private struct RandomWorkflow {
         } else {
             let place = ([id] + loops.map { "<< \($0) >>" }).joined(separator: "/")
             lines.append(
-                "\(indent)request: {method: POST, url: 'https://a.example/\(place)', body: {n: << \(seen) >>}}")
+                "\(indent)request: {method: POST, url: 'https://a.example/\(place)', body: {n: << \(seen) >>}}"
+            )
             lines.append("\(indent)retry: {max: \(Int.random(in: 0...3, using: &random)), delay: 1s}")
             if random.chance(20) {
                 let body = "{was: << steps.\(id).response.body.n >>}"
                 lines.append(
-                    "\(indent)compensate: {request: {method: POST, url: 'https://u.example/\(place)', body: \(body)}}")
+                    "\(indent)compensate: {request: {method: POST, url: 'https://u.example/\(place)', body: \(body)}}"
+                )
             }
         }
     }
@@ -354,7 +358,9 @@ struct RecoveryTests {
 extension Simulation {
     /// Whether another order of the same answers must come to the same end.
     fileprivate func isCertain(_ workflow: RandomWorkflow) -> Bool {
-        guard play.outcome?.status == .succeeded, !workflow.hasFinishStep, !workflow.hasRace else { return false }
+        guard play.outcome?.status == .succeeded, !workflow.hasFinishStep, !workflow.hasRace else {
+            return false
+        }
         // What a failure inside a scope cuts short depends on what came first.
         return !play.steps.contains { $0.key.contains("/") && ["failed", "cancelled"].contains($0.value) }
     }

@@ -30,13 +30,17 @@ struct StrategyTests {
     @Test("a fan-out starts its items in order, so many at a time, each under its own key")
     func fanOutStartsInOrder() throws {
         var play = try Play(Self.each("type: fan_out, concurrency: 2"))
-        #expect(play.begin(body: ["a", "b", "c"]) == ["started", "notify opened", "send notify/1#1", "send notify/2#1"])
+        #expect(
+            play.begin(body: ["a", "b", "c"]) == [
+                "started", "notify opened", "send notify/1#1", "send notify/2#1",
+            ])
         #expect(try play.request("notify/2").body == Array("b".utf8))
         #expect(try play.request("notify/2").url == "https://a.example/2")
         #expect(try play.request("notify/2").headers["idempotency-key"]?.hasSuffix("/notify/2") == true)
         #expect(play.answer("notify/2", 200, ["n": 2]) == ["notify/2 succeeded", "send notify/3#1"])
         #expect(play.answer("notify/3", 200, ["n": 3]) == ["notify/3 succeeded"])
-        #expect(play.answer("notify/1", 200, ["n": 1]).prefix(2) == ["notify/1 succeeded", "notify succeeded"])
+        #expect(
+            play.answer("notify/1", 200, ["n": 1]).prefix(2) == ["notify/1 succeeded", "notify succeeded"])
         let output = play.outcome?.output
         #expect(output?["outcome"] == "succeeded")
         #expect(output?["items"]?[0]?["response"]?["body"] == ["n": 1])
@@ -101,7 +105,8 @@ struct StrategyTests {
     @Test("a guard is asked once, before `over`")
     func guardIsAskedOnce() throws {
         var play = try Play(
-            "steps:\n  each: {when: trigger.body != null, strategy: {type: fan_out, over: trigger.body}, lua: return 1}")
+            "steps:\n  each: {when: trigger.body != null, strategy: {type: fan_out, over: trigger.body}, lua: return 1}"
+        )
         play.begin()
         #expect(play.steps == ["each": "skipped"])
     }
@@ -175,7 +180,9 @@ struct StrategyTests {
         #expect(play.steps == ["first": "succeeded", "first/1": "cancelled", "first/2": "succeeded"])
     }
 
-    @Test("a race that all items lose fails with the first error; one that is won in the same turn sends nothing")
+    @Test(
+        "a race that all items lose fails with the first error; one that is won in the same turn sends nothing"
+    )
     func raceIsLost() throws {
         var play = try Play(Self.each("type: race"))
         play.begin(body: [1, 2])
@@ -241,7 +248,8 @@ struct StrategyTests {
         #expect(try play.request("pages/1").url == "https://a.example/?cursor=start")
         play.answer("pages/1", 200, ["next": "p2"])
         #expect(try play.request("pages/2").url == "https://a.example/?cursor=p2")
-        #expect(play.answer("pages/2", 200, ["rows": 3]).prefix(2) == ["pages/2 succeeded", "pages succeeded"])
+        #expect(
+            play.answer("pages/2", 200, ["rows": 3]).prefix(2) == ["pages/2 succeeded", "pages succeeded"])
         #expect(play.sent.count == 2)
         let items = play.outcome?.output.array ?? []
         #expect(items.count == 100)
@@ -267,7 +275,8 @@ struct StrategyTests {
             "steps:\n  p: {strategy: {type: fan_out, over: 5, until: \"error('no')\"}, lua: return 1}")
         bad.begin()
         #expect(bad.outcome?.failedStep == "p" && bad.outcome?.error?.message.hasPrefix("until: ") == true)
-        var odd = try Play("steps:\n  p: {strategy: {type: fan_out, over: 5, until: steps.p.output}, lua: return 1}")
+        var odd = try Play(
+            "steps:\n  p: {strategy: {type: fan_out, over: 5, until: steps.p.output}, lua: return 1}")
         odd.begin()
         #expect(odd.outcome?.error?.code == "not_a_value")
     }
@@ -313,7 +322,9 @@ struct StrategyTests {
             """)
         play.begin()
         #expect(
-            play.outcome?.output == [["cells": ["a11", "a22"], "own": "a1"], ["cells": ["b11", "b22"], "own": "b2"]])
+            play.outcome?.output == [
+                ["cells": ["a11", "a22"], "own": "a1"], ["cells": ["b11", "b22"], "own": "b2"],
+            ])
     }
 
     @Test("items that succeeded are undone in reverse, each reading its own item and result")

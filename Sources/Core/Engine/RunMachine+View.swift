@@ -31,7 +31,9 @@ extension RunMachine {
     /// Of more inner steps than are shown, those that have gone wrong or go on are kept first.
     private func shownNodes() -> (nodes: [Int], leftOutCount: Int) {
         var inner: [Int] = []
-        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index) { inner.append(index) }
+        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index) {
+            inner.append(index)
+        }
         let leftOutCount = max(0, inner.count - Self.innerShownMax)
         var shown = Set(inner)
         if leftOutCount > 0 {
@@ -121,7 +123,8 @@ extension RunMachine {
         let frame = state.frames[opened]
         guard frame.scope != nil else {
             return [
-                "kind": "items", "settled": .int(Int64(frame.settledCount)), "count": .int(Int64(frame.count)),
+                "kind": "items", "settled": .int(Int64(frame.settledCount)),
+                "count": .int(Int64(frame.count)),
             ]
         }
         let open = (frame.first..<(frame.first + frame.count)).filter { !state.phase($0).isSettled }

@@ -284,7 +284,9 @@ extension RunState {
     /// Lines a node up for the undoing; those inside groups get their compensation's node now.
     private mutating func keepUndoable(_ index: Int, _ plan: RunPlan) {
         let node = nodes[index]
-        guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else { return }
+        guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else {
+            return
+        }
         if node.compensation == nil {
             var compensation = Node(step: undoing, frame: node.frame, item: node.item, waitingCount: .max)
             compensation.undone = index

@@ -61,7 +61,9 @@ extension WorkflowDecoder {
         case .output(let scope):
             if tables[scope].positions[name] == nil { checkAround(scope, name, use, tables) }
         case .until(let place):
-            if let inner = scopes[place.scope].inner[place.index], tables[inner].positions[name] != nil { return }
+            if let inner = scopes[place.scope].inner[place.index], tables[inner].positions[name] != nil {
+                return
+            }
             if tables[place.scope].positions[name] != place.index { checkStep(place, name, use, tables) }
         case .compensation(let place):
             var scopeIndex: Int? = place.scope

@@ -33,7 +33,8 @@ extension WorkflowDecoder {
             for member in members {
                 checkID(member.name, at: member.nameMark)
                 let place = Place(scope: scope, index: drafts.count)
-                drafts.append(draft(member.value, id: member.name, mark: member.nameMark, at: place, isInList: false))
+                drafts.append(
+                    draft(member.value, id: member.name, mark: member.nameMark, at: place, isInList: false))
             }
         case .list(let items):
             for (index, item) in items.enumerated() {
