@@ -73,7 +73,7 @@ package final class Scheduler: @unchecked Sendable {
         let now = runtime.clock.now()
         let kept = ScheduleProgress(try runtime.store.setting(Self.settingName))
         let workflows = try runtime.store.currentWorkflows()
-        let running = runtime.openRuns(startedBy: "schedule")
+        let running = try runtime.openRuns(startedBy: "schedule")
         lock.withLock {
             isRunning = true
             handledUntil = kept?.until ?? now
