@@ -25,7 +25,8 @@ extension MemoryStore {
     package func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord] {
         try read { tables throws(StoreError) in
             let found = tables.runs.values.filter { record in
-                (record.status == .running || record.status == .paused) && after.map { record.run > $0 } ?? true
+                (record.status == .running || record.status == .paused)
+                    && after.map { record.run > $0 } ?? true
             }
             return Array(found.sorted { $0.run < $1.run }.prefix(max(0, limit)))
         }

@@ -6,6 +6,8 @@ extension RunMachine {
     package struct Rest: Sendable, Hashable {
         /// When it goes on by itself; nil where only a signal ends it.
         package var until: Instant?
+
+        package init(until: Instant?) { self.until = until }
     }
 
     /// What the run waits for, as its journal alone tells it; nil where anything of it is under way, ready,
