@@ -25,7 +25,7 @@ final class ServerFixture: @unchecked Sendable {
     private var ports: [String] = []
     private let moreArguments: [String]
 
-    /// - Parameter moreArguments: For `serve`, each time.
+    /// Makes the data folder and starts the order backend; `moreArguments` are for `serve`, each time.
     init(_ moreArguments: [String] = []) throws {
         self.moreArguments = moreArguments
         folder = try TemporaryFolder()
@@ -90,7 +90,7 @@ final class ServerFixture: @unchecked Sendable {
 
     /// A tenant with an hour of run time and a workflow of two steps that count their effects; returns its id and key.
     ///
-    /// - Parameter between: Steps that stand between the two, each line indented; the last is called `pause`.
+    /// `between` are steps that stand between the two, each line indented; the last is called `pause`.
     func makeTenant(between: String = "") throws -> (id: String, key: String) {
         let made = try client(key: operatorKey).call(
             "POST", "/api/tenants", body: JSON.bytes(["name": "Acme"])

@@ -158,7 +158,8 @@ extension Scheduler {
             isSaveScheduled = false
             defer { refused = [] }
             let unsettled = (waiting + starting).map {
-                ScheduleProgress.Waiter(tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at)
+                ScheduleProgress.Waiter(
+                    tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at, overlap: $0.overlap)
             }
             return (ScheduleProgress(until: handledUntil, waiting: unsettled), refused)
         }
