@@ -128,7 +128,7 @@ final class HistoryWriter: @unchecked Sendable {
         let run = RunID(number: firstRun + Int64(number) * 1_000)
         var machine = RunMachine(run: run, plan: plan)
         let until = bench.installation.clock.now() + .seconds(86_400 + Int64(number) * 7_919 % 5_000_000)
-        let start = bench.request(plan, "{\"until\":\"\(until.text)\"}").start
+        let start = bench.request(plan, "{\"at\":\"\(until.text)\"}").start
         let records = machine.handle(.started(start, isFunded: true), in: surroundings).records
         var commit = RunCommit(
             run: run, tenant: bench.tenant.tenant, entries: records.map(\.stored), status: .waiting,

@@ -20,7 +20,7 @@ extension BenchInstallation {
             triggers:
               - type: http
             steps:
-              - sleep: {until: << trigger.body.until >>}
+              - sleep: {until: << trigger.body.at >>}
             """, named: "sleeper", of: tenant.tenant, to: installation)
     }
 
@@ -98,7 +98,7 @@ struct SleepersBench {
         try bench.installation.runtime.recover()
         let until = (bench.installation.clock.now() + .seconds(86_400 * 30)).text
         func sleep(_ count: Int) throws {
-            _ = try Starting(bench: bench).start(count) { _ in bench.request(plan, "{\"until\":\"\(until)\"}")
+            _ = try Starting(bench: bench).start(count) { _ in bench.request(plan, "{\"at\":\"\(until)\"}")
             }
         }
         // The first ones fill caches and buffers that later ones share.
@@ -137,7 +137,7 @@ struct TimersBench {
             // Within one second, in whole milliseconds, as the text has them.
             let offset = options.isAtOnce ? 0 : Int64(number) * 7_919 % count * 1000 / count
             let due = Instant(milliseconds: first.milliseconds + offset)
-            return bench.request(plan, "{\"until\":\"\(due.text)\"}") { _ in
+            return bench.request(plan, "{\"at\":\"\(due.text)\"}") { _ in
                 lateness.add((clock.now() - due).microseconds)
             }
         }
