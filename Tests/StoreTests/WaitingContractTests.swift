@@ -87,9 +87,9 @@ struct WaitingContractTests {
         let (store, run) = (harness.store, Sample.run(1))
         _ = try store.commitAndWait(Sample.start(run))
         _ = try store.commitAndWait(Self.wait(run, until: Sample.at(5)))
-        var again = Sample.step(run, "e2", 3)
+        var again = Sample.step(run, "a", 2)
         again.status = .running
-        #expect(throws: StoreError.exists(what: "entry e2 of \(run)")) { try store.commitAndWait(again) }
+        #expect(throws: StoreError.exists(what: "entry 2 of \(run)")) { try store.commitAndWait(again) }
         #expect(try Self.times(store) == [Self.time(5, 1)])
         var foreign = Sample.step(run, "x", 3, tenant: Sample.other)
         foreign.status = .running
