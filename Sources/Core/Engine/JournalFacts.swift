@@ -70,6 +70,7 @@ struct FactsWriter {
         value("query", .array(start.query.map { .array([.string($0.name), .string($0.value)]) }))
         text("tenant_name", start.tenantName)
         if let customer = start.externalCustomerID { text("external_customer_id", customer) }
+        if let origin = start.origin { value("origin", origin.value) }
     }
 
     /// Returns the body to be kept beside the facts.
@@ -77,6 +78,7 @@ struct FactsWriter {
         if result.attemptCount > 0 { int("attempts", Int64(result.attemptCount)) }
         if let interval = result.interval { write(interval) }
         if let error = result.error { write(error) }
+        if result.isCopied { value("copied", true) }
         switch result.content {
         case .none: return nil
         case .timedOut:
@@ -154,10 +156,15 @@ struct FactsReader {
     }
 
     func runStart(body: [UInt8], at: Instant) throws(JournalProblem) -> RunStart {
-        RunStart(
+        var start = RunStart(
             triggerKind: try text("trigger"), headers: try headers(), query: try pairs("query"), body: body,
             at: at, tenantName: try text("tenant_name"),
             externalCustomerID: values["external_customer_id"]?.string)
+        if let facts = values["origin"] {
+            guard let origin = RunOrigin(facts) else { throw problem("origin") }
+            start.origin = origin
+        }
+        return start
     }
 
     func stepResult(body: [UInt8]?) throws(JournalProblem) -> StepResult {
@@ -173,10 +180,12 @@ struct FactsReader {
         } else if values["timed_out"] != nil {
             content = .timedOut
         }
-        return StepResult(
+        var result = StepResult(
             error: values["error"] == nil ? nil : try error(), content: content,
             attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
             interval: values["start"] == nil ? nil : try interval())
+        result.isCopied = values["copied"]?.bool == true
+        return result
     }
 
     func signal(prefix: String) throws(JournalProblem) -> RunSignal {

@@ -45,7 +45,10 @@ package struct RunState: Sendable {
     package private(set) var trigger: TriggerView?
     private(set) var steps: [StepState]
     package private(set) var meter = Meter()
+    /// Whether the balance is used up.
     package private(set) var isPaused = false
+    /// Whether a person has paused the run.
+    package private(set) var isHeld = false
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
@@ -53,7 +56,7 @@ package struct RunState: Sendable {
     /// Steps whose phase is `ready`, in the order in which they became so.
     var readySteps: [Int] = []
     private(set) var settledCount = 0
-    /// Steps that succeeded, in that order.
+    /// Steps that succeeded in this run, in that order.
     private(set) var succeededSteps: [Int] = []
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
@@ -76,7 +79,10 @@ package struct RunState: Sendable {
         }
     }
 
-    var isOver: Bool { outcome != nil }
+    package var isOver: Bool { outcome != nil }
+
+    /// Whether nothing new starts just now; a run that is ending undoes its steps also without a balance.
+    package var isAtRest: Bool { isHeld || isPaused && ending == nil }
 
     func phase(_ index: Int) -> Phase { steps[index].phase }
 
@@ -114,6 +120,10 @@ extension RunState {
             guard let index = plan.indexByPath[path] else { return }
             measure(result.interval)
             settle(index, as: result.error == nil ? .succeeded : .failed, plan: plan)
+            // What an earlier run did is that run's to undo.
+            if result.error == nil, !result.isCopied, !plan.isCompensation(index) {
+                succeededSteps.append(index)
+            }
             steps[index].result = StepView(result, parsesBody: plan.isRead[index])
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             if !plan.isCompensation(index) { note(result, of: plan.steps[index]) }
@@ -138,8 +148,11 @@ extension RunState {
             stopRetries()
         case .runPaused: isPaused = true
         case .runResumed: isPaused = false
+        case .runHeld: isHeld = true
+        case .runReleased: isHeld = false
         case .cancelRequested(let reason):
             ending = RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason))
+            isHeld = false
             stopRetries()
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
@@ -169,7 +182,6 @@ extension RunState {
         steps[index].phase = phase
         guard !plan.isCompensation(index) else { return }
         settledCount += 1
-        if phase == .succeeded { succeededSteps.append(index) }
         for dependent in plan.dependents[index] {
             steps[dependent].waitingCount -= 1
             if steps[dependent].waitingCount == 0 { becomeReady(dependent) }

@@ -20,8 +20,8 @@ final class RunSlot: @unchecked Sendable {
     var waitingInputs: [RunInput] = []
     /// Whether an alarm is set for them, because the tenant has used up its share of work.
     var isPostponed = false
-    /// Called once a cancel is durable, or the run is over without it.
-    var cancelWaiters: [@Sendable () -> Void] = []
+    /// Called once a cancel, pause or resume is durable, or the run is over without it.
+    var orderWaiters: [@Sendable (OrderResult) -> Void] = []
     /// Called once their signals are durable.
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
@@ -48,6 +48,8 @@ package struct StartRequest: Sendable {
     package var tenant: Tenant
     package var plan: RunPlan
     package var start: RunStart
+    /// What the run need not do again; its start is `start`.
+    package var fork: RunFork?
     package var dedupe: RunCommit.Dedupe?
     /// The depletion that this run answers.
     package var settles: Depletion?

@@ -16,15 +16,17 @@ extension Runtime {
         var actions: [Action] = []
         var unsent: [Int] = []
         var mustPause = false
-        // A cancel decided together with a send comes before it: nothing new starts.
+        // A cancel or a pause decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
-        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
+        let isHeld = slot.machine.state.isHeld
+        let maySend =
+            effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
         let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                let mayUndo = plan.isCompensation(step) && !isStopping
+                let mayUndo = plan.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {
@@ -50,7 +52,9 @@ extension Runtime {
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if mustPause || !unsent.isEmpty, !isStopping {
-            slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
+            let now = clock.now()
+            slot.waitingInputs.insert(
+                isHeld ? .withheld(unsent: unsent, at: now) : .fundsEnded(unsent: unsent, at: now), at: 0)
             actions += decideWaiting(slot)
         }
         return actions
@@ -110,7 +114,7 @@ extension Runtime {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellOrderWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
@@ -147,9 +151,12 @@ extension Runtime {
 }
 
 extension RunInput {
-    var isCancel: Bool {
-        if case .cancelRequested = self { return true }
-        return false
+    /// Whether a person waits for it to be durable.
+    var isOrder: Bool {
+        switch self {
+        case .cancelRequested, .held, .released: true
+        default: false
+        }
     }
 }
 

@@ -139,7 +139,7 @@ extension Runtime {
     }
 }
 
-// MARK: - Looking, cancelling, stopping
+// MARK: - Looking, stopping
 
 extension Runtime {
     /// Whether runs can start, and if not, why.
@@ -154,35 +154,6 @@ extension Runtime {
     /// Runs in memory, attempts in flight, and runs that cannot go on.
     package var load: (openRuns: Int, sent: Int, stuck: [RunID: String]) {
         lock.withLock { (slots.count + startingCount, sentCount, stuck) }
-    }
-
-    /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
-    ///
-    /// - Parameters:
-    ///   - run: The run.
-    ///   - tenant: Whose run it must be.
-    ///   - reason: For people.
-    ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
-    ///     where it is not open or not of that tenant. Not called any more once the store has failed.
-    package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String,
-        completion: @escaping @Sendable (Bool) -> Void = { _ in }
-    ) {
-        lock.lock()
-        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
-            lock.unlock()
-            return completion(false)
-        }
-        slot.cancelWaiters.append { completion(true) }
-        let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now())) + flush()
-        lock.unlock()
-        perform(actions)
-    }
-
-    /// Called under the lock.
-    func tellCancelWaiters(of slot: RunSlot) -> [Action] {
-        defer { slot.cancelWaiters = [] }
-        return slot.cancelWaiters
     }
 
     /// Calls `waiter` when the run is over; false where it is not open (any more).

@@ -136,7 +136,9 @@ extension Runtime {
         }
         startingCount += 1
         let begun = ContinuousClock.now
-        let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        let input = request.fork.map { RunInput.forked($0, isFunded: isFunded) }
+        let decision = slot.machine.handle(
+            input ?? .started(request.start, isFunded: isFunded), in: slot.surroundings)
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
@@ -272,7 +274,7 @@ extension Runtime {
         }
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
-            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
+            return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot)
                 + carryOut(decision.effects, of: slot)
         }
         slot.isCommitting = true
@@ -281,9 +283,9 @@ extension Runtime {
             case .success:
                 slot.isCommitting = false
                 slot.reloadCount = 0
-                // A cancel that still waits has been told to nobody.
-                let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
-                let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
+                // An order that still waits has been told to nobody.
+                let isOrderWaiting = slot.waitingInputs.contains(where: \.isOrder)
+                let told = isOrderWaiting ? [] : tellOrderWaiters(of: slot)
                 return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
                     + decideWaiting(slot)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
@@ -413,8 +415,8 @@ extension Runtime {
             isMetered: slot.isMetered)
         for record in decision.records {
             switch record.entry {
-            case .runPaused: commit.status = .paused
-            case .runResumed: commit.status = .running
+            case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested:
+                commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at

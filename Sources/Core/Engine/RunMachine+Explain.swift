@@ -1,0 +1,110 @@
+import Values
+import Workflow
+
+// What holds a run up, in words for people.
+
+extension RunMachine {
+    /// What keeps the whole run from starting anything, each with since when; empty where nothing does.
+    func pauses(_ timeline: RunTimeline) -> Value {
+        var pauses: [Value] = []
+        if state.isPaused, state.ending == nil {
+            pauses.append(["by": "balance", "since": Self.text(timeline.unfundedSince), "reason": .null])
+        }
+        if state.isHeld {
+            pauses.append([
+                "by": "operator", "since": Self.text(timeline.hold?.since),
+                "reason": timeline.hold.map { .string($0.reason) } ?? .null,
+            ])
+        }
+        return .array(state.isOver ? [] : pauses)
+    }
+
+    /// What an unfinished step waits for and since when; null for any other.
+    func waitsFor(_ index: Int, _ timeline: RunTimeline) -> Value {
+        let path = plan.path(index)
+        guard !state.isOver else { return .null }
+        switch state.phase(index) {
+        case .pending, .ready: return waitsToStart(index, timeline)
+        case .inFlight: return Self.reason("answer", since: sentAt(index, timeline))
+        case .waitingRetry(let attempt, let instant):
+            return Self.reason(
+                "retry", since: timeline.restingSince[path],
+                ["attempt": .int(Int64(attempt)), "until": .string(instant.text)])
+        case .sleeping(let until):
+            return Self.reason("time", since: timeline.restingSince[path], ["until": .string(until.text)])
+        case .waiting(let since, let until):
+            guard case .wait(let rule) = plan.steps[index].action else { return .null }
+            return Self.reason(
+                "signal", since: since,
+                [
+                    "signals": .array(rule.signals.map { .string($0) }),
+                    "until": until.map { .string($0.text) } ?? .null,
+                ])
+        case .succeeded, .failed, .skipped: return .null
+        }
+    }
+
+    /// A compensation that is due and has not begun, or a step of the file.
+    private func waitsToStart(_ index: Int, _ timeline: RunTimeline) -> Value {
+        let readyAt = readyAt(index, timeline)
+        if state.ending != nil, !plan.isCompensation(index) {
+            return Self.reason("end", since: endingSince(timeline))
+        }
+        if state.phase(index) == .pending, !plan.isCompensation(index) {
+            let open = plan.steps[index].after.filter { !state.phase($0).isSettled }
+            return Self.reason(
+                "steps", since: readyAt, ["steps": .array(open.map { .string(plan.path($0)) })])
+        }
+        if let hold = timeline.hold, state.isHeld {
+            return Self.reason("operator", since: max(hold.since, readyAt), ["reason": .string(hold.reason)])
+        }
+        if state.isPaused, state.ending == nil {
+            return Self.reason("balance", since: max(timeline.unfundedSince ?? readyAt, readyAt))
+        }
+        if let before = compensationUnderWay, before != index, plan.isCompensation(index) {
+            return Self.reason("steps", since: readyAt, ["steps": [.string(plan.path(before))]])
+        }
+        return Self.reason("turn", since: timeline.firstMoving(from: readyAt))
+    }
+
+    /// When all that it comes after had settled, as far as they have; of a compensation, when the undoing
+    /// came so far.
+    private func readyAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
+        guard plan.isCompensation(index) else {
+            let settled = timeline.lastSettled(of: plan.steps[index].after.lazy.map { plan.path($0) })
+            return max(settled, timeline.retryAt[plan.path(index)] ?? settled)
+        }
+        let undone = timeline.lastSettled(of: dueCompensations.map { plan.path($0) })
+        let begun = max(endingSince(timeline), undone)
+        return max(begun, timeline.retryAt[plan.path(index)] ?? begun)
+    }
+
+    /// Since when the run is ending: a cancel, the timeout, or the step that failed or finished it.
+    private func endingSince(_ timeline: RunTimeline) -> Instant {
+        timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
+            ?? timeline.lastSettled(of: timeline.settledAt.keys)
+    }
+
+    private func sentAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
+        let readyAt = readyAt(index, timeline)
+        return timeline.firstMoving(from: readyAt)
+    }
+
+    /// In the order in which they are sent.
+    var dueCompensations: [Int] {
+        guard let ending = state.ending, ending.status != .succeeded else { return [] }
+        return state.succeededSteps.reversed().compactMap { plan.compensationIndex[$0] }
+    }
+
+    private var compensationUnderWay: Int? { dueCompensations.first { !state.phase($0).isSettled } }
+
+    private static func reason(_ kind: String, since: Instant?, _ facts: Value = [:]) -> Value {
+        var reason = Object()
+        reason["kind"] = .string(kind)
+        for fact in facts.object?.members ?? [] { reason[fact.name] = fact.value }
+        reason["since"] = text(since)
+        return .object(reason)
+    }
+
+    private static func text(_ instant: Instant?) -> Value { instant.map { .string($0.text) } ?? .null }
+}
