@@ -104,7 +104,7 @@ struct OrderCommandTests {
 
     @Test("a run is cancelled from the command line, also while it is paused")
     func cancel() throws {
-        let (_, client, target) = try fixture()
+        let (fixture, client, target) = try fixture()
         let run = try trigger(client)
         try wait(client, run, 1, "waiting")
         _ = CommandLineRun(["pause", run] + target)
@@ -112,6 +112,7 @@ struct OrderCommandTests {
         #expect(cancelled.code == 0, "\(cancelled.error)")
         let record = try RunCommands.awaitEnd(of: run, with: client)
         #expect(record["status"] == "cancelled" && record["error"]?["message"] == "no more")
+        #expect(fixture.stop() == 0)
     }
 
     @Test("missing operands, unknown versions and data that is no JSON are wrong usage")

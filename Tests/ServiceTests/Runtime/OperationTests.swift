@@ -67,11 +67,15 @@ struct OperationTests {
         let run = world.runs[0]
         let paused = pause(world, run)
         #expect(paused.items.isEmpty)
-        let dead = try world.crashed()
-        #expect(try dead.status(of: run) == .running)
         world.store.flush()
         #expect(paused.items == [.done(status: .paused)])
         #expect(try world.crashed().status(of: run) == .paused)
+
+        let dying = try RuntimeWorld(completesOnFlush: true)
+        try dying.start(try dying.deploy(Self.chain))
+        dying.store.flush()
+        #expect(pause(dying, dying.runs[0]).items.isEmpty)
+        #expect(try dying.crashed().status(of: dying.runs[0]) == .running)
     }
 
     @Test("a pause taken together with a step's end holds the next request back")
@@ -113,6 +117,7 @@ struct OperationTests {
         #expect(settled == ["outcome/s", "outcome/w"], "sleeps and waits go on")
         let last = try next.crashed { _ in ScriptedTransport.ok() }
         try last.runtime.recover()
+        last.clock.advance(by: .seconds(1))
         #expect(last.transport.requests.isEmpty)
         #expect(resume(last, run).items == [.done(status: .running)])
         #expect(try last.status(of: run) == .succeeded)
