@@ -140,10 +140,10 @@ private struct Selection {
         for index in plan.withAllBehind(open).intersection(withOutcome).subtracting(toRepeat).sorted() {
             // A step that settled came after nothing open, so the versions differ here.
             if let needed = plan.topLevelPredecessors(of: index).first(where: open.contains) {
-                throw .outcomeMissing(of: plan.path(needed), before: plan.path(index))
+                throw .outcomeMissing(of: plan.steps[needed].id, before: plan.steps[index].id)
             }
         }
-        return Set(withOutcome.subtracting(toRepeat).map { plan.path($0) })
+        return Set(withOutcome.subtracting(toRepeat).map { plan.steps[$0].id })
     }
 }
 
@@ -173,7 +173,7 @@ extension RunMachine {
     }
 
     private func compensationPhase(of index: Int) -> RunState.Phase? {
-        plan.compensationIndex[index].map { state.phase($0) }
+        state.nodes[index].compensation.map { state.phase($0) }
     }
 
     /// The first step whose compensation failed for good.
@@ -186,11 +186,11 @@ extension RunMachine {
 
 extension RunPlan {
     fileprivate var topLevelSteps: [(index: Int, id: String)] {
-        (0..<stepCount).map { ($0, steps[$0].id) }
+        (0..<scopes[0].count).map { ($0, steps[$0].id) }
     }
 
     fileprivate func topLevelIndex(of id: String) -> Int? {
-        indexByPath[id].flatMap { $0 < stepCount ? $0 : nil }
+        scopes[0].indexByID[id]
     }
 
     fileprivate func hasTopLevelStep(_ id: String) -> Bool { topLevelIndex(of: id) != nil }

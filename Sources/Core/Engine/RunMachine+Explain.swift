@@ -21,7 +21,7 @@ extension RunMachine {
 
     /// What an unfinished step waits for and since when; null for any other.
     func waitsFor(_ index: Int, _ timeline: RunTimeline) -> Value {
-        let path = plan.path(index)
+        let path = path(of: index)
         guard !state.isOver else { return .null }
         switch state.phase(index) {
         case .pending, .ready: return waitsToStart(index, timeline)
@@ -33,7 +33,7 @@ extension RunMachine {
         case .sleeping(let until):
             return Self.reason("time", since: timeline.restingSince[path], ["until": .string(until.text)])
         case .waiting(let since, let until):
-            guard case .wait(let rule) = plan.steps[index].action else { return .null }
+            guard case .wait(let rule) = plan.steps[state.nodes[index].step].action else { return .null }
             return Self.reason(
                 "signal", since: since,
                 [
@@ -47,13 +47,13 @@ extension RunMachine {
     /// A compensation that is due and has not begun, or a step of the file.
     private func waitsToStart(_ index: Int, _ timeline: RunTimeline) -> Value {
         let readyAt = readyAt(index, timeline)
-        if state.ending != nil, !plan.isCompensation(index) {
+        if state.ending != nil, !isCompensation(index) {
             return Self.reason("end", since: endingSince(timeline))
         }
-        if state.phase(index) == .pending, !plan.isCompensation(index) {
-            let open = plan.steps[index].after.filter { !state.phase($0).isSettled }
+        if state.phase(index) == .pending, !isCompensation(index) {
+            let open = predecessors(of: index).filter { !state.phase($0).isSettled }
             return Self.reason(
-                "steps", since: readyAt, ["steps": .array(open.map { .string(plan.path($0)) })])
+                "steps", since: readyAt, ["steps": .array(open.map { .string(path(of: $0)) })])
         }
         if let hold = timeline.hold, state.isHeld {
             return Self.reason("operator", since: max(hold.since, readyAt), ["reason": .string(hold.reason)])
@@ -61,8 +61,8 @@ extension RunMachine {
         if state.isPaused, state.ending == nil {
             return Self.reason("balance", since: max(timeline.unfundedSince ?? readyAt, readyAt))
         }
-        if let before = compensationUnderWay, before != index, plan.isCompensation(index) {
-            return Self.reason("steps", since: readyAt, ["steps": [.string(plan.path(before))]])
+        if let before = compensationUnderWay, before != index, isCompensation(index) {
+            return Self.reason("steps", since: readyAt, ["steps": [.string(path(of: before))]])
         }
         return Self.reason("turn", since: timeline.firstMoving(from: readyAt))
     }
@@ -70,19 +70,25 @@ extension RunMachine {
     /// When all that it comes after had settled, as far as they have; of a compensation, when the undoing
     /// came so far.
     private func readyAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
-        guard plan.isCompensation(index) else {
-            let settled = timeline.lastSettled(of: plan.steps[index].after.lazy.map { plan.path($0) })
-            return max(settled, timeline.retryAt[plan.path(index)] ?? settled)
+        guard isCompensation(index) else {
+            let settled = timeline.lastSettled(of: predecessors(of: index).map { path(of: $0) })
+            return max(settled, timeline.retryAt[path(of: index)] ?? settled)
         }
-        let undone = timeline.lastSettled(of: dueCompensations.map { plan.path($0) })
+        let undone = timeline.lastSettled(of: dueCompensations.map { path(of: $0) })
         let begun = max(endingSince(timeline), undone)
-        return max(begun, timeline.retryAt[plan.path(index)] ?? begun)
+        return max(begun, timeline.retryAt[path(of: index)] ?? begun)
     }
 
     /// Since when the run is ending: a cancel, the timeout, or the step that failed or finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
         timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
             ?? timeline.lastSettled(of: timeline.settledAt.keys)
+    }
+
+    /// Nodes of the same scope that it comes after.
+    private func predecessors(of index: Int) -> [Int] {
+        let node = state.nodes[index]
+        return plan.steps[node.step].after.map { state.frames[node.frame].first + $0 }
     }
 
     private func sentAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
@@ -93,7 +99,7 @@ extension RunMachine {
     /// In the order in which they are sent.
     var dueCompensations: [Int] {
         guard let ending = state.ending, ending.status != .succeeded else { return [] }
-        return state.succeededSteps.reversed().compactMap { plan.compensationIndex[$0] }
+        return state.undoable.reversed().compactMap { state.nodes[$0].compensation }
     }
 
     private var compensationUnderWay: Int? { dueCompensations.first { !state.phase($0).isSettled } }

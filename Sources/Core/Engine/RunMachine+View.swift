@@ -14,8 +14,8 @@ extension RunMachine {
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
         object["origin"] = state.start?.origin?.value ?? .null
         object["paused_by"] = pauses(timeline)
-        let shown = plan.steps.indices.filter { index in
-            !plan.isCompensation(index) || state.phase(index) != .pending || due.contains(index)
+        let shown = state.nodes.indices.filter { index in
+            !isCompensation(index) || state.phase(index) != .pending || due.contains(index)
         }
         object["steps"] = .array(shown.map { .object(step($0, timeline)) })
         object["trigger_body"] = state.trigger?.body ?? .null
@@ -25,7 +25,7 @@ extension RunMachine {
     private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
         let phase = state.phase(index)
         let result = state.result(index)
-        let path = plan.path(index)
+        let path = path(of: index)
         var object = Object()
         object["id"] = .string(path)
         object["state"] = .string(phase.token)

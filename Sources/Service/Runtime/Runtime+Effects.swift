@@ -22,11 +22,10 @@ extension Runtime {
         let maySend =
             effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
-        let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                let mayUndo = plan.isCompensation(step) && !isStopping && !isHeld
+                let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {
