@@ -89,4 +89,24 @@ struct ExplainTests {
         play.answer("one/compensate")
         #expect(waits(play, "never") == nil, "over")
     }
+
+    @Test("a run that waits for its turn, and a step that waits for a child, say since when")
+    func othersSaySince() throws {
+        var play = try Play("steps:\n  - {id: c, call: child}\n  - {id: d, lua: return 1}")
+        play.begin(isQueued: true)
+        #expect(waits(play, "c") == "limit +0" && waits(play, "d") == "steps +0")
+        play.now = play.now + .seconds(7)
+        play.feed(.held(reason: "x", at: play.now))
+        #expect(
+            play.feed(.admitted(at: play.now)).count == 1, "a held run takes its turn, and starts nothing")
+        #expect(waits(play, "c") == "operator +7")
+        play.now = play.now + .seconds(1)
+        #expect(play.feed(.released(at: play.now)) == ["released", "call child of c"])
+        #expect(waits(play, "c") == "answer +8")
+        play.now = play.now + .seconds(1)
+        play.called("c", child: 40)
+        #expect(waits(play, "c") == "run +9")
+        try play.crash()
+        #expect(waits(play, "c") == "run +9")
+    }
 }

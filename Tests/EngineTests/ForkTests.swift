@@ -267,4 +267,26 @@ struct ForkTests {
         #expect(lines.last == "send ship#1" && third.sent.count == 1)
         #expect(try third.request("ship").url == "https://c.example/ch_1")
     }
+
+    @Test("a child's outcome is kept as any other; the new run has no parent and no turn of the first one")
+    func callsAndCalled() throws {
+        var old = try Play(
+            """
+            steps:
+              - {id: c, call: child}
+              - {id: d, request: {url: https://d.example/}, retry: {max: 0}}
+            """)
+        let parent = RunParent(run: RunID(number: 3), step: "x", depth: 2, isDetached: false)
+        old.begin(parent: parent, isQueued: true)
+        old.feed(.admitted(at: old.now))
+        old.called("c", child: 40)
+        old.childEnds("c", child: 40, RunOutcome(status: .succeeded, output: 1))
+        old.answer("d", 500)
+        let fork = try Self.fork(old)
+        #expect(fork.start.parent == nil && !fork.start.isQueued && fork.start.concurrencyKey == nil)
+        let (play, lines) = Self.begin(fork, plan: old.plan)
+        #expect(lines == ["started", "c succeeded", "send d#1"], "the child is not called again")
+        let steps = play.machine.view(errorsIn: play.records)["steps"]
+        #expect(steps?[0]?["run_id"]?.string == "\(RunID(number: 40))")
+    }
 }

@@ -98,7 +98,11 @@ enum OrderCommands {
             invocation.console.print(answer.value)
         } else {
             let isRepeat = answer.value["duplicate"]?.bool == true
-            invocation.console.print(isRepeat ? "\(run) (the first run of this key)" : run)
+            let isSkipped = answer.value["skipped"]?.bool == true
+            let note =
+                isRepeat
+                ? " (the first run of this key)" : isSkipped ? " (under way: nothing was started)" : ""
+            invocation.console.print(run + note)
         }
         return .ok
     }

@@ -9,7 +9,7 @@ import Workflow
 /// `on_error: continue`. Done anew are the chosen step, all that never settled, all that was undone, and
 /// everything behind any of these.
 package struct RunFork: Sendable {
-    package let start: RunStart
+    package var start: RunStart
     /// Outcomes, in the order in which the first run reached them, without charges.
     package let copies: [JournalEntry]
 
@@ -69,6 +69,10 @@ package struct RunFork: Sendable {
         start.at = wish.at
         start.tenantName = wish.tenantName
         start.externalCustomerID = wish.externalCustomerID
+        // Whoever called the first run has been told its end, and its turn is not the new one's.
+        start.parent = nil
+        start.concurrencyKey = nil
+        start.isQueued = false
         start.origin = RunOrigin(run: run.state.run, kind: wish.kind, step: chosen)
         if let body = wish.body {
             start.body = JSON.bytes(body)

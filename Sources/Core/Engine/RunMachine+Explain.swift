@@ -40,6 +40,8 @@ extension RunMachine {
                     "signals": .array(rule.signals.map { .string($0) }),
                     "until": until.map { .string($0.text) } ?? .null,
                 ])
+        case .calling(let child, let since):
+            return Self.reason("run", since: since, ["run": .string("\(child)")])
         case .succeeded, .failed, .skipped: return .null
         }
     }
@@ -61,6 +63,7 @@ extension RunMachine {
         if state.isPaused, state.ending == nil {
             return Self.reason("balance", since: max(timeline.unfundedSince ?? readyAt, readyAt))
         }
+        if state.isQueued, state.ending == nil { return Self.reason("limit", since: timeline.startedAt) }
         if let before = compensationUnderWay, before != index, isCompensation(index) {
             return Self.reason("steps", since: readyAt, ["steps": [.string(path(of: before))]])
         }

@@ -1,4 +1,5 @@
 package import Values
+import Workflow
 
 extension RunMachine {
     /// The run for people: outcome, what each step has come to, and what started it.
@@ -18,8 +19,28 @@ extension RunMachine {
             !isCompensation(index) || state.phase(index) != .pending || due.contains(index)
         }
         object["steps"] = .array(shown.map { .object(step($0, timeline)) })
+        object["parent"] = state.start?.parent?.value ?? .null
+        object["children"] = .array(children)
+        object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
         object["trigger_body"] = state.trigger?.body ?? .null
         return object
+    }
+
+    /// Children shown of one run: a wide step may have very many.
+    private static let childCountMax = 1_000
+
+    private var children: [Value] {
+        var found: [Value] = []
+        for index in state.nodes.indices where found.count < Self.childCountMax {
+            guard let child = child(of: index) else { continue }
+            found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
+        }
+        return found
+    }
+
+    private func child(of index: Int) -> RunID? {
+        if case .calling(let child, _) = state.phase(index) { return child }
+        return state.result(index)?.child
     }
 
     private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
@@ -36,6 +57,9 @@ extension RunMachine {
             object["retry_at"] = .string(instant.text)
         } else {
             object["retry_at"] = .null
+        }
+        if case .call = plan.steps[state.nodes[index].step].action {
+            object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
         }
         object["waits_for"] = waitsFor(index, timeline)
         object["copied"] = .bool(timeline.copiedPaths.contains(path))
@@ -61,6 +85,7 @@ extension RunState.Phase {
         case .waitingRetry: "waiting_retry"
         case .sleeping: "sleeping"
         case .waiting: "waiting"
+        case .calling: "calling"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"

@@ -92,6 +92,12 @@ struct Turn {
         case .delivered(let step, let error, _):
             guard isAwaited(step, attempt: 1) else { return }
             settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        case .called(let step, let child, _): noteChild(step, child)
+        case .notCalled(let step, let error, _): noteNoChild(step, error)
+        case .childEnded(let step, let child, let outcome, _): noteChildEnd(step, child, outcome)
+        case .admitted:
+            guard machine.state.isQueued else { return }
+            record(.runAdmitted)
         case .timeoutDue:
             guard let timeout = plan.definition.timeout, let start = machine.state.start,
                 start.at + timeout <= at,
@@ -153,6 +159,7 @@ struct Turn {
             case .waitingRetry(_, let instant), .sleeping(let instant):
                 decision.effects.append(.wake(step: index, at: instant))
             case .waiting(_, let until): rearmWait(index, until: until)
+            case .calling(let child, _): decision.effects.append(.awaitChild(step: index, child))
             default: break
             }
         }
@@ -169,7 +176,9 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isAtRest, let index = machine.state.nextReady() {
+        while machine.state.ending == nil, !machine.state.isAtRest, !machine.state.isQueued,
+            let index = machine.state.nextReady()
+        {
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
                 break
@@ -178,6 +187,7 @@ extension Turn {
             startStep(index)
         }
         machine.state.settleMeter()
+        cancelChildren()
         guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
@@ -249,6 +259,7 @@ extension Turn {
         case .request(let template): send(index, template)
         case .compute(let expression): compute(index, .expression(expression))
         case .finish(let template): compute(index, template)
+        case .call(let template): call(index, template)
         case .sleep(let rule): sleep(index, rule)
         case .wait(let rule): wait(index, rule)
         case .signal(let template): signal(index, template)

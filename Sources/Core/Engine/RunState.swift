@@ -21,6 +21,8 @@ package struct RunState: Sendable {
         case sleeping(until: Instant)
         /// It waits for a signal; nil for as long as it takes.
         case waiting(since: Instant, until: Instant?)
+        /// It waits for the end of the run that it has started.
+        case calling(child: RunID, since: Instant)
         case succeeded
         case failed
         case skipped
@@ -34,7 +36,14 @@ package struct RunState: Sendable {
 
         /// Whether somebody outside is at work on it, so that nothing around it may end.
         var isInFlight: Bool {
-            if case .inFlight = self { return true }
+            switch self {
+            case .inFlight, .calling: true
+            default: false
+            }
+        }
+
+        var isCalling: Bool {
+            if case .calling = self { return true }
             return false
         }
     }
@@ -52,6 +61,12 @@ package struct RunState: Sendable {
     package private(set) var isPaused = false
     /// Whether a person has paused the run.
     package private(set) var isHeld = false
+    /// Whether it waits until fewer runs with its concurrency key go.
+    package private(set) var isQueued = false
+    /// Steps whose child is open.
+    private(set) var callingSteps: Set<Int> = []
+    /// Those of them whose child has been asked to end; volatile, as asking twice does no harm.
+    private var cancelledCalls: Set<Int> = []
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
@@ -101,6 +116,18 @@ package struct RunState: Sendable {
 
     package var mailboxCount: Int { mailbox.count }
 
+    /// Whether its going on depends on other runs, or theirs on it, so that it is better kept in memory.
+    package var isTiedToOthers: Bool { !callingSteps.isEmpty || start?.concurrencyKey != nil }
+
+    /// Steps whose child is open and has not been asked to end; they count as asked from now on.
+    mutating func childrenToCancel() -> [Int] {
+        guard cancelledCalls.count < callingSteps.count else { return [] }
+        let asked = callingSteps.subtracting(cancelledCalls).sorted()
+        cancelledCalls = callingSteps
+        return asked
+    }
+
+    /// Requests, signals and calls that are to be answered, and children that are open.
     var hasInFlight: Bool { frames[0].inFlightCount > 0 }
 
     /// Whether every step of the file is settled.
@@ -148,6 +175,7 @@ extension RunState {
         case .runStarted(let start):
             self.start = start
             trigger = TriggerView(start)
+            isQueued = start.isQueued
             startFrame(0)
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
@@ -175,6 +203,9 @@ extension RunState {
         case .stepWaiting(let path, let until):
             guard let index = known ?? node(path, plan) else { return }
             awaitSignal(index, .waiting(since: record.at, until: until), plan)
+        case .stepCalling(let path, let child):
+            guard let index = known ?? node(path, plan) else { return }
+            set(index, .calling(child: child, since: record.at))
         case .signalReceived(let signal):
             mailbox.append(signal)
             signalIDs.insert(signal.id)
@@ -182,6 +213,7 @@ extension RunState {
             let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
             end(RunOutcome(status: .failed, error: error))
         case .runPaused: isPaused = true
+        case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
         case .runHeld: isHeld = true
         case .runReleased: isHeld = false
@@ -214,6 +246,11 @@ extension RunState {
     /// Every phase is set here, so that the counts of what is in flight are right.
     private mutating func set(_ index: Int, _ phase: Phase) {
         let was = nodes[index].phase.isInFlight
+        if nodes[index].phase.isCalling {
+            callingSteps.remove(index)
+            cancelledCalls.remove(index)
+        }
+        if phase.isCalling { callingSteps.insert(index) }
         nodes[index].phase = phase
         if was != phase.isInFlight { frames[nodes[index].frame].inFlightCount += was ? -1 : 1 }
     }
@@ -290,6 +327,7 @@ extension RunState {
 
     /// Keeps the meter small once no interval can overlap what it holds.
     mutating func settleMeter() {
-        if !hasInFlight { meter.settle() }
+        // Waiting for a child is no interval, however long it takes.
+        if frames[0].inFlightCount == callingSteps.count { meter.settle() }
     }
 }

@@ -15,6 +15,7 @@ struct RunTimeline {
     private(set) var endingSince: Instant?
     private(set) var hold: (since: Instant, reason: String)?
     private(set) var unfundedSince: Instant?
+    private var isQueued = false
     /// Times in which nothing started; the last one may be open.
     private var standstills: [(start: Instant, end: Instant?)] = []
 
@@ -24,7 +25,10 @@ struct RunTimeline {
 
     private mutating func take(_ record: JournalRecord) {
         switch record.entry {
-        case .runStarted: startedAt = record.at
+        case .runStarted(let start):
+            startedAt = record.at
+            isQueued = start.isQueued
+        case .runAdmitted: isQueued = false
         case .stepSettled(let path, let result):
             settledAt[path] = record.at
             if result.isCopied { copiedPaths.insert(path) }
@@ -42,9 +46,9 @@ struct RunTimeline {
             hold = nil
             endingSince = endingSince ?? record.at
         case .runTimedOut: endingSince = endingSince ?? record.at
-        case .signalReceived, .runFinished: break
+        case .signalReceived, .stepCalling, .runFinished: break
         }
-        note(isAtRest: hold != nil || unfundedSince != nil, at: record.at)
+        note(isAtRest: hold != nil || unfundedSince != nil || isQueued, at: record.at)
     }
 
     private mutating func note(isAtRest: Bool, at instant: Instant) {

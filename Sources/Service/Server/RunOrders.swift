@@ -107,6 +107,9 @@ extension RunOrders {
                 details: ["run_id": .string("\(run)")])
         case .start(.unfunded):
             Answer.error(402, "balance_depleted", "the balance is used up: buy minutes, then try again")
+        case .start(.skipped(let active)):
+            Answer.json(202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])
+        case .start(.refused(let code, let message)): Answer.error(422, code, message)
         case .start(.overloaded): Answer.unavailable
         case .start(.unavailable(let error)): Answer.store(error)
         case .refused(let refusal): answer(to: refusal)

@@ -279,4 +279,39 @@ struct OperationTests {
         #expect(try world.runtime.view(of: record)["output"] == 3)
         #expect(world.transport.steps == ["charge", "ship", "ship"])
     }
+
+    // MARK: - With others
+
+    @Test("a paused parent calls nobody; a child that is retried answers no parent")
+    func pausedParent() throws {
+        let world = try RuntimeWorld()
+        try world.deploy("steps:\n  - {id: r, fail: no}", name: "child", trigger: "type: manual")
+        try world.start(
+            try world.deploy("steps:\n  - {id: w, wait: go}\n  - {id: c, call: child}", name: "parent"))
+        let parent = world.runs[0]
+        _ = pause(world, parent)
+        world.runtime.signal(parent, of: .operatorTenant, RunSignal(id: "k", name: "go", body: 1)) { _ in }
+        #expect(try world.store.runs(of: .operatorTenant, RunQuery(workflow: "child")).isEmpty)
+        _ = resume(world, parent)
+        #expect(try world.status(of: parent) == .failed)
+        let child = try #require(try world.store.runs(of: .operatorTenant, RunQuery(workflow: "child")).first)
+        let again = try started(try fork(world, child.run))
+        let record = try #require(try world.store.run(again, of: .operatorTenant))
+        #expect(record.status == .failed && record.trigger == "call")
+        #expect(try world.runtime.view(of: record)["parent"] == .null)
+        #expect(try world.kinds(of: parent).filter { $0 == "step.failed" }.count == 1)
+    }
+
+    @Test("a fork counts under its concurrency key: it waits for its turn")
+    func forkIsQueued() throws {
+        let world = try RuntimeWorld()
+        let plan = try world.deploy(
+            "concurrency: {key: << trigger.body >>, limit: 1}\nsteps:\n  - {id: w, wait: go}")
+        try world.start(plan, body: "k")
+        let again = try started(try fork(world, world.runs[0], .fork, from: "w"))
+        #expect(world.runtime.queued(among: [again]) == [again])
+        #expect(world.cancel(world.runs[0], of: .operatorTenant, reason: "x") == true)
+        #expect(world.runtime.queued(among: [again]) == [])
+        #expect(try world.kinds(of: again).suffix(2) == ["run.admitted", "step.waiting"])
+    }
 }
