@@ -116,8 +116,14 @@ package struct RunState: Sendable {
 
     package var mailboxCount: Int { mailbox.count }
 
-    /// Whether its going on depends on other runs, or theirs on it, so that it is better kept in memory.
-    package var isTiedToOthers: Bool { !callingSteps.isEmpty || start?.concurrencyKey != nil }
+    /// Whether its going on depends on other runs, or theirs on it, so that it is kept in memory.
+    ///
+    /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
+    /// that is awaited the runtime must know after a restart, to tell or to end it.
+    package var isTiedToOthers: Bool {
+        !callingSteps.isEmpty || start?.concurrencyKey != nil
+            || start?.parent.map { !$0.isDetached } ?? false
+    }
 
     /// Steps whose child is open and has not been asked to end; they count as asked from now on.
     mutating func childrenToCancel() -> [Int] {
