@@ -86,7 +86,6 @@ extension MemoryTables {
             prunedCharges[place, default: 0] += row.entry.chargeMilliseconds
         }
         journals[run] = nil
-        entryKeys[run] = nil
         runs[run] = nil
     }
 }
