@@ -15,7 +15,8 @@ extension RunMachine {
     ///
     /// A run at rest can be forgotten and read back later: ``RunInput/recovered(at:)`` then finds it as it was.
     package var rest: Rest? {
-        guard state.start != nil, !state.isOver, !state.isPaused, state.readySteps.isEmpty, !state.hasInFlight
+        guard state.start != nil, !state.isOver, !state.isPaused, !state.isHeld, !state.isTiedToOthers,
+            !state.hasInFlight
         else { return nil }
         var until: Instant?
         var isWaiting = false
@@ -23,7 +24,7 @@ extension RunMachine {
             isWaiting = true
             if let instant { until = min(until ?? instant, instant) }
         }
-        for index in plan.steps.indices {
+        for index in state.nodes.indices {
             switch state.phase(index) {
             case .waitingRetry(_, let at): wake(at: at)
             case .sleeping(let end): wake(at: end)

@@ -16,15 +16,16 @@ extension Runtime {
         var actions: [Action] = []
         var unsent: [Int] = []
         var mustPause = false
-        // A cancel decided together with a send comes before it: nothing new starts.
+        // A cancel or a pause decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
-        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
+        let isHeld = slot.machine.state.isHeld
+        let maySend =
+            effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
-        let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                let mayUndo = plan.isCompensation(step) && !isStopping
+                let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {
@@ -34,6 +35,17 @@ extension Runtime {
             case .wakeRun(let instant): setAlarm(at: instant, of: slot, step: nil)
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
+            case .call(let step, let call):
+                if isStopping || isEnding || isHeld || !hasFunds(slot) {
+                    unsent.append(step)
+                } else {
+                    let tenant = slot.tenant
+                    actions.append(errand { [self] in startChild(call, of: tenant, step: step) })
+                }
+            case .awaitChild(let step, let child): actions += awaitChild(child, of: slot, step: step)
+            case .cancelChild(let child, let reason):
+                let tenant = slot.tenant
+                actions.append(errand { [self] in cancel(child, of: tenant, reason: reason) })
             case .reply(let reply):
                 if let replier = slot.replier {
                     slot.replier = nil
@@ -46,7 +58,9 @@ extension Runtime {
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if mustPause || !unsent.isEmpty, !isStopping {
-            slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
+            let now = clock.now()
+            slot.waitingInputs.insert(
+                isHeld ? .withheld(unsent: unsent, at: now) : .fundsEnded(unsent: unsent, at: now), at: 0)
         }
         return actions + decideWaiting(slot)
     }
@@ -120,7 +134,8 @@ extension Runtime {
         stuck[slot.run] = nil
         cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellOrderWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
+            + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
@@ -162,9 +177,12 @@ extension RunInput {
         return false
     }
 
-    var isCancel: Bool {
-        if case .cancelRequested = self { return true }
-        return false
+    /// Whether a person waits for it to be durable.
+    var isOrder: Bool {
+        switch self {
+        case .cancelRequested, .held, .released: true
+        default: false
+        }
     }
 }
 
@@ -316,6 +334,9 @@ extension Runtime {
             // Without a listener there is nobody to tell.
             case nil: try? store.dropDepletion(depletion)
             // It stays in the outbox: also a next process would announce it.
+            case .refused(let code, let message):
+                log.write(
+                    .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
             case .overloaded, .unavailable:
                 guard lock.withLock({ !isStopping && fatal == nil }) else { return }
                 clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }

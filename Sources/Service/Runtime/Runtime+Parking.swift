@@ -142,7 +142,7 @@ extension Runtime {
 extension RunSlot {
     /// Whether nothing of it is on its way and nobody in this process needs it.
     var mayLeave: Bool {
-        !isCommitting && !staysInMemory && waitingInputs.isEmpty && cancelWaiters.isEmpty
+        !isCommitting && !staysInMemory && waitingInputs.isEmpty && orderWaiters.isEmpty
             && signalWaiters.isEmpty
     }
 }

@@ -16,18 +16,43 @@ extension Runtime {
     package func recover() throws(StoreError) -> Int {
         var last: RunID?
         var count = 0
+        var read: [RunID] = []
         while true {
             let page = try store.openRuns(after: last, limit: 500)
-            for record in page { try recover(record) }
+            for record in page where try readBack(record) { read.append(record.run) }
             count += page.count
             guard let newest = page.last else { break }
             last = newest.run
         }
+        try setGoing(read)
         for depletion in try store.pendingDepletions() { announce(depletion) }
         scheduleHousekeeping()
         let (waiting, actions) = lock.withLock { (waitingCount, setWakeAlarm()) }
         perform(actions)
         return count + waiting
+    }
+
+    /// Sets runs going once all are in memory, because they may depend on each other.
+    private func setGoing(_ runs: [RunID]) throws(StoreError) {
+        let adoptions = lock.withLock { self.adoptions(by: runs) }
+        for run in runs {
+            lock.lock()
+            let actions = slots[run].map { setGoing($0, after: adoptions[run] ?? []) + flush() } ?? []
+            lock.unlock()
+            perform(actions)
+        }
+        for run in runs { try cancelIfOrphaned(run) }
+        perform(lock.withLock { queues.keys.flatMap { admitNext($0) } })
+    }
+
+    /// Whether the run can be read.
+    private func readBack(_ record: RunRecord) throws(StoreError) -> Bool {
+        guard let slot = try slot(of: record) else { return false }
+        lock.withLock {
+            slots[record.run] = slot
+            restoreQueue(slot)
+        }
+        return true
     }
 
     /// A run that is not in memory, read from the store; nil after noting why it cannot be read.
@@ -42,15 +67,6 @@ extension Runtime {
             secretGeneration: generation)
         if record.status == .waiting { slot.stored = .waiting(until: record.wakeAt) }
         return slot
-    }
-
-    private func recover(_ record: RunRecord) throws(StoreError) {
-        guard let slot = try slot(of: record) else { return }
-        lock.lock()
-        slots[record.run] = slot
-        let actions = setGoing(slot) + flush()
-        lock.unlock()
-        perform(actions)
     }
 
     /// The run as its journal tells it; nil after noting why it cannot be read.
@@ -70,10 +86,10 @@ extension Runtime {
     }
 
     /// Called under the lock, with a machine that has just been read.
-    private func setGoing(_ slot: RunSlot) -> [Action] {
+    private func setGoing(_ slot: RunSlot, after adoptions: [RunInput] = []) -> [Action] {
         stuck[slot.run] = nil
         let now = clock.now()
-        slot.waitingInputs.insert(.recovered(at: now), at: 0)
+        slot.waitingInputs.insert(contentsOf: adoptions + [.recovered(at: now)], at: 0)
         var actions = decideWaiting(slot)
         if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
         return actions
@@ -150,7 +166,7 @@ extension Runtime {
     }
 }
 
-// MARK: - Looking, cancelling, stopping
+// MARK: - Looking, stopping
 
 extension Runtime {
     /// Whether runs can start, and if not, why.
@@ -166,31 +182,6 @@ extension Runtime {
     /// that cannot go on.
     package var load: (openRuns: Int, waitingRuns: Int, sent: Int, stuck: [RunID: String]) {
         lock.withLock { (slots.count + startingCount + waitingCount, waitingCount, sentCount, stuck) }
-    }
-
-    /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
-    ///
-    /// - Parameters:
-    ///   - run: The run.
-    ///   - tenant: Whose run it must be.
-    ///   - reason: For people.
-    ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
-    ///     where it is not open or not of that tenant. Not called any more once the store has failed.
-    package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String,
-        completion: @escaping @Sendable (Bool) -> Void = { _ in }
-    ) {
-        withSlot(run) { [self] slot in
-            guard let slot, slot.tenant == tenant else { return [{ completion(false) }] }
-            slot.cancelWaiters.append { completion(true) }
-            return decide(slot, .cancelRequested(reason: reason, at: clock.now()))
-        }
-    }
-
-    /// Called under the lock.
-    func tellCancelWaiters(of slot: RunSlot) -> [Action] {
-        defer { slot.cancelWaiters = [] }
-        return slot.cancelWaiters
     }
 
     /// Calls `waiter` when the run is over, or `otherwise` where it is not open (any more).
