@@ -206,13 +206,4 @@ struct WaitingStepTests {
         #expect(read.problems.map(\.code) == [code].compactMap { $0 })
         #expect((read.definition?.timeout != nil) == (code == nil))
     }
-
-    @Test(
-        "what comes with a later version keeps its own problem",
-        arguments: ["call: x", "lua: '1'\ninput: {}", "lua: '1'\ndetach: true"])
-    func laterKeys(lines: String) {
-        #expect(Reading.workflow(Reading.step(lines)).problems.map(\.code) == ["MR1104"])
-        let whole = Reading.workflow("concurrency: {}\n" + Reading.step("lua: '1'"))
-        #expect(whole.problems.map(\.code) == ["MR1104"])
-    }
 }

@@ -50,7 +50,6 @@ struct MemoryGroup {
         let takes = commit.isMetered && charge > 0
         let sequence = takes ? tables.account(of: commit.tenant).sequence + 1 : 0
         for entry in commit.entries {
-            tables.entryKeys[commit.run, default: []].insert(Array(entry.key.utf8))
             tables.journals[commit.run, default: []].append(
                 MemoryTables.JournalRow(
                     entry: entry, tenant: commit.tenant,
@@ -63,11 +62,8 @@ struct MemoryGroup {
     }
 
     private func duplicate(of commit: RunCommit) -> CommitReceipt? {
-        guard let key = commit.dedupeKey, let first = tables.dedupe[key] else { return nil }
-        guard let stored = first.fingerprint, let sent = commit.dedupe?.fingerprint else {
-            return .duplicate(of: first.run, isSameContent: true)
-        }
-        return .duplicate(of: first.run, isSameContent: stored == sent)
+        guard let start = commit.start, let dedupe = commit.dedupe else { return nil }
+        return tables.duplicate(of: dedupe, start.workflow, commit.tenant)
     }
 
     private func check(_ commit: RunCommit) throws(StoreError) {
@@ -78,9 +74,10 @@ struct MemoryGroup {
                 throw .missing(what: "run \(commit.run)")
             }
         }
-        var taken = tables.entryKeys[commit.run] ?? []
-        for entry in commit.entries where !taken.insert(Array(entry.key.utf8)).inserted {
-            throw .exists(what: "entry \(entry.key) of \(commit.run)")
+        if let first = commit.entries.first, let last = tables.journals[commit.run]?.last,
+            first.sequence <= last.entry.sequence
+        {
+            throw .exists(what: "entry \(first.sequence) of \(commit.run)")
         }
     }
 
@@ -110,6 +107,7 @@ struct MemoryGroup {
             record.tenant = commit.tenant
             record.status = commit.status ?? record.status
             record.finishedAt = commit.finishedAt ?? record.finishedAt
+            record.wakeAt = commit.wakeAt
             record.chargedMilliseconds = charge
             tables.runs[commit.run] = record
             tables.newestRun = max(tables.newestRun ?? commit.run, commit.run)
@@ -122,6 +120,7 @@ struct MemoryGroup {
             if let status = commit.status {
                 tables.runs[commit.run]?.status = status
                 tables.runs[commit.run]?.finishedAt = commit.finishedAt
+                tables.runs[commit.run]?.wakeAt = commit.wakeAt
             }
         }
     }
@@ -170,7 +169,23 @@ extension MemoryTables {
 extension RunCommit {
     fileprivate var dedupeKey: MemoryTables.DedupeKey? {
         guard let start, let dedupe else { return nil }
-        return MemoryTables.DedupeKey(
-            tenant: tenant, workflow: Array(start.workflow.utf8), key: Array(dedupe.key.utf8))
+        return MemoryTables.DedupeKey(dedupe, start.workflow, tenant)
+    }
+}
+
+extension MemoryTables.DedupeKey {
+    fileprivate init(_ dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) {
+        self.init(
+            tenant: tenant, workflow: Array((dedupe.scope ?? workflow).utf8), key: Array(dedupe.key.utf8))
+    }
+}
+
+extension MemoryTables {
+    func duplicate(of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) -> CommitReceipt? {
+        guard let first = self.dedupe[DedupeKey(dedupe, workflow, tenant)] else { return nil }
+        guard let stored = first.fingerprint, let sent = dedupe.fingerprint else {
+            return .duplicate(of: first.run, isSameContent: true)
+        }
+        return .duplicate(of: first.run, isSameContent: stored == sent)
     }
 }

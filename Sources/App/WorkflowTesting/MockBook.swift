@@ -12,19 +12,20 @@ struct MockBook {
         given = mocks.map { _ in [:] }
     }
 
-    /// The next answer to that request; nil where none is left.
+    /// The next answer to that request or call; nil where none is left.
     ///
     /// Those for its step go before those for its address.
-    mutating func answer(to sent: Simulation.Sent) -> MockAnswer? {
+    mutating func answer(to question: Simulation.Question) -> MockAnswer? {
         // What is said of one item goes before what is said of all of them.
-        let exact = mocks.indices.filter { isForStep(mocks[$0], sent, exactly: true) }
+        let exact = mocks.indices.filter { isForStep(mocks[$0], question.step, exactly: true) }
         let byStep =
-            exact.isEmpty ? mocks.indices.filter { isForStep(mocks[$0], sent, exactly: false) } : exact
-        let byAddress = mocks.indices.filter { isForAddress(mocks[$0], sent) }
+            exact.isEmpty
+            ? mocks.indices.filter { isForStep(mocks[$0], question.step, exactly: false) } : exact
+        let byAddress = mocks.indices.filter { isForAddress(mocks[$0], question) }
         // A case that speaks of a step speaks of all its attempts.
         let ownSteps = byStep.filter { !mocks[$0].isDefault }
         for index in (ownSteps.isEmpty ? byStep : ownSteps) + (ownSteps.isEmpty ? byAddress : []) {
-            if let answer = next(index, sent) { return answer }
+            if let answer = next(index, question.step) { return answer }
         }
         return nil
     }
@@ -32,9 +33,9 @@ struct MockBook {
     /// Those of the case itself that answered nothing.
     var unused: [Mock] { mocks.indices.filter { given[$0].isEmpty && !mocks[$0].isDefault }.map { mocks[$0] } }
 
-    private mutating func next(_ index: Int, _ sent: Simulation.Sent) -> MockAnswer? {
+    private mutating func next(_ index: Int, _ path: String) -> MockAnswer? {
         // What stands for a step with items is told item by item; an address is one for all who ask.
-        var place = sent.step
+        var place = path
         if case .request = mocks[index].target { place = "" }
         var left = given[index][place] ?? 0
         for answer in mocks[index].answers {
@@ -50,13 +51,14 @@ struct MockBook {
         return mocks[index].answers.last
     }
 
-    private func isForStep(_ mock: Mock, _ sent: Simulation.Sent, exactly: Bool) -> Bool {
+    private func isForStep(_ mock: Mock, _ path: String, exactly: Bool) -> Bool {
         guard case .step(let step) = mock.target else { return false }
-        return exactly ? step.hasSameBytes(as: sent.step) : StepPath.matches(step, sent.step)
+        return exactly ? step.hasSameBytes(as: path) : StepPath.matches(step, path)
     }
 
-    private func isForAddress(_ mock: Mock, _ sent: Simulation.Sent) -> Bool {
-        guard case .request(let method, let url) = mock.target, method.hasSameBytes(as: sent.request.method)
+    private func isForAddress(_ mock: Mock, _ question: Simulation.Question) -> Bool {
+        guard case .request(let sent) = question, case .request(let method, let url) = mock.target,
+            method.hasSameBytes(as: sent.request.method)
         else { return false }
         if url.hasSuffix("*") { return sent.request.url.hasPrefix(String(url.dropLast())) }
         return url.hasSameBytes(as: sent.request.url)

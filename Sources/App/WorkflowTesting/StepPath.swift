@@ -1,3 +1,4 @@
+import Values
 import Workflow
 
 /// Names of steps as tests write them: a path whose numbers of items may be left out, for all items.

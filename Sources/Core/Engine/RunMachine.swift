@@ -93,10 +93,8 @@ struct Turn {
 
     mutating func take(_ input: RunInput) {
         switch input {
-        case .started(let start, let isFunded):
-            record(.runStarted(start))
-            if !isFunded { record(.runPaused) }
-            if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
+        case .started(let start, let isFunded): begin(start, copies: [], isFunded: isFunded)
+        case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
         case .recovered: rearm()
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
@@ -108,6 +106,12 @@ struct Turn {
         case .delivered(let step, let error, _):
             guard isAwaited(step, attempt: 1) else { return }
             settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        case .called(let step, let child, _): noteChild(step, child)
+        case .notCalled(let step, let error, _): noteNoChild(step, error)
+        case .childEnded(let step, let child, let outcome, _): noteChildEnd(step, child, outcome)
+        case .admitted:
+            guard machine.state.isQueued else { return }
+            record(.runAdmitted)
         case .timeoutDue:
             guard let timeout = plan.definition.timeout, let start = machine.state.start,
                 start.at + timeout <= at,
@@ -122,12 +126,30 @@ struct Turn {
         case .fundsReturned:
             guard machine.state.isPaused else { return }
             record(.runResumed)
+        case .held(let reason, _):
+            guard !machine.state.isHeld else { return }
+            record(.runHeld(reason: bounded(reason)))
+        case .released:
+            guard machine.state.isHeld else { return }
+            record(.runReleased)
+        case .withheld(let unsent, _):
+            for step in unsent where machine.state.nodes.indices.contains(step) {
+                machine.state.withdraw(step)
+            }
         case .cancelRequested(let reason, _):
-            guard machine.state.ending == nil else { return }
-            record(.cancelRequested(reason: reason))
+            // One that is ending already needs no more than to be let go on with that.
+            guard machine.state.ending == nil || machine.state.isHeld else { return }
+            record(machine.state.ending == nil ? .cancelRequested(reason: reason) : .runReleased)
         case .resumed: break
         }
         advance()
+    }
+
+    private mutating func begin(_ start: RunStart, copies: [JournalEntry], isFunded: Bool) {
+        record(.runStarted(start))
+        for entry in copies { record(entry) }
+        if !isFunded { record(.runPaused) }
+        if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
     }
 
     /// Appends an entry and folds it in; `node` is the one that it speaks of.
@@ -153,6 +175,7 @@ struct Turn {
             case .waitingRetry(_, let instant), .sleeping(let instant):
                 decision.effects.append(.wake(step: index, at: instant))
             case .waiting(_, let until): rearmWait(index, until: until)
+            case .calling(let child, _): decision.effects.append(.awaitChild(step: index, child))
             default: break
             }
         }
@@ -169,12 +192,12 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil {
+        while machine.state.ending == nil, !machine.state.isQueued {
             if let frame = machine.state.nextTouched() {
                 endIfDone(frame)
                 continue
             }
-            guard !machine.state.isPaused, let index = machine.state.nextReady() else { break }
+            guard !machine.state.isAtRest, let index = machine.state.nextReady() else { break }
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
                 break
@@ -183,6 +206,7 @@ extension Turn {
             startStep(index)
         }
         machine.state.settleMeter()
+        cancelChildren()
         guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
@@ -200,7 +224,9 @@ extension Turn {
     private mutating func isUndone() -> Bool {
         while let index = machine.state.nextUndoing() {
             switch machine.state.phase(index) {
-            case .pending, .ready: startStep(index)
+            case .pending, .ready:
+                if machine.state.isHeld { return false }
+                startStep(index)
             default: break
             }
             if !machine.state.phase(index).isSettled { return false }
@@ -257,6 +283,7 @@ extension Turn {
         case .request(let template): send(index, template)
         case .compute(let expression): compute(index, .expression(expression))
         case .finish(let template): compute(index, template)
+        case .call(let template): call(index, template)
         case .sleep(let rule): sleep(index, rule)
         case .wait(let rule): wait(index, rule)
         case .signal(let template): signal(index, template)

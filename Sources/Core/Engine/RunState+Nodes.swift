@@ -31,6 +31,8 @@ extension RunState {
         var compensation: Int?
         /// The node that it undoes; known of those inside groups and strategies.
         var undone: Int?
+        /// The run that it started, once that is over or goes on alone.
+        var child: RunID?
         /// What expressions see; kept only where some expression looks, and for the run's view.
         var result: StepView?
 
@@ -78,6 +80,9 @@ extension RunState {
             self.count = count
             self.scope = scope
         }
+
+        /// Positions of its nodes.
+        var nodes: Range<Int> { first..<(first + count) }
     }
 
     /// Nodes that a run has at most.
@@ -141,9 +146,18 @@ extension RunState {
     func inFlight(in frame: Int) -> [Int] {
         guard frames[frame].inFlightCount > 0 else { return [] }
         var found: [Int] = []
-        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
+        for index in frames[frame].nodes {
             if nodes[index].phase.isInFlight { found.append(index) }
             if let opened = nodes[index].opened { found += inFlight(in: opened) }
+        }
+        return found
+    }
+
+    /// The phases of all compensations of what was done at that node and below.
+    func undoings(below index: Int) -> [Phase] {
+        var found = nodes[index].compensation.map { [nodes[$0].phase] } ?? []
+        if let opened = nodes[index].opened {
+            for inner in frames[opened].nodes { found += undoings(below: inner) }
         }
         return found
     }

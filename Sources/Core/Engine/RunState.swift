@@ -23,6 +23,8 @@ package struct RunState: Sendable {
         case waiting(since: Instant, until: Instant?)
         /// Its items or its own steps run.
         case open
+        /// It waits for the end of the run that it has started.
+        case calling(child: RunID, since: Instant)
         case succeeded
         case failed
         case skipped
@@ -38,7 +40,14 @@ package struct RunState: Sendable {
 
         /// Whether somebody outside is at work on it, so that nothing around it may end.
         var isInFlight: Bool {
-            if case .inFlight = self { return true }
+            switch self {
+            case .inFlight, .calling: true
+            default: false
+            }
+        }
+
+        var isCalling: Bool {
+            if case .calling = self { return true }
             return false
         }
     }
@@ -52,7 +61,18 @@ package struct RunState: Sendable {
     var nodes: [Node]
     var frames: [Frame]
     package private(set) var meter = Meter()
+    /// Whether the balance is used up.
     package private(set) var isPaused = false
+    /// Whether a person has paused the run.
+    package private(set) var isHeld = false
+    /// Whether it waits until fewer runs with its concurrency key go.
+    package private(set) var isQueued = false
+    /// Steps whose child is open.
+    private(set) var callingSteps: Set<Int> = []
+    /// Those of them whose child has been asked to end; volatile, as asking twice does no harm.
+    private var cancelledCalls: Set<Int> = []
+    /// Those whose own scope is ending, while the run goes on.
+    var orphanedCalls: [Int] = []
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
@@ -63,7 +83,7 @@ package struct RunState: Sendable {
     private var ready = NodeQueue()
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
     private var waiters: [String: NodeQueue] = [:]
-    /// Nodes that succeeded and can be undone, in that order.
+    /// Nodes that succeeded in this run and can be undone, in that order.
     private(set) var undoable: [Int] = []
     /// How many of those the undoing has not come to yet; nil before it begins.
     private var undoCount: Int?
@@ -87,7 +107,10 @@ package struct RunState: Sendable {
         self.init(run: run, nodes: plan.rootNodes, frames: [root])
     }
 
-    var isOver: Bool { outcome != nil }
+    package var isOver: Bool { outcome != nil }
+
+    /// Whether nothing new starts just now; a run that is ending undoes its steps also without a balance.
+    package var isAtRest: Bool { isHeld || isPaused && ending == nil }
 
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
@@ -102,6 +125,31 @@ package struct RunState: Sendable {
 
     package var mailboxCount: Int { mailbox.count }
 
+    /// Whether its going on depends on other runs, or theirs on it, so that it is kept in memory.
+    ///
+    /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
+    /// that is awaited the runtime must know after a restart, to tell or to end it.
+    package var isTiedToOthers: Bool {
+        !callingSteps.isEmpty || start?.concurrencyKey != nil
+            || start?.parent.map { !$0.isDetached } ?? false
+    }
+
+    /// Steps whose child is open and has not been asked to end; they count as asked from now on.
+    mutating func childrenToCancel() -> [Int] {
+        if ending == nil {
+            guard !orphanedCalls.isEmpty else { return [] }
+            let asked = orphanedCalls.filter { callingSteps.contains($0) && !cancelledCalls.contains($0) }
+            orphanedCalls = []
+            cancelledCalls.formUnion(asked)
+            return asked
+        }
+        guard cancelledCalls.count < callingSteps.count else { return [] }
+        let asked = callingSteps.subtracting(cancelledCalls).sorted()
+        cancelledCalls = callingSteps
+        return asked
+    }
+
+    /// Requests, signals and calls that are to be answered, and children that are open.
     var hasInFlight: Bool { frames[0].inFlightCount > 0 }
 
     /// Whether every step of the file is settled.
@@ -169,12 +217,15 @@ extension RunState {
         case .runStarted(let start):
             self.start = start
             trigger = TriggerView(start)
+            isQueued = start.isQueued
             startFrame(0)
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
             let view = conclude(index, result, plan)
             settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
+            // What an earlier run did is that run's to undo.
+            if result.error == nil, !result.isCopied { keepUndoable(index, plan) }
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             if !plan.isCompensation[nodes[index].step] {
                 note(result, of: index, plan)
@@ -199,6 +250,9 @@ extension RunState {
         case .stepWaiting(let path, let until):
             guard let index = known ?? node(path, plan) else { return }
             awaitSignal(index, .waiting(since: record.at, until: until), plan)
+        case .stepCalling(let path, let child):
+            guard let index = known ?? node(path, plan) else { return }
+            set(index, .calling(child: child, since: record.at))
         case .signalReceived(let signal):
             mailbox.append(signal)
             signalIDs.insert(signal.id)
@@ -206,9 +260,13 @@ extension RunState {
             let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
             end(RunOutcome(status: .failed, error: error))
         case .runPaused: isPaused = true
+        case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
+        case .runHeld: isHeld = true
+        case .runReleased: isHeld = false
         case .cancelRequested(let reason):
             end(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason)))
+            isHeld = false
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
             self.outcome = outcome
@@ -235,6 +293,14 @@ extension RunState {
     /// Every phase is set here, so that the counts of what is in flight are right.
     mutating func set(_ index: Int, _ phase: Phase) {
         let was = nodes[index].phase.isInFlight
+        if nodes[index].phase.isCalling {
+            callingSteps.remove(index)
+            cancelledCalls.remove(index)
+        }
+        if phase.isCalling {
+            callingSteps.insert(index)
+            if isClosed(around: index) { orphanedCalls.append(index) }
+        }
         nodes[index].phase = phase
         guard was != phase.isInFlight else { return }
         var next: Int? = nodes[index].frame
@@ -255,14 +321,17 @@ extension RunState {
         let (step, frame) = (nodes[index].step, nodes[index].frame)
         // The file's own steps are few and always shown; of all others only what is read, or went wrong.
         if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
+        nodes[index].child = view?.child
         guard !plan.isCompensation[step] else { return }
         frames[frame].settledCount += 1
-        if phase == .succeeded { keepUndoable(index, plan) }
         guard let scope = frames[frame].scope else { return settleItem(index, as: phase, view, plan) }
         let offset = frames[frame].first - plan.scopes[scope].first
         for dependent in plan.dependents[step] {
             nodes[offset + dependent].waitingCount -= 1
-            if nodes[offset + dependent].waitingCount == 0 { becomeReady(offset + dependent) }
+            // Where a child ends after the scope around it, those behind are cancelled already.
+            if nodes[offset + dependent].waitingCount == 0, nodes[offset + dependent].phase == .pending {
+                becomeReady(offset + dependent)
+            }
         }
         if frame > 0, frames[frame].settledCount == frames[frame].count { touch(frame) }
     }
@@ -284,7 +353,8 @@ extension RunState {
     /// Lines a node up for the undoing; those inside groups get their compensation's node now.
     private mutating func keepUndoable(_ index: Int, _ plan: RunPlan) {
         let node = nodes[index]
-        guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else {
+        guard !plan.isCompensation[node.step], let undoing = plan.compensationIndex[node.step],
+            node.item > 0 || node.opened == nil else {
             return
         }
         if node.compensation == nil {
@@ -370,6 +440,7 @@ extension RunState {
 
     /// Keeps the meter small once no interval can overlap what it holds.
     mutating func settleMeter() {
-        if !hasInFlight { meter.settle() }
+        // Waiting for a child is no interval, however long it takes.
+        if frames[0].inFlightCount == callingSteps.count { meter.settle() }
     }
 }

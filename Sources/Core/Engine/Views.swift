@@ -54,6 +54,8 @@ package final class StepView: Sendable {
     /// The signal that ended a wait.
     let signal: RunSignal?
     let timedOut: Bool
+    /// The run that the step has started.
+    let child: RunID?
     /// The parsed body or the computed output; null where no expression reads it.
     let output: Value
     /// Of a strategy: what became of each item.
@@ -68,7 +70,9 @@ package final class StepView: Sendable {
         if case .signal(let received) = result.content { signal = received } else { signal = nil }
         if case .timedOut = result.content { timedOut = true } else { timedOut = false }
         if case .winner(let number) = result.content { winner = number } else { winner = nil }
+        if case .child(let called) = result.content { child = called.run } else { child = nil }
         switch result.content {
+        case .child(let called): (status, headers, output) = (nil, [], called.value)
         case .none, .timedOut, .signal, .winner: (status, headers, output) = (nil, [], .null)
         case .output(let value): (status, headers, output) = (nil, [], value)
         case .response(let response):
@@ -88,10 +92,12 @@ package final class StepView: Sendable {
         if case .winner(let number) = result.content {
             winner = number
             (status, headers, signal) = (view?.status, view?.headers ?? [], view?.signal)
+            child = view?.child
             timedOut = view?.timedOut ?? false
             output = view?.output ?? .null
         } else {
             (status, headers, signal, timedOut, winner) = (nil, [], nil, false, nil)
+            child = nil
             output = .array(items.map { $0["output"] ?? .null })
         }
     }
@@ -100,6 +106,7 @@ package final class StepView: Sendable {
         self.error = error
         self.attemptCount = attemptCount
         (status, headers, signal, timedOut, output, items, winner) = (nil, [], nil, false, .null, nil, nil)
+        child = nil
     }
 
     /// What remains once nobody can read the result; nil for a success.
@@ -119,6 +126,9 @@ struct StepBranch: ScopeBranch {
         case "timed_out": return view.map { .value(.bool($0.timedOut)) }
         case "items": return view?.items.map { .value(.array($0)) }
         case "winner": return view?.winner.map { .value(.int(Int64($0))) }
+        case "run_id":
+            // Known while the child still runs, for whoever looks at a step that is not settled.
+            return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
@@ -133,7 +143,15 @@ struct StepBranch: ScopeBranch {
     }
 
     var memberNames: [String] {
-        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "winner"]
+        [
+            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "run_id", "items",
+            "winner",
+        ]
+    }
+
+    private var callingChild: RunID? {
+        if case .calling(let child, _) = phase { return child }
+        return nil
     }
 
     /// One element of `steps.<id>.items`.
@@ -143,7 +161,7 @@ struct StepBranch: ScopeBranch {
         object["item"] = item
         // A body is under `response`, as in a step that runs once.
         object["output"] = view?.status == nil ? view?.output ?? .null : .null
-        for name in ["response", "error", "signal", "timed_out"] {
+        for name in ["response", "error", "signal", "timed_out", "run_id"] {
             guard let node = member(name), let value = try? node.materialised() else { continue }
             object[name] = value
         }

@@ -4,13 +4,11 @@ import Values
 extension WorkflowDecoder {
     static let stepCountMax = 1000
     static let stepKinds = [
-        "request", "lua", "sleep", "wait", "signal", "reply", "steps", "fail", "finish",
+        "request", "lua", "call", "sleep", "wait", "signal", "reply", "steps", "fail", "finish",
     ]
     static let stepKeys =
         ["description", "after", "when", "retry", "on_error", "response", "compensate", "strategy", "output"]
-        + stepKinds
-    static let laterStepKinds = ["call"]
-    static let laterStepKeys = laterStepKinds + ["input", "detach"]
+        + callKeys + stepKinds
     /// Groups inside one another.
     static let groupDepthMax = 8
 
@@ -134,9 +132,7 @@ extension WorkflowDecoder {
         owner = .step(place)
         var draft = Draft(step: Step(id: id, action: .finish(.constant(.null))), mark: mark, after: [])
         let known = (isInList ? ["id"] : []) + Self.stepKeys
-        guard let fields = fields(of: node, as: "a step", known: known, later: Self.laterStepKeys) else {
-            return draft
-        }
+        guard let fields = fields(of: node, as: "a step", known: known) else { return draft }
         draft.step.description = fields["description"].flatMap { text($0, as: "a description") }
         if let after = fields.member("after") {
             if isInList {
@@ -213,8 +209,7 @@ extension WorkflowDecoder {
     /// The one member that says what the step does.
     private mutating func kind(of fields: Fields, _ node: Node) -> Node.Member? {
         let kinds = fields.members.filter { member in Self.stepKinds.contains { $0 == member.name } }
-        let later = fields.members.contains { member in Self.laterStepKinds.contains { $0 == member.name } }
-        if kinds.isEmpty, !later {
+        if kinds.isEmpty {
             // Only a key that was refused may stand for a kind: `retry` is near `reply` and none of them.
             let isMisspelt = fields.members.contains { member in
                 !(Self.stepKeys + ["id"]).contains { $0 == member.name }
@@ -249,8 +244,9 @@ extension WorkflowDecoder {
                 .keyNotForKind, at: response.nameMark, "only a request has a `response`",
                 hint: "move it to the step with the `request`")
         }
+        checkCallKeys(kind, fields)
         guard kind.name != "steps" else { return }
-        if let action = action(kind, response: fields["response"]) { step.action = action }
+        if let action = action(kind, fields) { step.action = action }
     }
 
     private mutating func group(_ kind: Node.Member, _ fields: Fields, at place: Place) -> StepGroup? {
@@ -286,10 +282,11 @@ extension WorkflowDecoder {
     }
 
     /// What the step does; nil after noting why it cannot be read.
-    private mutating func action(_ kind: Node.Member, response: Node?) -> Step.Action? {
+    private mutating func action(_ kind: Node.Member, _ fields: Fields) -> Step.Action? {
         switch kind.name {
-        case "request": return request(kind.value, response: response).map { .request($0) }
+        case "request": return request(kind.value, response: fields["response"]).map { .request($0) }
         case "lua": return bareExpression(kind.value, under: "lua").map { .compute($0) }
+        case "call": return call(kind.value, fields).map { .call($0) }
         case "sleep": return sleep(kind.value).map { .sleep($0) }
         case "wait": return wait(kind.value).map { .wait($0) }
         case "signal": return signal(kind.value).map { .signal($0) }
