@@ -195,7 +195,9 @@ extension Runtime {
             balances[tenant] = account.balanceMilliseconds
             if account.isFunded {
                 let now = clock.now()
-                for slot in slots.values where slot.tenant == tenant && slot.machine.state.isPaused {
+                // The oldest first: they have waited longest, and the order is the same on every machine.
+                let paused = slots.values.filter { $0.tenant == tenant && $0.machine.state.isPaused }
+                for slot in paused.sorted(by: { $0.run < $1.run }) {
                     actions += decide(slot, .fundsReturned(at: now))
                 }
             }

@@ -51,13 +51,12 @@ extension Runtime {
 }
 
 extension Runtime {
-    /// Runs that are not over and that such a trigger started.
+    /// Runs that are not over and that such a trigger started, oldest first.
     func openRuns(startedBy kind: String) -> [(run: RunID, tenant: TenantID, workflow: String)] {
         lock.withLock {
-            slots.values.compactMap { slot in
-                guard slot.machine.state.start?.triggerKind == kind else { return nil }
-                return (slot.run, slot.tenant, slot.machine.plan.definition.name)
-            }
+            slots.values.filter { $0.machine.state.start?.triggerKind == kind }
+                .map { ($0.run, $0.tenant, $0.machine.plan.definition.name) }
+                .sorted { $0.0 < $1.0 }
         }
     }
 }
