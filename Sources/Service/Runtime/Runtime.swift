@@ -200,8 +200,10 @@ extension Runtime {
             readsAny
             ? secrets.byName.values.map(\.value)
             : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
         var made = Surroundings(
-            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
+            cryptography: cryptography)
         made.signalKey = vault.signalKey
         made.gauge = gauge
         surroundingsLock.withLock {
