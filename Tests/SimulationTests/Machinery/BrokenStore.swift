@@ -1,0 +1,93 @@
+import MemoryStore
+import Storage
+import Values
+
+/// What is broken on purpose, to show that the oracle would see it.
+enum Defect: String, CaseIterable, Sendable {
+    /// A process that was taken over can still write (I2).
+    case fenceOff
+    /// A second entry under a taken key is stored as well (I2).
+    case entryKeysOff
+    /// A second delivery of the same trigger starts a second run (I3).
+    case dedupeKeysOff
+    /// The same payment is credited as often as it is told (I8).
+    case referencesOff
+    /// What was decided is carried out, and only then stored (I1).
+    case commitAfterSend
+    /// Run time is recorded nowhere (I7).
+    case chargesDropped
+    /// A stored entry changes later (I4).
+    case entriesRewritten
+}
+
+/// A store with one guarantee taken out.
+final class BrokenStore: ForwardingStore, @unchecked Sendable {
+    // Unchecked: used by one thread.
+    private let defect: Defect
+    private let own: MemoryStore
+    /// The store of the process that was opened last.
+    private let newest: @Sendable () -> MemoryStore
+    /// Commits that were answered before they are stored.
+    private var owed: [RunCommit] = []
+    private var count = 0
+
+    init(_ own: MemoryStore, _ defect: Defect, newest: @escaping @Sendable () -> MemoryStore) {
+        self.defect = defect
+        self.own = own
+        self.newest = newest
+        super.init(own)
+    }
+
+    func flush() {
+        (defect == .fenceOff ? newest() : own).flush()
+    }
+
+    override func commit(_ commit: RunCommit, inPlace: Bool, completion: @escaping Completion) {
+        var commit = commit
+        switch defect {
+        case .fenceOff: return newest().commit(commit, inPlace: false, completion: completion)
+        case .entryKeysOff:
+            return own.commit(commit, inPlace: false) { [self, commit] result in
+                guard case .failure(.exists) = result else { return completion(result) }
+                own.commit(renamed(commit), inPlace: false, completion: completion)
+                own.flush()
+            }
+        case .dedupeKeysOff: commit.dedupe = nil
+        case .commitAfterSend:
+            for earlier in owed { own.commit(earlier, inPlace: false) { _ in } }
+            owed = [commit]
+            return completion(.success(.stored(balance: nil, depletion: nil)))
+        case .chargesDropped:
+            for index in commit.entries.indices { commit.entries[index].chargeMilliseconds = 0 }
+        case .referencesOff, .entriesRewritten: break
+        }
+        own.commit(commit, inPlace: false, completion: completion)
+    }
+
+    override func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {
+        guard defect == .referencesOff else { return try super.credit(credit) }
+        count += 1
+        var credit = credit
+        credit.reference += "#\(count)"
+        (credit.idempotencyKey, credit.purchase, credit.paid) = (nil, nil, nil)
+        return try super.credit(credit)
+    }
+
+    /// As the oracle reads it, a journal whose second entry has changed once there is a third.
+    static func rewritten(_ entries: [StoredEntry]) -> [StoredEntry] {
+        var entries = entries
+        if entries.count > 2 { entries[1].at = entries[1].at + .milliseconds(1) }
+        return entries
+    }
+
+    private func renamed(_ commit: RunCommit) -> RunCommit {
+        var commit = commit
+        var sequence = ((try? own.entries(of: commit.run)) ?? []).last?.sequence ?? 0
+        for index in commit.entries.indices {
+            sequence += 1
+            commit.entries[index].key += "~\(sequence)"
+            commit.entries[index].sequence = sequence
+        }
+        return commit
+    }
+}
