@@ -7,8 +7,9 @@ import Storage
 import Values
 
 /// The whole service in a world of its own: virtual time, a store in memory, a scripted network, and faults by
-/// the seed. The same seed always gives the same story, byte for byte.
+/// the seed.
 ///
+/// The same seed always gives the same story, byte for byte.
 /// First a storm, in which users, providers and faults do what they like; then a quiet, in which everything
 /// must come to its end.
 final class Simulation: @unchecked Sendable {
@@ -70,7 +71,6 @@ final class Simulation: @unchecked Sendable {
         planFaults()
         play(until: Self.start + Self.stormLength, stepMax: Self.stormStepMax)
         if oracle.violations.isEmpty { quieten() }
-        if oracle.violations.isEmpty { oracle.lookAtAll() }
         story.tell("end: \(oracle.violations.map(\.description))")
         timeline.forgetAll()
         return self
@@ -112,6 +112,7 @@ final class Simulation: @unchecked Sendable {
         for (run, reason) in process?.runtime.load.stuck ?? [:] {
             oracle.complain(.i11, "\(run) is stuck: \(reason)")
         }
+        oracle.lookAtAll()
         crowd.judge()
         world.judge()
     }
@@ -193,7 +194,9 @@ final class Simulation: @unchecked Sendable {
                 },
                 losesAnswer: { [unowned self] in isStorm && random.happens(faults.lostCommitAnswerPercent) },
                 observe: { [unowned self] commit, result in
-                    story.tell("\(number) commits \(commit.run) \(commit.entries.map(\.key)): \(result)")
+                    story.tell(
+                        "\(number) commits \(commit.run) \(Story.text(of: commit.entries)): \(Story.text(of: result))"
+                    )
                     oracle.note(commit, result, isNewest: number == processCount)
                 },
                 complain: { [unowned self] in oracle.complain(.port, $0) }))
@@ -296,4 +299,23 @@ final class Story: @unchecked Sendable {
     func tell(_ what: String) { lines.append("\(timeline.now.microseconds) \(what)") }
 
     var text: String { lines.joined(separator: "\n") }
+
+    static func text(of entries: [StoredEntry]) -> String {
+        entries.map { entry in
+            guard entry.kind == "step.failed", let facts = try? JSON.parse(entry.facts) else {
+                return entry.key
+            }
+            return "\(entry.key) (\(facts["error"]?.text ?? ""): \(facts["message"]?.text ?? ""))"
+        }.joined(separator: ", ")
+    }
+
+    static func text(of result: Result<CommitReceipt, StoreError>) -> String {
+        switch result {
+        case .success(.stored(let balance, let depletion)):
+            "stored" + (balance.map { ", balance \($0)" } ?? "") + (depletion == nil ? "" : ", depleted")
+        case .success(.duplicate(let first, let isSame)):
+            "duplicate of \(first)\(isSame ? "" : " with another content")"
+        case .failure(let error): error.label
+        }
+    }
 }

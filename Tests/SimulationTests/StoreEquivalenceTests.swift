@@ -64,6 +64,7 @@ private struct StoreOperations {
     private var seconds: Int64 = 0
     private var started: [(run: RunID, tenant: TenantID)] = []
     private var nextSequence: [RunID: Int64] = [:]
+    private var ended: Set<RunID> = []
     private var count = 0
 
     init(seed: UInt64) { random = SeededRandom(seed: seed) }
@@ -125,6 +126,7 @@ private struct StoreOperations {
     private mutating func step() -> StoreOperation {
         guard !started.isEmpty else { return start() }
         let (run, tenant) = random.pick(started)
+        if ended.contains(run) { return credit() }
         let at = at()
         var sequence = nextSequence[run] ?? 2
         // Stale: a sequence that is taken, under its key or under another.
@@ -141,7 +143,11 @@ private struct StoreOperations {
             run: run, tenant: tenant, entries: entries, isMetered: tenant != .operatorTenant)
         if random.happens(20) {
             commit.status = random.pick(RunStatus.allCases)
-            if commit.status?.isFinal ?? false { commit.finishedAt = at }
+            if commit.status?.isFinal ?? false {
+                commit.finishedAt = at
+                // A run that is over gets no more: its machine takes no input.
+                if !isStale { ended.insert(run) }
+            }
         }
         if random.happens(2) { commit.entries[0].chargeMilliseconds = -1 }
         if !isStale, commit.entries[0].chargeMilliseconds >= 0 {

@@ -80,6 +80,11 @@ package struct RunState: Sendable {
 
     func phase(_ index: Int) -> Phase { steps[index].phase }
 
+    /// Whether that attempt is under way: decided, and not answered yet.
+    package func isInFlight(_ index: Int, attempt: Int) -> Bool {
+        steps.indices.contains(index) && steps[index].phase == .inFlight(attempt: attempt)
+    }
+
     func result(_ index: Int) -> StepView? { steps[index].result }
 
     func firstFailedAt(_ index: Int) -> Instant? { steps[index].firstFailedAt }

@@ -23,6 +23,9 @@ extension Runtime {
         let plan = slot.machine.plan
         for effect in effects {
             switch effect {
+            // After a reload an answer that had waited may have settled it within the same decision.
+            case .send(let step, let attempt, _)
+            where !slot.machine.state.isInFlight(step, attempt: attempt): continue
             case .send(let step, let attempt, let request):
                 let mayUndo = plan.isCompensation(step) && !isStopping
                 if maySend || mayUndo {

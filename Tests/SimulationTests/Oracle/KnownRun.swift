@@ -14,8 +14,6 @@ struct KnownRun {
     var settled: Set<String> = []
     /// When the oracle saw that it pauses; nil while it does not.
     var pausedAt: Instant?
-    /// When the oracle saw each outcome.
-    var settledAt: [String: Instant] = [:]
     /// Whether something has been recorded that ends the run once nothing is in flight.
     var isEnding = false
     var finishedAt: Instant?
@@ -49,7 +47,6 @@ struct KnownRun {
         switch entry.kind {
         case "step.succeeded", "step.failed", "step.skipped":
             let path = facts["path"]?.string ?? ""
-            settledAt[path] = now
             if !settled.insert(path).inserted { complain(.i2, "a second outcome of \(path) is recorded") }
             if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
         case "run.paused": pausedAt = now

@@ -315,11 +315,17 @@ final class Crowd: @unchecked Sendable {
     /// Everyone gets balance, and nothing starts by the calendar any more.
     func beginQuiet() {
         for user in users.indices { giveCredit(10_000_000_000, to: user) }
+        endCalendar()
+    }
+
+    /// Again and again: a deployment that was under way may bring the workflow back.
+    private func endCalendar() {
         ask(request("DELETE", "/api/workflows/\(users[0].workflows[0])", key: users[0].key)) { _ in }
     }
 
     /// Every open run gets every signal.
     func signalAll() {
+        endCalendar()
         for record in simulation.openRuns {
             guard let user = users.firstIndex(where: { $0.tenant == record.tenant }) else { continue }
             for name in FlowGenerator.signals { signal(record.run, user, name: name) }
