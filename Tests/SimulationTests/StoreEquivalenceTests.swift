@@ -105,7 +105,10 @@ private struct StoreOperations {
     private mutating func start() -> StoreOperation {
         let isRepeat = !started.isEmpty && random.happens(6)
         let (tenant, at) = (tenant(), at())
-        let run = isRepeat ? random.pick(started).run : RunID(number: at.milliseconds << 20 + Int64(count))
+        let run =
+            isRepeat
+            ? random.pick(started).run
+            : RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
         let record = RunRecord(
             run: run, tenant: tenant, workflow: name(), digest: digest(), trigger: "http", status: .running,
             startedAt: at)

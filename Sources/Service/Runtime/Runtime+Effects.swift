@@ -113,7 +113,9 @@ extension Runtime {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
+        // Also of signals: the end may have been read back from the journal, with some still waiting.
+        return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
+            + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     /// The commit was refused: what is in memory is ahead of the journal, so it is read again.

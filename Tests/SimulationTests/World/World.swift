@@ -98,8 +98,8 @@ final class World: @unchecked Sendable {
     }
 
     private func payAtMollie(_ id: String, _ purchase: PurchaseID, isRight: Bool, _ plan: DeliveryPlan) {
-        let wrong: Value = ["currency": "EUR", "value": "0.01"]
-        guard mollie.bring(id, to: "paid", amount: isRight ? nil : wrong, plan: plan) else { return }
+        let wrong: Value? = isRight ? .none : .some(["currency": "EUR", "value": "0.01"])
+        guard mollie.bring(id, to: "paid", amount: wrong, plan: plan) else { return }
         note(purchase, "mollie:\(id):purchase", isRight)
         if random.happens(40) {
             simulation.timeline.plan(after: random.duration(.seconds(1), .seconds(60))) { [unowned self] in
