@@ -50,7 +50,6 @@ struct MemoryGroup {
         let takes = commit.isMetered && charge > 0
         let sequence = takes ? tables.account(of: commit.tenant).sequence + 1 : 0
         for entry in commit.entries {
-            tables.entryKeys[commit.run, default: []].insert(Array(entry.key.utf8))
             tables.journals[commit.run, default: []].append(
                 MemoryTables.JournalRow(
                     entry: entry, tenant: commit.tenant,
@@ -78,9 +77,10 @@ struct MemoryGroup {
                 throw .missing(what: "run \(commit.run)")
             }
         }
-        var taken = tables.entryKeys[commit.run] ?? []
-        for entry in commit.entries where !taken.insert(Array(entry.key.utf8)).inserted {
-            throw .exists(what: "entry \(entry.key) of \(commit.run)")
+        if let first = commit.entries.first, let last = tables.journals[commit.run]?.last,
+            first.sequence <= last.entry.sequence
+        {
+            throw .exists(what: "entry \(first.sequence) of \(commit.run)")
         }
     }
 

@@ -80,7 +80,6 @@ extension MemoryTables {
             prunedCharges[place, default: 0] += row.entry.chargeMilliseconds
         }
         journals[run] = nil
-        entryKeys[run] = nil
         runs[run] = nil
     }
 }

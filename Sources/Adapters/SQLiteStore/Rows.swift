@@ -152,11 +152,4 @@ enum Rows {
             digest: row.blob(3), trigger: row.text(4), status: status, startedAt: instant(row.integer(6)),
             finishedAt: row.optionalInteger(7).map(instant), chargedMilliseconds: row.integer(8))
     }
-
-    /// Reads `key, sequence, kind, at_us, facts, body, charge_ms`.
-    static func entry(_ row: Statement) throws(StoreError) -> StoredEntry {
-        StoredEntry(
-            key: row.text(0), sequence: row.integer(1), kind: row.text(2), at: instant(row.integer(3)),
-            facts: row.blob(4), body: row.optionalBlob(5), chargeMilliseconds: row.integer(6))
-    }
 }

@@ -33,11 +33,11 @@ extension SQLiteStore {
         try connection.run(
             """
             INSERT INTO pruned_charge (tenant_id, sequence, charge_ms)
-            SELECT tenant_id, ledger_sequence, sum(charge_ms) FROM journal_entry
+            SELECT tenant_id, ledger_sequence, sum(charge_ms) FROM journal
             WHERE run_id = ? AND ledger_sequence > 0 GROUP BY tenant_id, ledger_sequence
             ON CONFLICT DO UPDATE SET charge_ms = charge_ms + excluded.charge_ms
             """, .integer(run))
-        try connection.run("DELETE FROM journal_entry WHERE run_id = ?", .integer(run))
+        try connection.run("DELETE FROM journal WHERE run_id = ?", .integer(run))
         try connection.run(
             "DELETE FROM run WHERE tenant_id = ? AND run_id = ?", .integer(tenant), .integer(run))
     }

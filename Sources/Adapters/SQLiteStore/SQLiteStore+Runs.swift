@@ -8,7 +8,7 @@ extension SQLiteStore {
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
                     CASE WHEN status IN ('running', 'paused')
-                    THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                    THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                     ELSE charged_ms END
                 FROM run WHERE tenant_id = ? AND run_id = ?
                 """, .integer(tenant.number), .integer(run.number), read: Rows.run)
@@ -40,7 +40,7 @@ extension SQLiteStore {
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
                 CASE WHEN status IN ('running', 'paused')
-                THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 ELSE charged_ms END
             FROM run WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3 AND (?4 IS NULL OR workflow = ?4)
                 AND started_at_us >= ?5 AND started_at_us < ?6 AND (?8 IS NULL OR status = ?8)
@@ -49,7 +49,7 @@ extension SQLiteStore {
         case .running, .paused:
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
             FROM run INDEXED BY run_open WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3
                 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
                 AND status IN ('running', 'paused') AND status = ?8
@@ -91,11 +91,17 @@ extension SQLiteStore {
 
     package func entries(of run: RunID) throws(StoreError) -> [StoredEntry] {
         try readers.read { connection throws(StoreError) in
-            try connection.all(
-                """
-                SELECT key, sequence, kind, at_us, facts, body, charge_ms FROM journal_entry WHERE run_id = ?
-                ORDER BY sequence
-                """, .integer(run.number), read: Rows.entry)
+            var entries: [StoredEntry] = []
+            let statement = try connection.statement(
+                "SELECT entries FROM journal WHERE run_id = ? ORDER BY sequence")
+            try statement.bind([.integer(run.number)])
+            defer { statement.reset() }
+            while try statement.step() {
+                try statement.withBlob(0) { bytes throws(StoreError) in
+                    try EntryCoding.unpack(bytes, into: &entries)
+                }
+            }
+            return entries
         }
     }
 
@@ -104,7 +110,7 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                    (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                    (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 FROM run INDEXED BY run_open WHERE status IN ('running', 'paused') AND run_id > ?
                 ORDER BY run_id LIMIT ?
                 """, .integer(after?.number ?? -1), .integer(Int64(max(0, limit))), read: Rows.run)

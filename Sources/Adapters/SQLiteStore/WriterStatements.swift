@@ -11,7 +11,7 @@ struct WriterStatements {
     let epoch: Statement
     let insertRun: Statement
     let updateRun: Statement
-    let insertEntry: Statement
+    let insertEntries: Statement
     let insertLedgerEntry: Statement
     let selectDedupe: Statement
     let insertDedupe: Statement
@@ -32,13 +32,14 @@ struct WriterStatements {
         updateRun = try connection.statement(
             """
             UPDATE run SET status = ?3, finished_at_us = ?4, charged_ms =
-                (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = ?2)
+                (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = ?2)
             WHERE tenant_id = ?1 AND run_id = ?2
             """)
-        insertEntry = try connection.statement(
+        insertEntries = try connection.statement(
             """
-            INSERT INTO journal_entry (tenant_id, run_id, key, sequence, kind, at_us, facts, body, charge_ms,
-                ledger_sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO journal (tenant_id, run_id, sequence, entries, charge_ms, ledger_sequence)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            WHERE NOT EXISTS (SELECT 1 FROM journal WHERE run_id = ?2 AND sequence >= ?7)
             """)
         insertLedgerEntry = try connection.statement(
             """

@@ -22,6 +22,7 @@ package struct RunCommit: Sendable {
     /// The row's status is `status` below where that is set.
     package var start: RunRecord?
     package var dedupe: Dedupe?
+    /// By rising sequence, the first above all that the run's journal holds.
     package var entries: [StoredEntry]
     /// A new status; with a final one the run leaves the set of open runs.
     package var status: RunStatus?
@@ -84,7 +85,7 @@ package enum CommitReceipt: Sendable, Hashable {
 package enum StoreError: Error, Sendable, Hashable {
     /// A newer process has taken the shard over; this one must stop working on it (I2).
     case fenced(heldEpoch: Int64, currentEpoch: Int64)
-    /// An entry's key, or another unique key, exists already: `what` names the key.
+    /// An entry's number in its journal, or another unique key, is taken already: `what` names it.
     case exists(what: String)
     /// The row that was named does not exist.
     case missing(what: String)

@@ -31,8 +31,8 @@ package protocol RunStore: Sendable {
     ///     if the store is idle, which spares two hand-offs.
     ///   - completion: Called exactly once, on the store's thread (or the caller's when in place), after
     ///     the sync. It must not block. On failure nothing of this commit has been stored: a
-    ///     taken entry key (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails the
-    ///     whole transaction.
+    ///     taken sequence number (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails
+    ///     the whole transaction.
     func commit(
         _ commit: RunCommit, inPlace: Bool,
         completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)

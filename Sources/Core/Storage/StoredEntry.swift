@@ -2,12 +2,12 @@ package import Values
 
 /// A journal entry as a store keeps it; what is in it is the engine's business.
 package struct StoredEntry: Sendable, Hashable {
-    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`.
-    ///
-    /// A second entry
-    /// under the same key is refused, which is what records an outcome once (I2).
+    /// What it is about: `start`, `outcome/charge`, `attempt/charge#2`.
     package var key: String
     /// From 1, rising within the run.
+    ///
+    /// A commit that does not begin above all that is stored was decided on a state that is no more, and is
+    /// refused: that is what records an outcome once (I2).
     package var sequence: Int64
     /// A stable token: `run.started`, `step.succeeded`.
     package var kind: String
