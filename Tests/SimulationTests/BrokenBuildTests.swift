@@ -4,7 +4,7 @@ import Testing
 struct BrokenBuildTests {
     /// What the oracle must say of each defect.
     static let expected: [(defect: Defect, invariant: Invariant)] = [
-        (.fenceOff, .i2), (.entryKeysOff, .i2), (.dedupeKeysOff, .i3), (.referencesOff, .i8),
+        (.fenceOff, .i2), (.entryNumbersOff, .i2), (.dedupeKeysOff, .i3), (.referencesOff, .i8),
         (.commitAfterSend, .i1),
         (.chargesDropped, .i7), (.entriesRewritten, .i4),
     ]

@@ -103,12 +103,11 @@ private struct StoreOperations {
     // MARK: - Runs
 
     private mutating func start() -> StoreOperation {
-        let isRepeat = !started.isEmpty && random.happens(6)
-        let (tenant, at) = (tenant(), at())
-        let run =
-            isRepeat
-            ? random.pick(started).run
-            : RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
+        // A number belongs to one run for ever, so a repeat is its own tenant's.
+        let repeated = !started.isEmpty && random.happens(6) ? random.pick(started) : nil
+        let at = at()
+        let fresh = RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
+        let (run, tenant) = repeated ?? (fresh, self.tenant())
         let record = RunRecord(
             run: run, tenant: tenant, workflow: name(), digest: digest(), trigger: "http", status: .running,
             startedAt: at)
@@ -119,7 +118,7 @@ private struct StoreOperations {
             commit.dedupe = RunCommit.Dedupe(
                 key: "k\(random.number(1...12))", fingerprint: random.pick([nil, [1], [2]]))
         }
-        if !isRepeat {
+        if repeated == nil {
             started.append((run, tenant))
             nextSequence[run] = 2
         }

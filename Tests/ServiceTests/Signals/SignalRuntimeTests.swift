@@ -2,7 +2,6 @@ import Billing
 import Clocks
 import Engine
 import MemoryStore
-import OpenSSLCrypto
 import Ports
 import Runtime
 import Storage
@@ -133,30 +132,13 @@ struct SignalRuntimeTests {
         #expect(signal(world, world.runs[0], "a", id: "k", of: RuntimeWorld.tenant).items == [.runOver])
     }
 
-    /// Stores the end of a run behind its runtime's back, as a commit does whose answer is lost.
-    private func finishUnheard(_ world: RuntimeWorld, _ plan: RunPlan, _ run: RunID) throws {
-        let surroundings = Surroundings(
-            tenant: .operatorTenant, secrets: OpenSecrets(), redactor: Redactor(secrets: [] as [String]),
-            cryptography: OpenSSLCryptography())
-        let now = world.clock.now()
-        let records = try world.store.entries(of: run).map { try JournalRecord(stored: $0) }
-        var machine = RunMachine(run: run, plan: plan, records: records)
-        _ = machine.handle(.recovered(at: now), in: surroundings)
-        let outcome = TransferOutcome(result: ScriptedTransport.ok(), startedAt: now, finishedAt: now)
-        let decision = machine.handle(.answered(step: 0, attempt: 1, outcome), in: surroundings)
-        let commit = RunCommit(
-            run: run, tenant: .operatorTenant, entries: decision.records.map(\.stored), status: .succeeded,
-            finishedAt: now, isMetered: false)
-        world.store.commit(commit, inPlace: false) { _ in }
-    }
-
     @Test("a signal that came while an end was read back from the journal is answered")
     func signalDuringReload() throws {
         let world = try RuntimeWorld()
         let plan = try world.deploy("steps:\n  - request: {url: https://a.example/}")
         try world.start(plan)
         let run = world.runs[0]
-        try finishUnheard(world, plan, run)
+        try world.finishUnheard(plan, run)
         world.transport.succeed(0)
         let told = signal(world, run, "paid")
         #expect(told.items.isEmpty)

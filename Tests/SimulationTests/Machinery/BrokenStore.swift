@@ -6,8 +6,8 @@ import Values
 enum Defect: String, CaseIterable, Sendable {
     /// A process that was taken over can still write (I2).
     case fenceOff
-    /// A second entry under a taken key is stored as well (I2).
-    case entryKeysOff
+    /// Entries whose numbers are taken are stored all the same, behind the others (I2).
+    case entryNumbersOff
     /// A second delivery of the same trigger starts a second run (I3).
     case dedupeKeysOff
     /// The same payment is credited as often as it is told (I8).
@@ -46,10 +46,10 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
         var commit = commit
         switch defect {
         case .fenceOff: return newest().commit(commit, inPlace: false, completion: completion)
-        case .entryKeysOff:
+        case .entryNumbersOff:
             return own.commit(commit, inPlace: false) { [self, commit] result in
                 guard case .failure(.exists) = result else { return completion(result) }
-                own.commit(renamed(commit), inPlace: false, completion: completion)
+                own.commit(renumbered(commit), inPlace: false, completion: completion)
                 own.flush()
             }
         case .dedupeKeysOff: commit.dedupe = nil
@@ -80,12 +80,11 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
         return entries
     }
 
-    private func renamed(_ commit: RunCommit) -> RunCommit {
+    private func renumbered(_ commit: RunCommit) -> RunCommit {
         var commit = commit
         var sequence = ((try? own.entries(of: commit.run)) ?? []).last?.sequence ?? 0
         for index in commit.entries.indices {
             sequence += 1
-            commit.entries[index].key += "~\(sequence)"
             commit.entries[index].sequence = sequence
         }
         return commit

@@ -376,6 +376,7 @@ final class Crowd: @unchecked Sendable {
                 isRepeated = repeats(503)
             }
             guard isRepeated else { return }
+            simulation.story.tell("\(request.method) \(request.url) is said again after \(status)")
             waitingCount += 1
             let delay = random.duration(.milliseconds(500), status == 402 ? .seconds(90) : .seconds(8))
             timeline.plan(after: delay) { [unowned self] in
