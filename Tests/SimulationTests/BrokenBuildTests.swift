@@ -6,7 +6,8 @@ struct BrokenBuildTests {
     static let expected: [(defect: Defect, invariant: Invariant)] = [
         (.fenceOff, .i2), (.entryNumbersOff, .i2), (.dedupeKeysOff, .i3), (.referencesOff, .i8),
         (.commitAfterSend, .i1),
-        (.chargesDropped, .i7), (.entriesRewritten, .i4),
+        (.startsAnsweredEarly, .i5), (.secretsKept, .i9), (.tenantsMixed, .i10), (.chargesDropped, .i7),
+        (.entriesRewritten, .i4),
     ]
 
     @Test("each defect is seen within the 200 seeds, as the promise that it breaks", arguments: expected)

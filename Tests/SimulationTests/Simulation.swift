@@ -180,7 +180,14 @@ final class Simulation: @unchecked Sendable {
         var inner: any Store = own
         var flush: @Sendable () -> Void = { own.flush() }
         if let defect {
-            let broken = BrokenStore(own, defect) { [unowned self] in newestStore }
+            let broken = BrokenStore(own, defect) { [unowned self] in
+                newestStore
+            } leak: { [unowned self] defect, tenant in
+                let owner = oracle.parties.first { ($0.tenant == tenant) == (defect == .secretsKept) }
+                return Array(
+                    (defect == .secretsKept ? owner?.secrets.first : owner.map { "\($0.tenant)" })?.utf8
+                        ?? "".utf8)
+            }
             inner = broken
             flush = { broken.flush() }
         }

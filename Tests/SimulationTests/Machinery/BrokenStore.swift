@@ -14,6 +14,12 @@ enum Defect: String, CaseIterable, Sendable {
     case referencesOff
     /// What was decided is carried out, and only then stored (I1).
     case commitAfterSend
+    /// A start is acknowledged, and only then stored (I5).
+    case startsAnsweredEarly
+    /// A secret is stored with what it was sent with (I9).
+    case secretsKept
+    /// Something of another tenant comes into a journal (I10).
+    case tenantsMixed
     /// Run time is recorded nowhere (I7).
     case chargesDropped
     /// A stored entry changes later (I4).
@@ -27,11 +33,17 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
     private let own: MemoryStore
     /// The store of the process that was opened last.
     private let newest: @Sendable () -> MemoryStore
+    /// What belongs into no journal of that tenant.
+    private let leak: @Sendable (Defect, TenantID) -> [UInt8]
     /// Commits that were answered before they are stored.
     private var owed: [RunCommit] = []
     private var count = 0
 
-    init(_ own: MemoryStore, _ defect: Defect, newest: @escaping @Sendable () -> MemoryStore) {
+    init(
+        _ own: MemoryStore, _ defect: Defect, newest: @escaping @Sendable () -> MemoryStore,
+        leak: @escaping @Sendable (Defect, TenantID) -> [UInt8]
+    ) {
+        self.leak = leak
         self.defect = defect
         self.own = own
         self.newest = newest
@@ -53,10 +65,17 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
                 own.flush()
             }
         case .dedupeKeysOff: commit.dedupe = nil
-        case .commitAfterSend:
+        case .commitAfterSend, .startsAnsweredEarly:
             for earlier in owed { own.commit(earlier, inPlace: false) { _ in } }
-            owed = [commit]
-            return completion(.success(.stored(balance: nil, depletion: nil)))
+            owed = []
+            if defect == .commitAfterSend || commit.start != nil {
+                owed = [commit]
+                return completion(.success(.stored(balance: nil, depletion: nil)))
+            }
+        case .secretsKept, .tenantsMixed:
+            for index in commit.entries.indices.dropFirst() {
+                commit.entries[index].body = (commit.entries[index].body ?? []) + leak(defect, commit.tenant)
+            }
         case .chargesDropped:
             for index in commit.entries.indices { commit.entries[index].chargeMilliseconds = 0 }
         case .referencesOff, .entriesRewritten: break

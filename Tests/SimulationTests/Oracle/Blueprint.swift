@@ -27,6 +27,16 @@ struct Blueprint: Sendable {
         return step(segments)
     }
 
+    /// Whether a step at `path` has a request that undoes it.
+    func canUndo(_ path: String) -> Bool {
+        var (scope, found) = (steps, Value.null)
+        for segment in path.split(separator: "/").map(String.init) where Int(segment) == nil {
+            guard let (step, _) = Self.find(segment, in: scope) else { return false }
+            (scope, found) = (step["steps"] ?? .null, step)
+        }
+        return found["compensate"] != nil
+    }
+
     /// Walks down groups (`charge/inner`) and items of strategies (`notify/3`).
     private func step(_ segments: [String]) -> [String]? {
         var (scope, prefix, needs) = (steps, "", [String]())

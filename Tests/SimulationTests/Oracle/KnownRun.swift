@@ -19,6 +19,8 @@ struct KnownRun {
     var finishedAt: Instant?
     var charged: Int64 = 0
     private var meter = Meter()
+    /// Steps that succeeded, and what has been undone, in that order.
+    private var (succeeded, undone): ([String], [String]) = ([], [])
 
     init(record: RunRecord, blueprint: Blueprint) {
         run = record.run
@@ -48,6 +50,7 @@ struct KnownRun {
         case "step.succeeded", "step.failed", "step.skipped":
             let path = facts["path"]?.string ?? ""
             if !settled.insert(path).inserted { complain(.i2, "a second outcome of \(path) is recorded") }
+            note(path, entry.kind)
             if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
         case "run.paused": pausedAt = now
         case "run.resumed": pausedAt = nil
@@ -55,6 +58,10 @@ struct KnownRun {
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at
+            let due = succeeded.reversed().filter { blueprint.canUndo($0) }
+            if facts["status"]?.string != "succeeded", undone != due {
+                complain(.i11, "undone were \(undone), due were \(due)")
+            }
         default: break
         }
         if checksCharges, entry.chargeMilliseconds != expected {
@@ -63,5 +70,13 @@ struct KnownRun {
         charged += entry.chargeMilliseconds
         entries.append(entry)
         return wrong
+    }
+
+    private mutating func note(_ path: String, _ kind: String) {
+        if path.hasSuffix("/compensate") {
+            undone.append(String(path.dropLast("/compensate".count)))
+        } else if kind == "step.succeeded" {
+            succeeded.append(path)
+        }
     }
 }

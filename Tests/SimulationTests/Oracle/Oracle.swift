@@ -81,7 +81,10 @@ final class Oracle: @unchecked Sendable {
 
     /// Reads a run's journal again: what was there must be there, and what is new must fit.
     func look(at run: RunID, of tenant: TenantID) {
-        guard let record = (try? disk.run(run, of: tenant)) ?? nil else { return noteMissing(run) }
+        guard let record = (try? disk.run(run, of: tenant)) ?? nil else {
+            // Two processes may have thought of the same number; only one of them has stored it.
+            return runs[run]?.tenant == tenant ? noteMissing(run) : ()
+        }
         var known = runs[run] ?? KnownRun(record: record, blueprint: blueprint(of: record))
         var entries = (try? disk.entries(of: run)) ?? []
         if options.seesRewritten { entries = BrokenStore.rewritten(entries) }
