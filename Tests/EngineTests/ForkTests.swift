@@ -46,7 +46,7 @@ struct ForkTests {
     private static func failed() throws -> Play {
         var play = try Play(order)
         play.begin(body: ["n": 5])
-        play.answer("reserve", took: .milliseconds(500))
+        play.answer("reserve", took: .microseconds(500_600))
         play.answer("charge", 200, ["id": "ch_1"])
         play.answer("ship", 503)
         play.retry("ship")
@@ -72,9 +72,10 @@ struct ForkTests {
         #expect(request.url == "https://c.example/ch_1")
         #expect(request.headers["idempotency-key"] == "\(RunID(number: 8))/ship")
         #expect(try play.crash() == ["send ship#1"], "the copies are a journal like any other")
-        #expect(play.answer("ship").last == "finish succeeded")
+        #expect(play.answer("ship", took: .microseconds(10_600)).last == "finish succeeded")
         #expect(play.outcome?.output == "ch_1")
-        #expect(play.chargedMilliseconds == 10, "the first run has paid for its own steps")
+        #expect(
+            play.chargedMilliseconds == 11, "the first run has paid for its own steps, to the last fraction")
         let steps = play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
         #expect(steps.map { $0["copied"]?.bool } == [true, true, false, false, false])
         #expect(play.machine.view(errorsIn: play.records)["origin"]?["kind"] == "retry")
