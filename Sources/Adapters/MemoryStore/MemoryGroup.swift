@@ -107,6 +107,7 @@ struct MemoryGroup {
             record.tenant = commit.tenant
             record.status = commit.status ?? record.status
             record.finishedAt = commit.finishedAt ?? record.finishedAt
+            record.wakeAt = commit.wakeAt
             record.chargedMilliseconds = charge
             tables.runs[commit.run] = record
             tables.newestRun = max(tables.newestRun ?? commit.run, commit.run)
@@ -119,6 +120,7 @@ struct MemoryGroup {
             if let status = commit.status {
                 tables.runs[commit.run]?.status = status
                 tables.runs[commit.run]?.finishedAt = commit.finishedAt
+                tables.runs[commit.run]?.wakeAt = commit.wakeAt
             }
         }
     }

@@ -47,6 +47,7 @@ extension Writer {
             .blob(start.digest), .text(start.trigger), .text((commit.status ?? start.status).rawValue),
             .integer(start.startedAt.microseconds),
             .optional((commit.finishedAt ?? start.finishedAt)?.microseconds), .integer(charge),
+            .optional(commit.wakeAt?.microseconds),
         ])
         do throws(StoreError) { try statement.run() } catch .exists {
             throw .exists(what: "run \(commit.run)")
@@ -67,10 +68,11 @@ extension Writer {
     }
 
     private func update(_ status: RunStatus, of commit: RunCommit) throws(StoreError) {
-        let statement = statements.updateRun
+        let isMoving = status == .waiting || status == .running
+        let statement = isMoving ? statements.updateOpenRun : statements.updateRun
         try statement.bind([
             .integer(commit.tenant.number), .integer(commit.run.number), .text(status.rawValue),
-            .optional(commit.finishedAt?.microseconds),
+            .optional((isMoving ? commit.wakeAt : commit.finishedAt)?.microseconds),
         ])
         try statement.run()
         guard sqlite3_changes(connection.handle) == 1 else { throw .missing(what: "run \(commit.run)") }

@@ -31,7 +31,12 @@ package struct RunCommit: Sendable {
     /// By rising sequence, the first above all that the run's journal holds.
     package var entries: [StoredEntry]
     /// A new status; with a final one the run leaves the set of open runs.
+    ///
+    /// ``RunStatus/waiting`` puts it among those that ``RunStore/waitingRuns(after:limit:)`` finds, any other
+    /// takes it out.
     package var status: RunStatus?
+    /// With the status ``RunStatus/waiting``: when it goes on by itself; nil where only a signal ends its wait.
+    package var wakeAt: Instant?
     /// When it became final.
     package var finishedAt: Instant?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
@@ -41,8 +46,8 @@ package struct RunCommit: Sendable {
 
     package init(
         run: RunID, tenant: TenantID, start: RunRecord? = nil, dedupe: Dedupe? = nil,
-        entries: [StoredEntry], status: RunStatus? = nil, finishedAt: Instant? = nil, isMetered: Bool,
-        settles: Depletion? = nil
+        entries: [StoredEntry], status: RunStatus? = nil, wakeAt: Instant? = nil, finishedAt: Instant? = nil,
+        isMetered: Bool, settles: Depletion? = nil
     ) {
         self.run = run
         self.tenant = tenant
@@ -50,6 +55,7 @@ package struct RunCommit: Sendable {
         self.dedupe = dedupe
         self.entries = entries
         self.status = status
+        self.wakeAt = wakeAt
         self.finishedAt = finishedAt
         self.isMetered = isMetered
         self.settles = settles

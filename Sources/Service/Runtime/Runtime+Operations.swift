@@ -55,15 +55,11 @@ extension Runtime {
         _ input: RunInput, _ run: RunID, of tenant: TenantID,
         completion: @escaping @Sendable (OrderResult?) -> Void
     ) {
-        lock.lock()
-        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
-            lock.unlock()
-            return completion(nil)
+        withSlot(run) { [self] slot in
+            guard let slot, slot.tenant == tenant else { return [{ completion(nil) }] }
+            slot.orderWaiters.append { completion($0) }
+            return decide(slot, input)
         }
-        slot.orderWaiters.append { completion($0) }
-        let actions = decide(slot, input) + flush()
-        lock.unlock()
-        perform(actions)
     }
 
     /// Called under the lock, where nothing of the run is on its way to the disk.
