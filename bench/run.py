@@ -21,7 +21,8 @@ ROOT = children.HERE.parent
 BUILT = ROOT / ".build" / "bench"
 PROGRAMS = {
     "ceiling": ["sqlite3", "libcurl"], "intake": ["sqlite3", "libmicrohttpd"], "journal_probe": ["sqlite3"]}
-PARTS = ["first_run", "loaded", "alone", "through_api", "intake", "memory_10000", "recovery", "history"]
+PARTS = ["first_run", "loaded", "alone", "through_api", "intake", "memory_10000", "recovery", "sleepers",
+         "timers", "signals", "waiting_recovery", "history"]
 KIB_PER_MIB = 1024
 
 
@@ -162,6 +163,42 @@ class Bench:
         print("  recovery of 10,000 runs", file=sys.stderr, flush=True)
         ms = self.on_new_file(lambda db: self.millrace.recover_ms(10000, self.url, db))
         self.report.add("start_to_ready_10000", ms, "ms", most=5000)
+
+    def sleepers(self):
+        runs = 20_000 if self.options.quick else 100_000
+        print(f"  {runs:,} sleeping runs", file=sys.stderr, flush=True)
+        result = self.on_new_file(lambda db: self.millrace.sleepers(runs, db))
+        self.report.add(f"memory_per_sleeping_run_{runs}", result["bytes_per_run"], "bytes", most=1024)
+
+    def timers(self):
+        (spread,) = self.alternate(
+            "10,000 timers in one second", lambda: self.on_new_file(lambda db: self.millrace.timers(10_000, db)))
+        (at_once,) = self.alternate(
+            "10,000 timers at once", lambda: self.on_new_file(lambda db: self.millrace.timers(10_000, db, True)))
+        if any(one["early"] for one in spread + at_once):
+            raise Failed("a timer was early")
+        self.report.add("timers_10000_late_p99", median(spread, "late_p99_ms"), "ms", most=250)
+        self.report.add("timers_10000_late_p50", median(spread, "late_p50_ms"), "ms")
+        self.report.add("timers_10000_at_once_late_p99", median(at_once, "late_p99_ms"), "ms")
+
+    def signals(self):
+        runs = 500 if self.options.quick else 2000
+        direct, through_api, crowd = self.alternate(
+            "signals", lambda: self.signal(runs, 1, False), lambda: self.signal(runs, 1, True),
+            lambda: self.signal(runs, 64, True))
+        self.report.add("signal_p99_api", median(through_api, "p99_ms"), "ms", most=10)
+        self.report.add("signal_p50_api", median(through_api, "p50_ms"), "ms")
+        self.report.add("signal_p99_api_64", median(crowd, "p99_ms"), "ms")
+        self.report.add("signal_p99_in_process", median(direct, "p99_ms"), "ms")
+
+    def signal(self, runs, in_flight, through_api):
+        return self.on_new_file(lambda db: self.millrace.signals(runs, in_flight, through_api, db))
+
+    def waiting_recovery(self):
+        many = 100_000 if self.options.quick else 1_000_000
+        print(f"  start over {many:,} waiting runs", file=sys.stderr, flush=True)
+        ms = self.on_new_file(lambda db: self.millrace.recover_ms(many, "http://127.0.0.1:9/", db, waiting=True))
+        self.report.add(f"start_to_ready_waiting_{many}", ms, "ms", most=5000)
 
     def history(self):
         many = 100_000 if self.options.quick else 1_000_000

@@ -62,11 +62,8 @@ struct MemoryGroup {
     }
 
     private func duplicate(of commit: RunCommit) -> CommitReceipt? {
-        guard let key = commit.dedupeKey, let first = tables.dedupe[key] else { return nil }
-        guard let stored = first.fingerprint, let sent = commit.dedupe?.fingerprint else {
-            return .duplicate(of: first.run, isSameContent: true)
-        }
-        return .duplicate(of: first.run, isSameContent: stored == sent)
+        guard let start = commit.start, let dedupe = commit.dedupe else { return nil }
+        return tables.duplicate(of: dedupe, start.workflow, commit.tenant)
     }
 
     private func check(_ commit: RunCommit) throws(StoreError) {
@@ -111,6 +108,7 @@ struct MemoryGroup {
             record.tenant = commit.tenant
             record.status = commit.status ?? record.status
             record.finishedAt = commit.finishedAt ?? record.finishedAt
+            record.wakeAt = commit.wakeAt
             record.chargedMilliseconds = charge
             tables.runs[commit.run] = record
             tables.newestRun = max(tables.newestRun ?? commit.run, commit.run)
@@ -123,6 +121,7 @@ struct MemoryGroup {
             if let status = commit.status {
                 tables.runs[commit.run]?.status = status
                 tables.runs[commit.run]?.finishedAt = commit.finishedAt
+                tables.runs[commit.run]?.wakeAt = commit.wakeAt
             }
         }
     }
@@ -171,7 +170,23 @@ extension MemoryTables {
 extension RunCommit {
     fileprivate var dedupeKey: MemoryTables.DedupeKey? {
         guard let start, let dedupe else { return nil }
-        return MemoryTables.DedupeKey(
-            tenant: tenant, workflow: Array(start.workflow.utf8), key: Array(dedupe.key.utf8))
+        return MemoryTables.DedupeKey(dedupe, start.workflow, tenant)
+    }
+}
+
+extension MemoryTables.DedupeKey {
+    fileprivate init(_ dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) {
+        self.init(
+            tenant: tenant, workflow: Array((dedupe.scope ?? workflow).utf8), key: Array(dedupe.key.utf8))
+    }
+}
+
+extension MemoryTables {
+    func duplicate(of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) -> CommitReceipt? {
+        guard let first = self.dedupe[DedupeKey(dedupe, workflow, tenant)] else { return nil }
+        guard let stored = first.fingerprint, let sent = dedupe.fingerprint else {
+            return .duplicate(of: first.run, isSameContent: true)
+        }
+        return .duplicate(of: first.run, isSameContent: stored == sent)
     }
 }

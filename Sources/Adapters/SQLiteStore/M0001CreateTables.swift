@@ -29,11 +29,15 @@ enum M0001CreateTables {
             status TEXT NOT NULL,
             started_at_us INTEGER NOT NULL,
             finished_at_us INTEGER,
+            -- When a waiting run goes on by itself.
+            wake_at_us INTEGER,
             -- Set when the status changes; of an open run the journal tells.
             charged_ms INTEGER NOT NULL,
             PRIMARY KEY (tenant_id, run_id)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX run_open ON run (run_id) WHERE status IN ('running', 'paused');
+        CREATE INDEX run_wake ON run (wake_at_us, run_id) WHERE status = 'waiting';
+        CREATE INDEX run_waiting ON run (run_id, trigger) WHERE status = 'waiting';
         CREATE INDEX run_unsuccessful ON run (tenant_id, status, run_id) WHERE status IN ('failed', 'cancelled');
 
         -- A row is what one commit added to a run's journal: its entries, packed by EntryCoding.

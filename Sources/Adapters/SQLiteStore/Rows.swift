@@ -25,6 +25,15 @@ enum Rows {
     static func keyID(_ number: Int64) throws(StoreError) -> KeyID { try identifier(number) }
     static func purchaseID(_ number: Int64) throws(StoreError) -> PurchaseID { try identifier(number) }
 
+    /// Reads `run_id, fingerprint` of a dedupe key.
+    static func duplicate(
+        _ row: Statement, of dedupe: RunCommit.Dedupe
+    ) throws(StoreError) -> (first: RunID, isSameContent: Bool) {
+        let first = try runID(row.integer(0))
+        guard let stored = row.optionalBlob(1), let sent = dedupe.fingerprint else { return (first, true) }
+        return (first, stored == sent)
+    }
+
     static func instant(_ number: Int64) -> Instant { Instant(microseconds: number) }
 
     // MARK: - Ledger
@@ -142,7 +151,8 @@ enum Rows {
             source: row.blob(4), deployedAt: instant(row.integer(5)))
     }
 
-    /// Reads `tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, charged_ms`.
+    /// Reads `tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+    /// charged_ms`.
     static func run(_ row: Statement) throws(StoreError) -> RunRecord {
         guard let status = RunStatus(rawValue: row.text(5)) else {
             throw damaged("run", "status \(row.text(5))")
@@ -150,6 +160,7 @@ enum Rows {
         return RunRecord(
             run: try runID(row.integer(1)), tenant: try tenantID(row.integer(0)), workflow: row.text(2),
             digest: row.blob(3), trigger: row.text(4), status: status, startedAt: instant(row.integer(6)),
-            finishedAt: row.optionalInteger(7).map(instant), chargedMilliseconds: row.integer(8))
+            finishedAt: row.optionalInteger(7).map(instant), wakeAt: row.optionalInteger(8).map(instant),
+            chargedMilliseconds: row.integer(9))
     }
 }

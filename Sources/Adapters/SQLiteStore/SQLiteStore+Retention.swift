@@ -14,7 +14,7 @@ extension SQLiteStore {
                     SELECT (SELECT min(tenant_id) FROM run WHERE tenant_id > known.tenant_id) FROM known
                     WHERE known.tenant_id IS NOT NULL)
                 SELECT run.tenant_id, run.run_id FROM known CROSS JOIN run ON run.tenant_id = known.tenant_id
-                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'paused')
+                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'waiting', 'paused')
                 LIMIT ?3
                 """, .integer(Self.firstRunNumber(after: instant)), .integer(instant.microseconds),
                 .integer(Int64(max(0, limit)))

@@ -31,14 +31,13 @@ extension Writer {
         of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID
     ) throws(StoreError) -> WriteOutcome? {
         let statement = statements.selectDedupe
-        try statement.bind([.integer(tenant.number), .text(workflow), .text(dedupe.key)])
+        try statement.bind([
+            .integer(tenant.number), .text(dedupe.scope ?? workflow), .text(dedupe.key),
+        ])
         defer { statement.reset() }
         guard try statement.step() else { return nil }
-        let first = try Rows.runID(statement.integer(0))
-        guard let stored = statement.optionalBlob(1), let sent = dedupe.fingerprint else {
-            return .duplicate(of: first, isSameContent: true)
-        }
-        return .duplicate(of: first, isSameContent: stored == sent)
+        let (first, isSameContent) = try Rows.duplicate(statement, of: dedupe)
+        return .duplicate(of: first, isSameContent: isSameContent)
     }
 
     private func insert(_ start: RunRecord, of commit: RunCommit, charge: Int64) throws(StoreError) {
@@ -48,6 +47,7 @@ extension Writer {
             .blob(start.digest), .text(start.trigger), .text((commit.status ?? start.status).rawValue),
             .integer(start.startedAt.microseconds),
             .optional((commit.finishedAt ?? start.finishedAt)?.microseconds), .integer(charge),
+            .optional(commit.wakeAt?.microseconds),
         ])
         do throws(StoreError) { try statement.run() } catch .exists {
             throw .exists(what: "run \(commit.run)")
@@ -60,7 +60,7 @@ extension Writer {
     ) throws(StoreError) {
         let statement = statements.insertDedupe
         try statement.bind([
-            .integer(commit.tenant.number), .text(start.workflow), .text(dedupe.key),
+            .integer(commit.tenant.number), .text(dedupe.scope ?? start.workflow), .text(dedupe.key),
             .integer(commit.run.number), .optional(dedupe.fingerprint),
             .integer(start.startedAt.microseconds),
         ])
@@ -68,10 +68,11 @@ extension Writer {
     }
 
     private func update(_ status: RunStatus, of commit: RunCommit) throws(StoreError) {
-        let statement = statements.updateRun
+        let isMoving = status == .waiting || status == .running
+        let statement = isMoving ? statements.updateOpenRun : statements.updateRun
         try statement.bind([
             .integer(commit.tenant.number), .integer(commit.run.number), .text(status.rawValue),
-            .optional(commit.finishedAt?.microseconds),
+            .optional((isMoving ? commit.wakeAt : commit.finishedAt)?.microseconds),
         ])
         try statement.run()
         guard sqlite3_changes(connection.handle) == 1 else { throw .missing(what: "run \(commit.run)") }

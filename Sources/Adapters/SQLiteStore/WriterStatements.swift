@@ -11,6 +11,7 @@ struct WriterStatements {
     let epoch: Statement
     let insertRun: Statement
     let updateRun: Statement
+    let updateOpenRun: Statement
     let insertEntries: Statement
     let insertLedgerEntry: Statement
     let selectDedupe: Statement
@@ -27,14 +28,16 @@ struct WriterStatements {
         insertRun = try connection.statement(
             """
             INSERT INTO run (tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                charged_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                charged_ms, wake_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         updateRun = try connection.statement(
             """
-            UPDATE run SET status = ?3, finished_at_us = ?4, charged_ms =
+            UPDATE run SET status = ?3, finished_at_us = ?4, wake_at_us = NULL, charged_ms =
                 (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = ?2)
             WHERE tenant_id = ?1 AND run_id = ?2
             """)
+        updateOpenRun = try connection.statement(
+            "UPDATE run SET status = ?3, wake_at_us = ?4 WHERE tenant_id = ?1 AND run_id = ?2")
         insertEntries = try connection.statement(
             """
             INSERT INTO journal (tenant_id, run_id, sequence, entries, charge_ms, ledger_sequence)

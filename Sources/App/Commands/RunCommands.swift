@@ -9,7 +9,8 @@ enum RunCommands {
             options: [
                 Option("workflow", placeholder: "NAME", "only of this workflow"),
                 Option(
-                    "status", .choice(["running", "paused", "succeeded", "failed", "cancelled"]),
+                    "status",
+                    .choice(["running", "queued", "waiting", "paused", "succeeded", "failed", "cancelled"]),
                     "only with this status"),
                 Option("from", placeholder: "TIME", "only started at or after this, RFC 3339 in UTC"),
                 Option("to", placeholder: "TIME", "only started before this"),
@@ -72,7 +73,7 @@ enum RunCommands {
     static func path(_ run: String) -> String { "/api/runs/\(Percent.encode(run))" }
 
     static func isOver(_ record: Value) -> Bool {
-        !["running", "paused"].contains(record["status"]?.string ?? "")
+        ["succeeded", "failed", "cancelled"].contains(record["status"]?.string ?? "")
     }
 
     /// Waits for a run's end, asking ever less often.
@@ -122,6 +123,11 @@ enum RunCommands {
         var lines = facts.compactMap { name in
             record[name].flatMap { $0.isNull ? nil : "\(label(name))\($0.text)" }
         }
+        if let origin = record["origin"], !origin.isNull {
+            let step = origin["step"].flatMap { $0.isNull ? nil : " from step \($0.text)" } ?? ""
+            lines.append(
+                label("origin") + "\(origin["kind"]?.text ?? "") of \(origin["run"]?.text ?? "")\(step)")
+        }
         if let output = record["output"], !output.isNull { lines.append(label("output") + JSON.text(output)) }
         if let error = record["error"], !error.isNull {
             let step = error["step"].flatMap { $0.isNull ? nil : " in step \($0.text)" } ?? ""
@@ -132,8 +138,9 @@ enum RunCommands {
         var table = TextTable(["STEP", "STATE", "ATTEMPTS", "ERROR"], rightAligned: [2])
         for step in record["steps"]?.array ?? [] {
             let error = step["error"]?["message"] ?? step["error"]
+            let state = (step["state"]?.text ?? "") + (step["copied"]?.bool == true ? " (copied)" : "")
             table.add([
-                step["id"]?.text ?? "", step["state"]?.text ?? "", step["attempts"]?.text ?? "",
+                step["id"]?.text ?? "", state, step["attempts"]?.text ?? "",
                 error?.text ?? "",
             ])
         }

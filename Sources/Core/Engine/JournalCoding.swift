@@ -7,17 +7,22 @@ import Values
 // keys and names of facts are never reused with another meaning.
 //
 //   kind                 key                       facts                                   body
-//   run.started          start                     trigger, headers, query, tenant, …      as it came
+//   run.started          start                     trigger, headers, query, tenant,
+//                                                  origin, …                               as it came
 //   step.succeeded       outcome/<path>            path, attempts, start, end, status, …   of the answer
 //   step.failed          outcome/<path>            the same and error                      of the answer
 //   step.skipped         outcome/<path>            path, reason                            -
 //   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
 //   step.sleeping        sleep/<path>              path, until                             -
 //   step.waiting         wait/<path>               path, until                             -
+//   step.calling         call/<path>               path, child                             -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
 //   run.paused           pause/<sequence>          -                                       -
+//   run.admitted         admission                 -                                       -
 //   run.resumed          resume/<sequence>         -                                       -
+//   run.held             hold/<sequence>           reason                                  -
+//   run.released         release/<sequence>        -                                       -
 //   run.cancel_requested cancel                    reason                                  -
 //   run.finished         finish                    status, output, error, step             -
 //
@@ -57,12 +62,21 @@ extension JournalRecord {
             (key, kind) = ("wait/" + path, "step.waiting")
             facts.text("path", path)
             if let until { facts.int("until", until.microseconds) }
+        case .stepCalling(let path, let child):
+            (key, kind) = ("call/" + path, "step.calling")
+            facts.text("path", path)
+            facts.text("child", "\(child)")
         case .signalReceived(let signal):
             (key, kind) = ("signal/" + signal.id, "signal.received")
             facts.write(signal, prefix: "")
         case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
         case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
+        case .runAdmitted: (key, kind) = ("admission", "run.admitted")
         case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
+        case .runHeld(let reason):
+            (key, kind) = ("hold/\(sequence)", "run.held")
+            facts.text("reason", reason)
+        case .runReleased: (key, kind) = ("release/\(sequence)", "run.released")
         case .cancelRequested(let reason):
             (key, kind) = ("cancel", "run.cancel_requested")
             facts.text("reason", reason)
@@ -106,10 +120,15 @@ extension JournalRecord {
             entry = .stepWaiting(
                 path: try facts.text("path"),
                 until: facts.values["until"]?.int.map { Instant(microseconds: $0) })
+        case "step.calling":
+            entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
         case "run.timed_out": entry = .runTimedOut
         case "run.paused": entry = .runPaused
+        case "run.admitted": entry = .runAdmitted
         case "run.resumed": entry = .runResumed
+        case "run.held": entry = .runHeld(reason: try facts.text("reason"))
+        case "run.released": entry = .runReleased
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
         case "run.finished": entry = .runFinished(try facts.runOutcome())
         default:

@@ -7,6 +7,8 @@ package import Values
 package enum RunInput: Sendable {
     /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
     case started(RunStart, isFunded: Bool)
+    /// The run begins with what another has done already; see ``RunFork``.
+    case forked(RunFork, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
     /// An attempt has ended.
@@ -15,6 +17,14 @@ package enum RunInput: Sendable {
     case signalled(RunSignal, at: Instant)
     /// A signal to another run has been stored there, or never will be.
     case delivered(step: Int, error: StepError?, at: Instant)
+    /// The child that a step asked for is durable.
+    case called(step: Int, child: RunID, at: Instant)
+    /// No child was started, nor will be.
+    case notCalled(step: Int, error: StepError, at: Instant)
+    /// A child is over.
+    case childEnded(step: Int, child: RunID, RunOutcome, at: Instant)
+    /// It is the run's turn: fewer than the limit of its concurrency key go.
+    case admitted(at: Instant)
     /// The run's own timeout has come.
     case timeoutDue(at: Instant)
     /// The time of a retry, of the end of a sleep or of a wait has come.
@@ -23,6 +33,11 @@ package enum RunInput: Sendable {
     /// held back.
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
+    /// A person pauses the run, or lets it go on.
+    case held(reason: String, at: Instant)
+    case released(at: Instant)
+    /// Requests that had been decided and were held back, because the run was paused by a person meanwhile.
+    case withheld(unsent: [Int], at: Instant)
     case cancelRequested(reason: String, at: Instant)
     /// Others had their turn after ``RunEffect/goOn``.
     case resumed(at: Instant)
@@ -30,10 +45,13 @@ package enum RunInput: Sendable {
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
+        case .forked(let fork, _): fork.start.at
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .signalled(_, let at),
-            .delivered(_, _, let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
-            .fundsReturned(let at),
+            .delivered(_, _, let at), .called(_, _, let at), .notCalled(_, _, let at),
+            .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at),
+            .fundsEnded(_, let at),
+            .fundsReturned(let at), .held(_, let at), .released(let at), .withheld(_, let at),
             .cancelRequested(_, let at), .resumed(let at):
             at
         }
@@ -52,6 +70,13 @@ package enum RunEffect: Sendable {
     case wakeRun(at: Instant)
     /// Give that signal to a run of the same tenant, and answer with ``RunInput/delivered(step:error:at:)``.
     case signal(step: Int, run: String, RunSignal)
+    /// Start that child once for the step's path, and answer with ``RunInput/called(step:child:at:)`` or
+    /// ``RunInput/notCalled(step:error:at:)``.
+    case call(step: Int, ChildCall)
+    /// Answer with ``RunInput/childEnded(step:child:_:at:)`` once that run is over; it may be already.
+    case awaitChild(step: Int, RunID)
+    /// End that child; its end is told as any other.
+    case cancelChild(RunID, reason: String)
     /// Answer whoever waits for the run, if anyone still does.
     case reply(RunReply)
     /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to

@@ -4,66 +4,66 @@ import Workflow
 extension RunMachine {
     /// The run for people: outcome, what each step has come to, and what started it.
     ///
-    /// - Parameter records: The journal, for the errors of attempts that were repeated.
-    /// - Returns: Output, error, steps and the trigger's body.
+    /// - Parameter records: The journal: errors of attempts that were repeated, and when things happened.
+    /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord]) -> Object {
-        var lastErrors: [String: StepError] = [:]
-        for record in records {
-            if case .attemptFailed(let path, _, let error, _, _) = record.entry { lastErrors[path] = error }
-        }
+        let timeline = RunTimeline(records)
+        let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
         object["error"] = Self.value(of: state.outcome)
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
-        object["steps"] = .array(
-            plan.steps.indices.filter { !plan.isCompensation($0) || state.phase($0) != .pending }.map {
-                index in
-                .object(step(index, lastError: lastErrors[plan.steps[index].id]))
-            })
+        object["origin"] = state.start?.origin?.value ?? .null
+        object["paused_by"] = pauses(timeline)
+        let shown = state.nodes.indices.filter { index in
+            !isCompensation(index) || state.phase(index) != .pending || due.contains(index)
+        }
+        object["steps"] = .array(shown.map { .object(step($0, timeline)) })
+        object["parent"] = state.start?.parent?.value ?? .null
+        object["children"] = .array(children)
+        object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
         object["trigger_body"] = state.trigger?.body ?? .null
         return object
     }
 
-    private func step(_ index: Int, lastError: StepError?) -> Object {
+    /// Children shown of one run: a wide step may have very many.
+    private static let childCountMax = 1_000
+
+    private var children: [Value] {
+        var found: [Value] = []
+        for index in state.nodes.indices where found.count < Self.childCountMax {
+            guard let child = child(of: index) else { continue }
+            found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
+        }
+        return found
+    }
+
+    private func child(of index: Int) -> RunID? {
+        if case .calling(let child, _) = state.phase(index) { return child }
+        return state.result(index)?.child
+    }
+
+    private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
         let phase = state.phase(index)
         let result = state.result(index)
+        let path = path(of: index)
         var object = Object()
-        object["id"] = .string(plan.steps[index].id)
+        object["id"] = .string(path)
         object["state"] = .string(phase.token)
         object["attempts"] = .int(Int64(result?.attemptCount ?? state.attempt(index) - 1))
-        let error = phase == .succeeded ? nil : result?.error ?? lastError
+        let error = phase == .succeeded ? nil : result?.error ?? timeline.lastErrors[path]
         object["error"] = error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null
         if case .waitingRetry(_, let instant) = phase {
             object["retry_at"] = .string(instant.text)
         } else {
             object["retry_at"] = .null
         }
-        object["waits_for"] = waitsFor(index, phase)
-        return object
-    }
-
-    /// What an unfinished step waits for and since when, for `explain`; null for any other.
-    private func waitsFor(_ index: Int, _ phase: RunState.Phase) -> Value {
-        let step = plan.steps[index]
-        switch phase {
-        case .pending:
-            let open = step.after.filter { !state.phase($0).isSettled }.map {
-                Value.string(plan.steps[$0].id)
-            }
-            return ["kind": "steps", "steps": .array(open)]
-        case .ready: return state.isPaused ? ["kind": "balance"] : ["kind": "turn"]
-        case .inFlight: return ["kind": "answer"]
-        case .waitingRetry(let attempt, let at):
-            return ["kind": "retry", "attempt": .int(Int64(attempt)), "until": .string(at.text)]
-        case .sleeping(let until): return ["kind": "time", "until": .string(until.text)]
-        case .waiting(let since, let until):
-            guard case .wait(let rule) = step.action else { return .null }
-            return [
-                "kind": "signal", "signals": .array(rule.signals.map { .string($0) }),
-                "since": .string(since.text), "until": until.map { .string($0.text) } ?? .null,
-            ]
-        case .succeeded, .failed, .skipped: return .null
+        if case .call = plan.steps[state.nodes[index].step].action {
+            object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
         }
+        object["waits_for"] = waitsFor(index, timeline)
+        object["copied"] = .bool(timeline.copiedPaths.contains(path))
+        return object
     }
 
     private static func value(of outcome: RunOutcome?) -> Value {
@@ -85,6 +85,7 @@ extension RunState.Phase {
         case .waitingRetry: "waiting_retry"
         case .sleeping: "sleeping"
         case .waiting: "waiting"
+        case .calling: "calling"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"

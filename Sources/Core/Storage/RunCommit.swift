@@ -8,10 +8,16 @@ package struct RunCommit: Sendable {
         package var key: String
         /// SHA-256 of what was sent, where the same key with another content must be told apart; else nil.
         package var fingerprint: [UInt8]?
+        /// Within which the key is unique, in place of the workflow's name; nil for the name.
+        package var scope: String?
 
-        package init(key: String, fingerprint: [UInt8]? = nil) {
+        /// A scope that no workflow is called by: the key is unique among all runs of the tenant.
+        package static let anyWorkflow = ""
+
+        package init(key: String, fingerprint: [UInt8]? = nil, scope: String? = nil) {
             self.key = key
             self.fingerprint = fingerprint
+            self.scope = scope
         }
     }
 
@@ -25,7 +31,12 @@ package struct RunCommit: Sendable {
     /// By rising sequence, the first above all that the run's journal holds.
     package var entries: [StoredEntry]
     /// A new status; with a final one the run leaves the set of open runs.
+    ///
+    /// ``RunStatus/waiting`` puts it among those that ``RunStore/waitingRuns(after:limit:)`` finds, any other
+    /// takes it out.
     package var status: RunStatus?
+    /// With the status ``RunStatus/waiting``: when it goes on by itself; nil where only a signal ends its wait.
+    package var wakeAt: Instant?
     /// When it became final.
     package var finishedAt: Instant?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
@@ -35,8 +46,8 @@ package struct RunCommit: Sendable {
 
     package init(
         run: RunID, tenant: TenantID, start: RunRecord? = nil, dedupe: Dedupe? = nil,
-        entries: [StoredEntry], status: RunStatus? = nil, finishedAt: Instant? = nil, isMetered: Bool,
-        settles: Depletion? = nil
+        entries: [StoredEntry], status: RunStatus? = nil, wakeAt: Instant? = nil, finishedAt: Instant? = nil,
+        isMetered: Bool, settles: Depletion? = nil
     ) {
         self.run = run
         self.tenant = tenant
@@ -44,6 +55,7 @@ package struct RunCommit: Sendable {
         self.dedupe = dedupe
         self.entries = entries
         self.status = status
+        self.wakeAt = wakeAt
         self.finishedAt = finishedAt
         self.isMetered = isMetered
         self.settles = settles

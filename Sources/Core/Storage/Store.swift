@@ -37,14 +37,27 @@ package protocol RunStore: Sendable {
         _ commit: RunCommit, inPlace: Bool,
         completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
 
+    /// As a start under that key would be answered; nil where it would be stored.
+    func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt?
+
     /// A run of that tenant; nil for a foreign or unknown one.
     func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord?
     /// The tenant's runs, newest first.
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
-    /// Up to `limit` runs of all tenants that are not over, with id above `after`, by rising id.
+    /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
+    /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
+    func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime]
+    /// A waiting run of whichever tenant; nil for one that is not waiting.
+    func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord?
+    /// Waiting runs of all tenants that such a trigger started, by rising id.
+    func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord]
+    /// How many runs of all tenants are waiting.
+    func waitingRunCount() throws(StoreError) -> Int
     /// The greatest run id ever stored; nil for none.
     func newestRun() throws(StoreError) -> RunID?
     /// Deletes runs that were over before `instant`, with their journals, at most `limit`; their

@@ -1,4 +1,5 @@
 package import Engine
+import Ports
 package import Storage
 package import Values
 import Workflow
@@ -20,14 +21,30 @@ final class RunSlot: @unchecked Sendable {
     var waitingInputs: [RunInput] = []
     /// Whether an alarm is set for them, because the tenant has used up its share of work.
     var isPostponed = false
-    /// Called once a cancel is durable, or the run is over without it.
-    var cancelWaiters: [@Sendable () -> Void] = []
+    /// Called once a cancel, pause or resume is durable, or the run is over without it.
+    var orderWaiters: [@Sendable (OrderResult) -> Void] = []
     /// Called once their signals are durable.
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
     var replier: (@Sendable (RunReply) -> Void)?
+    /// Alarms on the clock for its timers, by step; -1 for the run's own timeout.
+    var alarms: [Int: AlarmID] = [:]
+    /// How its row stands in the store.
+    var stored = Stored.open
+    /// Whether something that only this process knows depends on it, so that it must not leave memory.
+    var staysInMemory = false
+    /// Under which its start and its end count; nil for none.
+    var concurrencyKey: ConcurrencyKey?
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
+
+    /// What a run's row says of its waiting.
+    enum Stored: Equatable {
+        /// It is running or paused: a process that starts reads it at once.
+        case open
+        /// It waits: whoever starts leaves it until then, or until someone asks for it.
+        case waiting(until: Instant?)
+    }
 
     init(
         tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings,
@@ -48,6 +65,8 @@ package struct StartRequest: Sendable {
     package var tenant: Tenant
     package var plan: RunPlan
     package var start: RunStart
+    /// What the run need not do again; its start is `start`.
+    package var fork: RunFork?
     package var dedupe: RunCommit.Dedupe?
     /// The depletion that this run answers.
     package var settles: Depletion?
@@ -74,12 +93,25 @@ package struct StartRequest: Sendable {
     }
 }
 
+extension StartRequest {
+    /// What the run begins with; `start` is the request's, completed.
+    func input(_ start: RunStart, isFunded: Bool) -> RunInput {
+        guard var fork else { return .started(start, isFunded: isFunded) }
+        fork.start = start
+        return .forked(fork, isFunded: isFunded)
+    }
+}
+
 /// What became of it.
 package enum StartResult: Sendable {
     /// Durable (I5).
     case started(RunID)
     /// The dedupe key is taken; `isSameContent` is false where another content came under it.
     case duplicate(of: RunID, isSameContent: Bool)
+    /// The workflow skips runs beyond its limit, and this one goes; nothing was stored.
+    case skipped(of: RunID)
+    /// The start itself is wrong, as its concurrency key; nothing was stored.
+    case refused(code: String, message: String)
     /// The tenant has no balance; nothing was stored.
     case unfunded
     /// Too many runs are open, or the process is stopping; nothing was stored.

@@ -16,31 +16,39 @@ extension Runtime {
         var actions: [Action] = []
         var unsent: [Int] = []
         var mustPause = false
-        // A cancel decided together with a send comes before it: nothing new starts.
+        // A cancel or a pause decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
-        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
+        let isHeld = slot.machine.state.isHeld
+        let maySend =
+            effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
-        let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             // After a reload an answer that had waited may have settled it within the same decision.
             case .send(let step, let attempt, _)
             where !slot.machine.state.isInFlight(step, attempt: attempt): continue
             case .send(let step, let attempt, let request):
-                let mayUndo = plan.isCompensation(step) && !isStopping
+                let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {
                     unsent.append(step)
                 }
-            case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
-            case .wakeRun(let instant):
-                let run = slot.run
-                actions.append { [self] in
-                    clock.schedule(at: instant) { self.handle(run, .timeoutDue(at: self.clock.now())) }
-                }
+            case .wake(let step, let instant): setAlarm(at: instant, of: slot, step: step)
+            case .wakeRun(let instant): setAlarm(at: instant, of: slot, step: nil)
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
+            case .call(let step, let call):
+                if isStopping || isEnding || isHeld || !hasFunds(slot) {
+                    unsent.append(step)
+                } else {
+                    let tenant = slot.tenant
+                    actions.append(errand { [self] in startChild(call, of: tenant, step: step) })
+                }
+            case .awaitChild(let step, let child): actions += awaitChild(child, of: slot, step: step)
+            case .cancelChild(let child, let reason):
+                let tenant = slot.tenant
+                actions.append(errand { [self] in cancel(child, of: tenant, reason: reason) })
             case .reply(let reply):
                 if let replier = slot.replier {
                     slot.replier = nil
@@ -53,10 +61,11 @@ extension Runtime {
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if mustPause || !unsent.isEmpty, !isStopping {
-            slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
-            actions += decideWaiting(slot)
+            let now = clock.now()
+            slot.waitingInputs.insert(
+                isHeld ? .withheld(unsent: unsent, at: now) : .fundsEnded(unsent: unsent, at: now), at: 0)
         }
-        return actions
+        return actions + decideWaiting(slot)
     }
 
     private func send(_ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest) -> Action {
@@ -94,10 +103,24 @@ extension Runtime {
         }
     }
 
-    private func wake(_ run: RunID, _ step: Int, at instant: Instant) -> Action {
-        { [self] in
-            clock.schedule(at: instant) { self.handle(run, .retryDue(step: step, at: self.clock.now())) }
+    /// Sets one of the run's timers, or lets it go on at once where that is due.
+    ///
+    /// Called under the lock.
+    private func setAlarm(at instant: Instant, of slot: RunSlot, step: Int?) {
+        let now = clock.now()
+        let input: @Sendable (Instant) -> RunInput = { now in
+            step.map { .retryDue(step: $0, at: now) } ?? .timeoutDue(at: now)
         }
+        guard instant > now else { return slot.waitingInputs.append(input(now)) }
+        let run = slot.run
+        let alarm = clock.schedule(at: instant) { [self] in handle(run, input(clock.now())) }
+        if let old = slot.alarms.updateValue(alarm, forKey: step ?? -1) { clock.cancel(old) }
+    }
+
+    /// Called under the lock.
+    func cancelAlarms(of slot: RunSlot) {
+        for alarm in slot.alarms.values { clock.cancel(alarm) }
+        slot.alarms = [:]
     }
 
     /// Not at once: in between the lock is free for others.
@@ -112,9 +135,11 @@ extension Runtime {
     func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
         slots[slot.run] = nil
         stuck[slot.run] = nil
+        cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        // Also of signals: the end may have been read back from the journal, with some still waiting.
-        return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
+        // Of signals too: the end may have been read back from the journal, with some still waiting.
+        return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot) + tellParent(of: slot.run, outcome)
+            + leaveQueue(slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
@@ -152,9 +177,17 @@ extension Runtime {
 }
 
 extension RunInput {
-    var isCancel: Bool {
-        if case .cancelRequested = self { return true }
+    var isSignal: Bool {
+        if case .signalled = self { return true }
         return false
+    }
+
+    /// Whether a person waits for it to be durable.
+    var isOrder: Bool {
+        switch self {
+        case .cancelRequested, .held, .released: true
+        default: false
+        }
     }
 }
 
@@ -162,6 +195,16 @@ extension RunEffect {
     var isSend: Bool {
         if case .send = self { return true }
         return false
+    }
+}
+
+extension RunEffect {
+    /// Whether it only asks for a timer, which a run that has left memory finds in its journal.
+    var isAlarm: Bool {
+        switch self {
+        case .wake, .wakeRun: true
+        default: false
+        }
     }
 }
 
@@ -298,6 +341,9 @@ extension Runtime {
             // Without a listener there is nobody to tell.
             case nil: try? store.dropDepletion(depletion)
             // It stays in the outbox: also a next process would announce it.
+            case .refused(let code, let message):
+                log.write(
+                    .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
             case .overloaded, .unavailable:
                 guard lock.withLock({ !isStopping && fatal == nil }) else { return }
                 clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }

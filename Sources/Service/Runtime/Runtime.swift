@@ -32,6 +32,14 @@ package final class Runtime: @unchecked Sendable {
     var slots: [RunID: RunSlot] = [:]
     /// Starts whose commit has not returned; with `slots` the work in memory.
     var startingCount = 0
+    /// Runs being read back from the store, and what is to be done with each then; see ``withSlot(_:_:)``.
+    var loading: [RunID: [SlotUse]] = [:]
+    /// Who waits for runs that have left memory.
+    var awaited: [RunID: Awaited] = [:]
+    /// Runs that have left memory, for ``load``.
+    var waitingCount = 0
+    var wakes = WakeList()
+    var wakeAlarm: (id: AlarmID, at: Instant)?
     /// When the last run began to start.
     private var lastStartAt = Instant(microseconds: 0)
     /// Starts in a row that came alone.
@@ -39,6 +47,14 @@ package final class Runtime: @unchecked Sendable {
     /// Starts closer together than this come from several callers at once: they are stored in groups,
     /// because one committed in place would keep the listener's thread from reading the next.
     private static let quietStartInterval = Duration.microseconds(400)
+    /// Runs that share a limit, by what they share.
+    var queues: [ConcurrencyKey: ConcurrencyQueue] = [:]
+    /// Open runs whose end a step of another waits for.
+    var awaitedRuns: [RunID: AwaitingStep] = [:]
+    /// Actions for the transport's thread; with the flag under `errandLock`.
+    let errandLock = Lock()
+    var errands: [Action] = []
+    var areErrandsRunning = false
     /// Balances of metered tenants as last heard, in milliseconds.
     var balances: [TenantID: Int64] = [:]
     /// Tenants that were asked for before.
@@ -90,6 +106,9 @@ package final class Runtime: @unchecked Sendable {
         allowance = WorkAllowance(gauge: gauge)
         self.onFatal = onFatal
         ids = RunIDSource(after: try store.newestRun())
+        waitingCount = try store.waitingRunCount()
+        wakes.beginRefill()
+        wakes.endRefill(try store.waitingRuns(after: nil, limit: WakeList.pageSize))
     }
 
     private struct KnownSurroundings {
@@ -131,29 +150,47 @@ extension Runtime {
             secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
         slot.replier = request.replier
+        var start = request.start
+        do throws(ExpressionFailure) {
+            start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
+        } catch {
+            return completion(.refused(code: "concurrency_key", message: "concurrency.key: \(error.message)"))
+        }
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax,
+        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(for: start),
             allowance.admits(slot.tenant)
         else {
             lock.unlock()
             return completion(.overloaded)
         }
+        switch admit(slot, start, request, completion) {
+        case .goes: break
+        case .waits: start.isQueued = true
+        case .isPostponed: return lock.unlock()
+        case .ends(let result):
+            lock.unlock()
+            return completion(result)
+        }
         startingCount += 1
         let begun = allowance.reading()
-        let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        let decision = slot.machine.handle(
+            request.input(start, isFunded: isFunded), in: slot.surroundings)
         allowance.charge(slot.tenant, since: begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
+        park(&commit, slot, decision)
         commit.start = RunRecord(
             run: run, tenant: slot.tenant, workflow: request.plan.definition.name,
             digest: request.plan.digest,
             trigger: request.start.triggerKind, status: commit.status ?? .running,
             startedAt: request.start.at,
-            finishedAt: commit.finishedAt)
+            finishedAt: commit.finishedAt, wakeAt: commit.wakeAt)
+        let stored = commit.stored
         submit(commit) { [self] result in
             startingCount -= 1
+            if case .success(.stored) = result { slot.stored = stored }
             return settleStart(slot, decision, result, completion)
         }
         quietStartCount = request.start.at - lastStartAt > Self.quietStartInterval ? quietStartCount + 1 : 0
@@ -164,6 +201,24 @@ extension Runtime {
         perform(actions)
     }
 
+    /// Attached children may go beyond the limit: their parents hold places until they are over.
+    private func openRunCountMax(for start: RunStart) -> Int {
+        let isAwaited = start.parent.map { !$0.isDetached } ?? false
+        return isAwaited ? options.openRunCountMax * 2 : options.openRunCountMax
+    }
+
+    /// Called under the lock.
+    private func admit(
+        _ slot: RunSlot, _ start: RunStart, _ request: StartRequest,
+        _ completion: @escaping @Sendable (StartResult) -> Void
+    ) -> Admittance {
+        guard let key = start.concurrencyKey else { return .goes }
+        let place = ConcurrencyKey(
+            tenant: slot.tenant, workflow: request.plan.definition.name, key: key)
+        slot.concurrencyKey = place
+        return admit(slot.run, place, request) { [self] in self.start(request, completion: completion) }
+    }
+
     private func settleStart(
         _ slot: RunSlot, _ decision: Decision, _ result: Result<CommitReceipt, StoreError>,
         _ completion: @escaping @Sendable (StartResult) -> Void
@@ -172,17 +227,21 @@ extension Runtime {
         switch result {
         case .success(.stored):
             metrics.add("runs_started_total")
+            if slot.stored != .open {
+                return [{ completion(.started(run)) }] + leaveAtStart(slot, decision.effects)
+            }
             slots[run] = slot
             var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            actions += admitAfterStart(slot)
             // A credit may have come after the balance was read and before the run could be found.
             if slot.machine.state.isPaused, hasFunds(slot) {
                 actions += decide(slot, .fundsReturned(at: clock.now()))
             }
             return actions
         case .success(.duplicate(let first, let isSameContent)):
-            return [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
+            return leaveQueue(slot) + [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
         case .failure(let error):
-            return [{ completion(.unavailable(error)) }]
+            return leaveQueue(slot) + [{ completion(.unavailable(error)) }]
         }
     }
 
@@ -280,24 +339,37 @@ extension Runtime {
         }
         allowance.charge(slot.tenant, since: begun)
         guard !decision.records.isEmpty else {
-            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
-                + carryOut(decision.effects, of: slot)
+            return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot)
+                + carryOut(decision.effects, of: slot) + leaveIfAtRest(slot)
         }
         slot.isCommitting = true
-        submit(commit(of: decision, slot: slot)) { [self, decision] result in
+        var commit = commit(of: decision, slot: slot)
+        park(&commit, slot, decision)
+        let stored = commit.status == nil ? slot.stored : commit.stored
+        submit(commit) { [self, decision] result in
             switch result {
             case .success:
-                slot.isCommitting = false
-                slot.reloadCount = 0
-                // A cancel that still waits has been told to nobody.
-                let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
-                let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
-                return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
-                    + decideWaiting(slot)
+                slot.stored = stored
+                return settle(slot, decision)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
         return []
+    }
+
+    /// A decision is durable.
+    ///
+    /// Called under the lock.
+    private func settle(_ slot: RunSlot, _ decision: Decision) -> [Action] {
+        slot.isCommitting = false
+        slot.reloadCount = 0
+        // An order that still waits has been told to nobody.
+        let isOrderWaiting = slot.waitingInputs.contains(where: \.isOrder)
+        let told = (isOrderWaiting ? [] : tellOrderWaiters(of: slot)) + tellSignalWaiters(of: slot)
+        if slot.stored != .open, slot.mayLeave {
+            return told + carryOut(decision.effects.filter { !$0.isAlarm }, of: slot) + leave(slot)
+        }
+        return told + carryOut(decision.effects, of: slot) + decideWaiting(slot)
     }
 
     /// A tenant whose expressions have taken too much of everyone's time waits, with its inputs kept (S15).
@@ -421,8 +493,8 @@ extension Runtime {
             isMetered: slot.isMetered)
         for record in decision.records {
             switch record.entry {
-            case .runPaused: commit.status = .paused
-            case .runResumed: commit.status = .running
+            case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested:
+                commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at

@@ -86,7 +86,10 @@ extension Scheduler {
     private func settle(_ occurrence: Waiting, _ result: StartResult?) {
         switch result {
         case .started(let run), .duplicate(let run, _): track(run, occurrence.key)
-        case .unfunded: refuse(occurrence)
+        case .unfunded:
+            refuse(occurrence, .balance, "the balance is used up: a scheduled run was skipped")
+        case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
+        case .refused(_, let message): refuse(occurrence, .guardError, message)
         case .overloaded, .unavailable:
             lock.withLock {
                 starting.remove(occurrence)
@@ -107,8 +110,9 @@ extension Scheduler {
     /// Remembers that a run is open until it is over.
     func track(_ run: RunID, _ key: Key) {
         lock.withLock { _ = open[key, default: []].insert(run) }
-        let isOpen = runtime.whenOver(run) { [weak self] _ in self?.runIsOver(run, key) }
-        if !isOpen { runIsOver(run, key) }
+        runtime.whenOver(run, otherwise: { [weak self] in self?.runIsOver(run, key) }) { [weak self] _ in
+            self?.runIsOver(run, key)
+        }
     }
 
     private func runIsOver(_ run: RunID, _ key: Key) {
@@ -125,15 +129,14 @@ extension Scheduler {
         }
     }
 
-    /// The occurrence is skipped for want of balance, and counted.
-    private func refuse(_ occurrence: Waiting) {
-        runtime.metrics.add("triggers_refused_total", "reason=\"balance\"")
+    /// The occurrence is skipped, and counted.
+    private func refuse(_ occurrence: Waiting, _ reason: TriggerRefusal.Reason, _ detail: String) {
+        runtime.metrics.add("triggers_refused_total", "reason=\"\(reason.rawValue)\"")
         lock.withLock {
             refused.append(
                 TriggerRefusal(
-                    tenant: occurrence.key.tenant, workflow: occurrence.key.workflow, reason: .balance,
-                    count: 1,
-                    lastAt: occurrence.at, lastDetail: "the balance is used up: a scheduled run was skipped"))
+                    tenant: occurrence.key.tenant, workflow: occurrence.key.workflow, reason: reason,
+                    count: 1, lastAt: occurrence.at, lastDetail: detail))
         }
     }
 }
@@ -158,7 +161,8 @@ extension Scheduler {
             defer { refused = [] }
             let inOrder = starting.sorted { ($0.at, $0.key) < ($1.at, $1.key) }
             let unsettled = (waiting + inOrder).map {
-                ScheduleProgress.Waiter(tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at)
+                ScheduleProgress.Waiter(
+                    tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at, overlap: $0.overlap)
             }
             return (ScheduleProgress(until: handledUntil, waiting: unsettled), refused)
         }

@@ -48,6 +48,30 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.openRuns(after: after, limit: limit) }
     }
 
+    func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt? {
+        try reading { () throws(StoreError) in
+            try inner.duplicate(of: dedupe, workflow: workflow, of: tenant)
+        }
+    }
+
+    func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime] {
+        try reading { () throws(StoreError) in try inner.waitingRuns(after: after, limit: limit) }
+    }
+
+    func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord? {
+        try reading { () throws(StoreError) in try inner.waitingRun(run) }
+    }
+
+    func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord] {
+        try reading { () throws(StoreError) in try inner.waitingRuns(startedBy: trigger) }
+    }
+
+    func waitingRunCount() throws(StoreError) -> Int {
+        try reading { () throws(StoreError) in try inner.waitingRunCount() }
+    }
+
     func newestRun() throws(StoreError) -> RunID? {
         try reading { () throws(StoreError) in try inner.newestRun() }
     }

@@ -7,13 +7,16 @@ import WorkflowYAML
 /// Read from the file itself, so that a mistake in the engine's own plan is seen.
 struct Blueprint: Sendable {
     private let steps: Value
+    /// Runs with one key that may go at once; nil for any number.
+    let limit: Int?
 
     init(source: [UInt8]) {
         guard case .success(let document) = DocumentReader.read(source) else {
-            steps = .null
+            (steps, limit) = (.null, nil)
             return
         }
         steps = document.value["steps"] ?? .null
+        limit = document.value["concurrency"].map { $0["limit"]?.int.map { Int($0) } ?? 1 }
     }
 
     /// Paths whose outcome must be recorded before the step at `path` may be sent; nil where the file has no

@@ -3,10 +3,12 @@ import Values
 /// Makes workflows by chance, out of every kind of step that the language has.
 ///
 /// A new kind of step gets a case in `body(_:_:)`; groups and strategies come in as a kind that holds a
-/// generated scope of its own, calls as one that names another generated flow.
+/// generated scope of its own.
 struct FlowGenerator {
     static let signals = ["alpha", "beta"]
     private var random: SeededRandom
+    /// Workflows of the same tenant that steps may call.
+    private var callable: [String] = []
 
     init(_ random: SeededRandom) { self.random = random }
 
@@ -16,8 +18,10 @@ struct FlowGenerator {
     ///   - name: The workflow's.
     ///   - version: Of the file.
     ///   - isScheduled: Whether it also starts by the calendar.
+    ///   - callable: Workflows of the same tenant that its steps may call.
     /// - Returns: The file.
-    mutating func flow(_ name: String, version: Int, isScheduled: Bool) -> Value {
+    mutating func flow(_ name: String, version: Int, isScheduled: Bool, callable: [String]) -> Value {
+        self.callable = callable
         let (count, isSequence) = (random.number(1...6), random.happens(20))
         var steps: [(id: String, value: Object)] = []
         for index in 0..<count {
@@ -37,6 +41,13 @@ struct FlowGenerator {
         file["version"] = .int(Int64(version))
         file["triggers"] = .array(triggers(of: name, isScheduled: isScheduled))
         if random.happens(10) { file["timeout"] = .string(random.pick(["20s", "5m", "2d"])) }
+        if random.happens(20) {
+            file["concurrency"] = [
+                "key": .string(random.pick(["<< trigger.body.fate or 'calendar' >>", "<< 'one' >>"])),
+                "limit": .int(Int64(random.number(1...2))),
+                "on_limit": .string(random.pick(["queue", "queue", "skip"])),
+            ]
+        }
         if isSequence {
             file["steps"] = .array(
                 steps.map { step in
@@ -88,6 +99,7 @@ struct FlowGenerator {
     private mutating func body(_ id: String, _ after: [String]) -> Object {
         var step: Object
         switch random.number(0...99) {
+        case ..<8 where !callable.isEmpty: step = call(id)
         case ..<58: step = request(id)
         case ..<70:
             step = [
@@ -109,6 +121,21 @@ struct FlowGenerator {
             let before = after.first.map { "steps.\($0).outcome == 'succeeded'" }
             step["when"] = .string(before ?? "trigger.body.fate ~= 'skip'")
         }
+        return step
+    }
+
+    /// The child's order names the step that asked for it, so that its business is its own.
+    private mutating func call(_ id: String) -> Object {
+        var step: Object = [
+            "call": .string(random.pick(callable)),
+            "input": [
+                "order": .string(
+                    "<< trigger.body.order or trigger.body.scheduled_at >>/<< run.workflow >>.\(id)"),
+                "fate": "<< trigger.body.fate >>",
+            ],
+        ]
+        if random.happens(25) { step["detach"] = true }
+        if random.happens(50) { step["on_error"] = "continue" }
         return step
     }
 
