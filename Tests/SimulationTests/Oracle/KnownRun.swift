@@ -65,7 +65,11 @@ struct KnownRun {
             isQueued = facts["queued"]?.bool ?? false
             concurrencyKey = facts["concurrency_key"]?.string
         case "run.admitted": isQueued = false
-        case "run.cancel_requested", "run.timed_out": isEnding = true
+        case "run.cancel_requested":
+            // It also ends a pause by a person.
+            heldAt = nil
+            isEnding = true
+        case "run.timed_out": isEnding = true
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at
