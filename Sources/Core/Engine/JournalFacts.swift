@@ -92,6 +92,9 @@ struct FactsWriter {
         case .timedOut:
             value("timed_out", true)
             return nil
+        case .winner(let number):
+            int("winner", Int64(number))
+            return nil
         case .signal(let signal):
             write(signal, prefix: "signal_")
             return nil
@@ -208,6 +211,8 @@ struct FactsReader {
             content = .signal(try signal(prefix: "signal_"))
         } else if values["timed_out"] != nil {
             content = .timedOut
+        } else if let winner = values["winner"]?.int {
+            content = .winner(Int(truncatingIfNeeded: winner))
         }
         var result = StepResult(
             error: values["error"] == nil ? nil : try error(), content: content,

@@ -42,8 +42,22 @@ extension RunMachine {
                 ])
         case .calling(let child, let since):
             return Self.reason("run", since: since, ["run": .string("\(child)")])
-        case .succeeded, .failed, .skipped: return .null
+        case .open: return waitsInside(index, since: timeline.restingSince[path])
+        case .succeeded, .failed, .skipped, .cancelled: return .null
         }
+    }
+
+    /// What a group or a strategy waits for: its own steps, or its items.
+    private func waitsInside(_ index: Int, since: Instant?) -> Value {
+        guard let opened = state.nodes[index].opened else { return .null }
+        let frame = state.frames[opened]
+        guard frame.scope != nil else {
+            return Self.reason(
+                "items", since: since,
+                ["settled": .int(Int64(frame.settledCount)), "count": .int(Int64(frame.count))])
+        }
+        let open = (frame.first..<(frame.first + frame.count)).filter { !state.phase($0).isSettled }
+        return Self.reason("steps", since: since, ["steps": .array(open.map { .string(path(of: $0)) })])
     }
 
     /// A compensation that is due and has not begun, or a step of the file.
@@ -91,6 +105,8 @@ extension RunMachine {
     /// Nodes of the same scope that it comes after.
     private func predecessors(of index: Int) -> [Int] {
         let node = state.nodes[index]
+        // An item begins when its step does.
+        if node.item > 0, let owner = state.frames[node.frame].owner { return predecessors(of: owner) }
         return plan.steps[node.step].after.map { state.frames[node.frame].first + $0 }
     }
 

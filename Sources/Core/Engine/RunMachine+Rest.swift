@@ -29,9 +29,9 @@ extension RunMachine {
             case .waitingRetry(_, let at): wake(at: at)
             case .sleeping(let end): wake(at: end)
             case .waiting(_, let end): wake(at: end)
-            case .pending, .succeeded, .failed, .skipped: break
-            // A run that is ending starts none of its steps any more.
-            case .ready: if state.ending == nil { return nil }
+            case .pending, .open, .succeeded, .failed, .skipped, .cancelled: break
+            // Where a scope, or the run, is ending nothing starts any more.
+            case .ready: if state.ending == nil, !state.isClosed(around: index) { return nil }
             default: return nil
             }
         }

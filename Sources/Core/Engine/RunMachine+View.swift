@@ -15,10 +15,9 @@ extension RunMachine {
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
         object["origin"] = state.start?.origin?.value ?? .null
         object["paused_by"] = pauses(timeline)
-        let shown = state.nodes.indices.filter { index in
-            !isCompensation(index) || state.phase(index) != .pending || due.contains(index)
-        }
+        let (shown, leftOutCount) = shownNodes(due)
         object["steps"] = .array(shown.map { .object(step($0, timeline)) })
+        if leftOutCount > 0 { object["steps_left_out"] = .int(Int64(leftOutCount)) }
         object["parent"] = state.start?.parent?.value ?? .null
         object["children"] = .array(children)
         object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
@@ -32,15 +31,47 @@ extension RunMachine {
     private var children: [Value] {
         var found: [Value] = []
         for index in state.nodes.indices where found.count < Self.childCountMax {
-            guard let child = child(of: index) else { continue }
+            guard let child = state.nodes[index].child else { continue }
             found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
         }
         return found
     }
 
-    private func child(of index: Int) -> RunID? {
-        if case .calling(let child, _) = state.phase(index) { return child }
-        return state.result(index)?.child
+    /// Items and steps inside of groups that a view shows beside the file's own.
+    private static let innerShownMax = 1_000
+
+    /// The file's own steps, behind each what is open or was open below it, and what was undone at the end.
+    ///
+    /// Of more inner steps than are shown, those that have gone wrong or go on are kept first.
+    private func shownNodes(_ due: Set<Int>) -> (nodes: [Int], leftOutCount: Int) {
+        var inner: [Int] = []
+        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index, due) {
+            inner.append(index)
+        }
+        let leftOutCount = max(0, inner.count - Self.innerShownMax)
+        var shown = Set(inner)
+        if leftOutCount > 0 {
+            let urgent = inner.filter { ![.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
+            let others = inner.filter { [.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
+            shown = Set((urgent + others).prefix(Self.innerShownMax))
+        }
+        var nodes: [Int] = []
+        for index in 0..<plan.scopes[0].count { list(index, shown, into: &nodes) }
+        return (nodes + inner.filter { isCompensation($0) && shown.contains($0) }, leftOutCount)
+    }
+
+    private func isShownInside(_ index: Int, _ due: Set<Int>) -> Bool {
+        guard state.phase(index) == .pending else { return true }
+        return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
+    }
+
+    private func list(_ index: Int, _ shown: Set<Int>, into nodes: inout [Int]) {
+        nodes.append(index)
+        guard let opened = state.nodes[index].opened else { return }
+        let frame = state.frames[opened]
+        for inner in frame.first..<(frame.first + frame.count) where shown.contains(inner) {
+            list(inner, shown, into: &nodes)
+        }
     }
 
     private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
@@ -50,7 +81,7 @@ extension RunMachine {
         var object = Object()
         object["id"] = .string(path)
         object["state"] = .string(phase.token)
-        object["attempts"] = .int(Int64(result?.attemptCount ?? state.attempt(index) - 1))
+        object["attempts"] = .int(Int64(result?.attemptCount ?? attemptCount(index, phase)))
         let error = phase == .succeeded ? nil : result?.error ?? timeline.lastErrors[path]
         object["error"] = error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null
         if case .waitingRetry(_, let instant) = phase {
@@ -59,11 +90,24 @@ extension RunMachine {
             object["retry_at"] = .null
         }
         if case .call = plan.steps[state.nodes[index].step].action {
-            object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
+            object["run_id"] = state.nodes[index].child.map { .string("\($0)") } ?? .null
         }
         object["waits_for"] = waitsFor(index, timeline)
         object["copied"] = .bool(timeline.copiedPaths.contains(path))
+        if let opened = state.nodes[index].opened, state.frames[opened].scope == nil {
+            let frame = state.frames[opened]
+            object["items"] = ["count": .int(Int64(frame.count)), "settled": .int(Int64(frame.settledCount))]
+        }
         return object
+    }
+
+    /// Of a step whose result is not kept.
+    private func attemptCount(_ index: Int, _ phase: RunState.Phase) -> Int {
+        let failed = state.attempt(index) - 1
+        guard phase == .succeeded, state.nodes[index].opened == nil,
+            case .request = plan.steps[state.nodes[index].step].action
+        else { return failed }
+        return failed + 1
     }
 
     private static func value(of outcome: RunOutcome?) -> Value {
@@ -86,9 +130,11 @@ extension RunState.Phase {
         case .sleeping: "sleeping"
         case .waiting: "waiting"
         case .calling: "calling"
+        case .open: "open"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"
+        case .cancelled: "cancelled"
         }
     }
 }

@@ -37,7 +37,8 @@ struct RunTimeline {
             lastErrors[path] = error
             restingSince[path] = record.at
             self.retryAt[path] = retryAt
-        case .stepSleeping(let path, _), .stepWaiting(let path, _): restingSince[path] = record.at
+        case .stepSleeping(let path, _), .stepWaiting(let path, _), .stepOpened(let path, _):
+            restingSince[path] = record.at
         case .runPaused: unfundedSince = record.at
         case .runResumed: unfundedSince = nil
         case .runHeld(let reason): hold = (record.at, reason)

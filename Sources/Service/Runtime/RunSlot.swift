@@ -27,6 +27,8 @@ final class RunSlot: @unchecked Sendable {
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
     var replier: (@Sendable (RunReply) -> Void)?
+    /// Transfers under way, by step; only of workflows that may have to end one.
+    var transfers: [Int: TransferID] = [:]
     /// Alarms on the clock for its timers, by step; -1 for the run's own timeout.
     var alarms: [Int: AlarmID] = [:]
     /// How its row stands in the store.
