@@ -211,10 +211,13 @@ extension Oracle {
         _ request: OutboundRequest, _ known: KnownRun, _ path: String, isNewest: Bool
     ) {
         let name = "\(known.run)/\(path)"
-        guard let needs = known.blueprint.needs(of: path) else {
+        guard let place = known.blueprint.place(of: path) else {
             return complain(.i1, "\(name) was sent, and the workflow has no such step")
         }
-        for needed in needs where !known.settled.contains(needed) {
+        for opened in place.around where !known.keys.contains("open/" + opened) {
+            complain(.i1, "\(name) was sent, and that \(opened) is open is not durable")
+        }
+        for needed in place.needs where !known.settled.contains(needed) {
             complain(.i1, "\(name) was sent, and no outcome of \(needed) is durable")
         }
         let attempt = request.headers["millrace-attempt"].flatMap { Int($0) } ?? 1
@@ -225,7 +228,10 @@ extension Oracle {
         guard isNewest else { return }
         if known.settled.contains(path) { complain(.i2, "\(name) was sent after its outcome was durable") }
         if path.hasSuffix("/compensate") {
+            // What is undone lies in groups that are over.
             if !known.isEnding { complain(.i1, "\(name) was sent, and nothing durable ends the run") }
+        } else if place.around.contains(where: { known.settled.contains($0) }) {
+            complain(.i2, "\(name) was sent after the outcome of what it is part of")
         } else if let at = known.pausedAt, at < timeline.now {
             complain(.i1, "\(name) was sent while the run was paused")
         }
