@@ -266,9 +266,14 @@ struct GroupTests {
         let steps = play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
         let group = steps.first { $0["id"] == "pair" }
         #expect(group?["state"] == "open")
-        #expect(group?["waits_for"]?["steps"] == ["pair/right", "pair/join"])
-        #expect(group?["waits_for"]?["since"] == .string(Play.start.text))
+        #expect(
+            group?["waits_for"] == [
+                "kind": "steps", "steps": ["pair/right", "pair/join"], "since": .string(Play.start.text),
+            ])
         let join = steps.first { $0["id"] == "pair/join" }
-        #expect(join?["waits_for"]?["steps"] == ["pair/right"])
+        #expect(
+            join?["waits_for"] == [
+                "kind": "steps", "steps": ["pair/right"], "since": .string(play.now.text),
+            ])
     }
 }

@@ -47,10 +47,10 @@ struct Play {
     var runWakes: [Instant] = []
     var signals: [(step: String, run: String, signal: RunSignal)] = []
     var replies: [RunReply] = []
-    var abandoned: [String] = []
     var calls: [ChildCall] = []
     var awaited: [(step: String, child: RunID)] = []
     var cancelledChildren: [RunID] = []
+    var abandoned: [String] = []
 
     init(_ yaml: String, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) throws {
         let plan = try EngineTests.plan(yaml)

@@ -179,7 +179,7 @@ private struct Simulation {
     var inputCount = 0
     let signals: [String]
 
-    init(plan: RunPlan, signals: [String], seed: UInt64, crashPercent: Int, run: Int64 = 7) {
+    init(plan: RunPlan, signals: [String] = [], seed: UInt64, crashPercent: Int, run: Int64 = 7) {
         self.signals = signals
         play = Play(plan: plan, run: run)
         world = World(seed: seed)
@@ -369,10 +369,11 @@ struct RecoveryTests {
                     plan: plan, signals: workflow.signals, seed: seed, crashPercent: 10, run: 8)
                 try again.run(beginning: .forked(fork, isFunded: true))
                 #expect(again.play.outcome != nil, "seed \(seed), from \(step.id)")
-                let kept = Set(fork.copies.compactMap(\.path))
-                let keys = again.world.bodies.keys.map { String($0.drop { $0 != "/" }.dropFirst()) }
+                let paths = fork.copies.compactMap(\.path)
+                let kept = Set(paths.map { String($0.prefix { $0 != "/" }) })
+                let keys = again.world.bodies.keys.map { String($0.split(separator: "/")[1]) }
                 #expect(kept.isDisjoint(with: keys), "seed \(seed), from \(step.id): \(kept) and \(keys)")
-                #expect(!kept.contains(step.id) && kept.count == fork.copies.count { $0.path != nil })
+                #expect(!kept.contains(step.id) && Set(paths).count == paths.count)
             }
         }
     }

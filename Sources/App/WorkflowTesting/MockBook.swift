@@ -31,11 +31,13 @@ struct MockBook {
     }
 
     /// Those of the case itself that answered nothing.
-    var unused: [Mock] { mocks.indices.filter { given[$0].isEmpty && !mocks[$0].isDefault }.map { mocks[$0] } }
+    var unused: [Mock] {
+        mocks.indices.filter { given[$0].isEmpty && !mocks[$0].isDefault }.map { mocks[$0] }
+    }
 
-    private mutating func next(_ index: Int, _ path: String) -> MockAnswer? {
+    private mutating func next(_ index: Int, _ step: String) -> MockAnswer? {
         // What stands for a step with items is told item by item; an address is one for all who ask.
-        var place = path
+        var place = step
         if case .request = mocks[index].target { place = "" }
         var left = given[index][place] ?? 0
         for answer in mocks[index].answers {

@@ -255,7 +255,8 @@ extension TestFileReader {
         let scope = definition?.root ?? StepScope(steps: [])
         if StepPath.exists(name, in: scope) { return name }
         let steps = StepPath.all(in: scope)
-        let names = steps.map(\.path) + steps.filter { $0.step.compensation != nil }.map { $0.path + "/compensate" }
+        let names =
+            steps.map(\.path) + steps.filter { $0.step.compensation != nil }.map { $0.path + "/compensate" }
         note(
             .unknownName, mark, "the workflow has no step `\(name)`",
             Suggestion.hint(for: name, among: names) ?? "it has: \(names.joined(separator: ", "))")

@@ -30,8 +30,8 @@ extension RunMachine {
             case .sleeping(let end): wake(at: end)
             case .waiting(_, let end): wake(at: end)
             case .pending, .open, .succeeded, .failed, .skipped, .cancelled: break
-            // A run that is ending starts none of its steps any more.
-            case .ready: if state.ending == nil { return nil }
+            // Where a scope, or the run, is ending nothing starts any more.
+            case .ready: if state.ending == nil, !state.isClosed(around: index) { return nil }
             default: return nil
             }
         }

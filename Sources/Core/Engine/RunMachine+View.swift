@@ -8,13 +8,14 @@ extension RunMachine {
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord]) -> Object {
         let timeline = RunTimeline(records)
+        let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
         object["error"] = Self.value(of: state.outcome)
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
         object["origin"] = state.start?.origin?.value ?? .null
         object["paused_by"] = pauses(timeline)
-        let (shown, leftOutCount) = shownNodes()
+        let (shown, leftOutCount) = shownNodes(due)
         object["steps"] = .array(shown.map { .object(step($0, timeline)) })
         if leftOutCount > 0 { object["steps_left_out"] = .int(Int64(leftOutCount)) }
         object["parent"] = state.start?.parent?.value ?? .null
@@ -24,7 +25,17 @@ extension RunMachine {
         return object
     }
 
-    // MARK: - Which steps are shown
+    /// Children shown of one run: a wide step may have very many.
+    private static let childCountMax = 1_000
+
+    private var children: [Value] {
+        var found: [Value] = []
+        for index in state.nodes.indices where found.count < Self.childCountMax {
+            guard let child = state.nodes[index].child else { continue }
+            found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
+        }
+        return found
+    }
 
     /// Items and steps inside of groups that a view shows beside the file's own.
     private static let innerShownMax = 1_000
@@ -32,58 +43,36 @@ extension RunMachine {
     /// The file's own steps, behind each what is open or was open below it, and what was undone at the end.
     ///
     /// Of more inner steps than are shown, those that have gone wrong or go on are kept first.
-    private func shownNodes() -> (nodes: [Int], leftOutCount: Int) {
-        let due = Set(state.isOver ? [] : dueCompensations)
-        let ownCount = plan.scopes[0].count
-        let inner = (ownCount..<max(ownCount, state.nodes.count)).filter { isShownInside($0, due) }
+    private func shownNodes(_ due: Set<Int>) -> (nodes: [Int], leftOutCount: Int) {
+        var inner: [Int] = []
+        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index, due) {
+            inner.append(index)
+        }
         let leftOutCount = max(0, inner.count - Self.innerShownMax)
         var shown = Set(inner)
         if leftOutCount > 0 {
-            let urgent = inner.filter { !hasEndedWell($0) }
-            shown = Set((urgent + inner.filter(hasEndedWell)).prefix(Self.innerShownMax))
+            let urgent = inner.filter { ![.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
+            let others = inner.filter { [.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
+            shown = Set((urgent + others).prefix(Self.innerShownMax))
         }
         var nodes: [Int] = []
-        for index in 0..<ownCount { list(index, shown, into: &nodes) }
+        for index in 0..<plan.scopes[0].count { list(index, shown, into: &nodes) }
         return (nodes + inner.filter { isCompensation($0) && shown.contains($0) }, leftOutCount)
     }
 
     private func isShownInside(_ index: Int, _ due: Set<Int>) -> Bool {
         guard state.phase(index) == .pending else { return true }
-        return isCompensation(index) ? due.contains(index) : state.nodes[index].item == 0
-    }
-
-    private func hasEndedWell(_ index: Int) -> Bool {
-        [.succeeded, .skipped, .cancelled].contains(state.phase(index))
+        return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
     }
 
     private func list(_ index: Int, _ shown: Set<Int>, into nodes: inout [Int]) {
         nodes.append(index)
         guard let opened = state.nodes[index].opened else { return }
-        for inner in state.frames[opened].nodes where shown.contains(inner) {
+        let frame = state.frames[opened]
+        for inner in frame.first..<(frame.first + frame.count) where shown.contains(inner) {
             list(inner, shown, into: &nodes)
         }
     }
-
-    // MARK: - Children
-
-    /// Children shown of one run: a wide step may have very many.
-    private static let childCountMax = 1_000
-
-    private var children: [Value] {
-        var found: [Value] = []
-        for index in state.nodes.indices where found.count < Self.childCountMax {
-            guard let child = child(of: index) else { continue }
-            found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
-        }
-        return found
-    }
-
-    private func child(of index: Int) -> RunID? {
-        if case .calling(let child, _) = state.phase(index) { return child }
-        return state.nodes[index].child
-    }
-
-    // MARK: - One step
 
     private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
         let phase = state.phase(index)
@@ -101,7 +90,7 @@ extension RunMachine {
             object["retry_at"] = .null
         }
         if case .call = plan.steps[state.nodes[index].step].action {
-            object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
+            object["run_id"] = state.nodes[index].child.map { .string("\($0)") } ?? .null
         }
         object["waits_for"] = waitsFor(index, timeline)
         object["copied"] = .bool(timeline.copiedPaths.contains(path))
@@ -140,8 +129,8 @@ extension RunState.Phase {
         case .waitingRetry: "waiting_retry"
         case .sleeping: "sleeping"
         case .waiting: "waiting"
-        case .open: "open"
         case .calling: "calling"
+        case .open: "open"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"

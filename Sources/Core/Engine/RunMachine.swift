@@ -6,7 +6,7 @@ import Workflow
 /// The run machine: takes one input, returns journal entries and effects.
 ///
 /// A value without clock, randomness, I/O or `await`: the same inputs always lead to the same
-/// decisions. Whoever owns it stores the entries and carries out the effects afterwards.
+/// decisions, as long as the gauge that it is handed measures the same work. Whoever owns it stores the entries and carries out the effects afterwards.
 package struct RunMachine: Sendable {
     package let plan: RunPlan
     package internal(set) var state: RunState
@@ -51,17 +51,21 @@ package struct RunMachine: Sendable {
 
 /// One input being decided.
 struct Turn {
+    /// What all expressions of one step may take together.
+    private static let stepWorkMax = Duration.milliseconds(250)
+
     var machine: RunMachine
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
     /// Of this turn's expressions, step by step.
-    let meter = EvaluationMeter(limit: .milliseconds(250))
+    let meter: EvaluationMeter
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
         self.surroundings = surroundings
         self.at = at
+        meter = EvaluationMeter(limit: Self.stepWorkMax, gauge: surroundings.gauge)
     }
 
     var plan: RunPlan { machine.plan }
@@ -133,9 +137,7 @@ struct Turn {
             guard machine.state.isHeld else { return }
             record(.runReleased)
         case .withheld(let unsent, _):
-            for step in unsent where machine.state.nodes.indices.contains(step) {
-                machine.state.withdraw(step)
-            }
+            for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
         case .cancelRequested(let reason, _):
             // One that is ending already needs no more than to be let go on with that.
             guard machine.state.ending == nil || machine.state.isHeld else { return }
@@ -179,6 +181,7 @@ struct Turn {
             default: break
             }
         }
+        rearmStrays()
     }
 }
 
@@ -192,12 +195,13 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isQueued {
+        while machine.state.ending == nil {
             if let frame = machine.state.nextTouched() {
                 endIfDone(frame)
                 continue
             }
-            guard !machine.state.isAtRest, let index = machine.state.nextReady() else { break }
+            guard !machine.state.isAtRest, !machine.state.isQueued, let index = machine.state.nextReady()
+            else { break }
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
                 break
@@ -207,7 +211,9 @@ extension Turn {
         }
         machine.state.settleMeter()
         cancelChildren()
-        guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
+        guard !machine.state.hasInFlight, !machine.state.hasStrays, let outcome = finalOutcome() else {
+            return
+        }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 

@@ -61,10 +61,10 @@ extension RunState {
     mutating func close(_ frame: Int) {
         guard !frames[frame].isClosed else { return }
         frames[frame].isClosed = true
-        for index in frames[frame].nodes {
+        calls.mustEnd()
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
             switch nodes[index].phase {
             case .waitingRetry, .sleeping, .waiting: set(index, .ready)
-            case .calling: orphanedCalls.append(index)
             case .open: if let opened = nodes[index].opened { close(opened) }
             default: break
             }
@@ -82,7 +82,7 @@ extension RunState {
         guard let frame = nodes[index].opened else {
             return StepView(result, parsesBody: plan.isRead[step] || isLoop(nodes[index].frame, plan))
         }
-        cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil, plan)
+        cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil)
         defer { forget(frame, plan) }
         guard let strategy = plan.steps[step].strategy, nodes[index].item == 0 else {
             return StepView(result, parsesBody: true)
@@ -107,8 +107,7 @@ extension RunState {
         let frame = frames[frame]
         return (0..<frame.count).map { offset in
             let node = nodes[frame.first + offset]
-            let phase = node.phase.isInFlight ? Phase.cancelled : node.phase
-            return StepBranch(phase: phase, view: node.result)
+            return StepBranch(phase: node.phase, view: node.result)
                 .itemValue(of: strategy.item(offset + 1, of: frame.over))
         }
     }
@@ -116,30 +115,21 @@ extension RunState {
     /// - Parameters:
     ///   - frame: With all that is open below it.
     ///   - leavesUnbegun: Whether it has come to a good end, so that what is not settled never began.
-    ///   - plan: Of the run.
-    private mutating func cancel(_ frame: Int, leavesUnbegun: Bool, _ plan: RunPlan) {
+    private mutating func cancel(_ frame: Int, leavesUnbegun: Bool) {
+        let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard frames[frame].settledCount < frames[frame].count else { return }
         frames[frame].isClosed = true
-        for index in frames[frame].nodes where !nodes[index].phase.isSettled {
-            if isCallUnderWay(index, plan) { continue }
+        for index in range where !nodes[index].phase.isSettled {
             let isUnbegun = frames[frame].scope == nil && nodes[index].item > frames[frame].admittedCount
+            if case .calling(let child, _) = nodes[index].phase { calls.addStray(child, of: index) }
             set(index, isUnbegun || leavesUnbegun ? .pending : .cancelled)
-            if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false, plan) }
+            if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false) }
         }
-    }
-
-    /// Whether a child is started or open there: it is asked to end, and the run ends after it.
-    private mutating func isCallUnderWay(_ index: Int, _ plan: RunPlan) -> Bool {
-        guard nodes[index].phase.isInFlight, case .call = plan.steps[nodes[index].step].action else {
-            return false
-        }
-        if nodes[index].phase.isCalling { orphanedCalls.append(index) }
-        return true
     }
 
     /// Keeps no result that nothing can read any more.
     private mutating func forget(_ frame: Int, _ plan: RunPlan) {
-        let range = frames[frame].nodes
+        let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard let scope = frames[frame].scope else {
             guard let owner = frames[frame].owner, !isUndoable(owner, plan) else { return }
             frames[frame].over = .null
@@ -157,7 +147,7 @@ extension RunState {
         guard let latest = frames[nodes[index].frame].latest, let frame = nodes[latest].opened,
             let scope = frames[frame].scope, !plan.scopes[scope].isUndoable
         else { return }
-        for index in frames[frame].nodes {
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
             nodes[index].result = nodes[index].result?.errorAlone
         }
     }

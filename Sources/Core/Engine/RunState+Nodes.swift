@@ -27,12 +27,12 @@ extension RunState {
         var sentAt = Instant(microseconds: 0)
         /// The frame of its items or of its own steps, once it is open.
         var opened: Int?
+        /// The run that it has started.
+        var child: RunID?
         /// The node that undoes it; nil for none.
         var compensation: Int?
         /// The node that it undoes; known of those inside groups and strategies.
         var undone: Int?
-        /// The run that it started, once that is over or goes on alone.
-        var child: RunID?
         /// What expressions see; kept only where some expression looks, and for the run's view.
         var result: StepView?
 
@@ -80,9 +80,6 @@ extension RunState {
             self.count = count
             self.scope = scope
         }
-
-        /// Positions of its nodes.
-        var nodes: Range<Int> { first..<(first + count) }
     }
 
     /// Nodes that a run has at most.
@@ -146,18 +143,9 @@ extension RunState {
     func inFlight(in frame: Int) -> [Int] {
         guard frames[frame].inFlightCount > 0 else { return [] }
         var found: [Int] = []
-        for index in frames[frame].nodes {
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
             if nodes[index].phase.isInFlight { found.append(index) }
             if let opened = nodes[index].opened { found += inFlight(in: opened) }
-        }
-        return found
-    }
-
-    /// The phases of all compensations of what was done at that node and below.
-    func undoings(below index: Int) -> [Phase] {
-        var found = nodes[index].compensation.map { [nodes[$0].phase] } ?? []
-        if let opened = nodes[index].opened {
-            for inner in frames[opened].nodes { found += undoings(below: inner) }
         }
         return found
     }

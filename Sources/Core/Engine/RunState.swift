@@ -21,10 +21,10 @@ package struct RunState: Sendable {
         case sleeping(until: Instant)
         /// It waits for a signal; nil for as long as it takes.
         case waiting(since: Instant, until: Instant?)
-        /// Its items or its own steps run.
-        case open
         /// It waits for the end of the run that it has started.
         case calling(child: RunID, since: Instant)
+        /// Its items or its own steps run.
+        case open
         case succeeded
         case failed
         case skipped
@@ -67,12 +67,8 @@ package struct RunState: Sendable {
     package private(set) var isHeld = false
     /// Whether it waits until fewer runs with its concurrency key go.
     package private(set) var isQueued = false
-    /// Steps whose child is open.
-    private(set) var callingSteps: Set<Int> = []
-    /// Those of them whose child has been asked to end; volatile, as asking twice does no harm.
-    private var cancelledCalls: Set<Int> = []
-    /// Those whose own scope is ending, while the run goes on.
-    var orphanedCalls: [Int] = []
+    /// Steps whose child is open, and children that nobody waits for any more.
+    var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
@@ -114,6 +110,11 @@ package struct RunState: Sendable {
 
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
+    /// Whether that attempt is under way: decided, and not answered yet.
+    package func isInFlight(_ index: Int, attempt: Int) -> Bool {
+        nodes.indices.contains(index) && nodes[index].phase == .inFlight(attempt: attempt)
+    }
+
     func result(_ index: Int) -> StepView? { nodes[index].result }
 
     func firstFailedAt(_ index: Int) -> Instant? { nodes[index].firstFailedAt }
@@ -130,27 +131,15 @@ package struct RunState: Sendable {
     /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
     /// that is awaited the runtime must know after a restart, to tell or to end it.
     package var isTiedToOthers: Bool {
-        !callingSteps.isEmpty || start?.concurrencyKey != nil
+        !calls.isEmpty || start?.concurrencyKey != nil
             || start?.parent.map { !$0.isDetached } ?? false
-    }
-
-    /// Steps whose child is open and has not been asked to end; they count as asked from now on.
-    mutating func childrenToCancel() -> [Int] {
-        if ending == nil {
-            guard !orphanedCalls.isEmpty else { return [] }
-            let asked = orphanedCalls.filter { callingSteps.contains($0) && !cancelledCalls.contains($0) }
-            orphanedCalls = []
-            cancelledCalls.formUnion(asked)
-            return asked
-        }
-        guard cancelledCalls.count < callingSteps.count else { return [] }
-        let asked = callingSteps.subtracting(cancelledCalls).sorted()
-        cancelledCalls = callingSteps
-        return asked
     }
 
     /// Requests, signals and calls that are to be answered, and children that are open.
     var hasInFlight: Bool { frames[0].inFlightCount > 0 }
+
+    /// Whether children are open that no step waits for.
+    var hasStrays: Bool { calls.hasStrays }
 
     /// Whether every step of the file is settled.
     var isDone: Bool { frames[0].settledCount == frames[0].count }
@@ -222,10 +211,13 @@ extension RunState {
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
+            if case .child(let child) = result.content { nodes[index].child = child.run }
             let view = conclude(index, result, plan)
             settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
             // What an earlier run did is that run's to undo.
-            if result.error == nil, !result.isCopied { keepUndoable(index, plan) }
+            if result.error == nil, !result.isCopied, !plan.isCompensation[nodes[index].step] {
+                keepUndoable(index, plan)
+            }
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             if !plan.isCompensation[nodes[index].step] {
                 note(result, of: index, plan)
@@ -252,6 +244,7 @@ extension RunState {
             awaitSignal(index, .waiting(since: record.at, until: until), plan)
         case .stepCalling(let path, let child):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].child = child
             set(index, .calling(child: child, since: record.at))
         case .signalReceived(let signal):
             mailbox.append(signal)
@@ -293,14 +286,8 @@ extension RunState {
     /// Every phase is set here, so that the counts of what is in flight are right.
     mutating func set(_ index: Int, _ phase: Phase) {
         let was = nodes[index].phase.isInFlight
-        if nodes[index].phase.isCalling {
-            callingSteps.remove(index)
-            cancelledCalls.remove(index)
-        }
-        if phase.isCalling {
-            callingSteps.insert(index)
-            if isClosed(around: index) { orphanedCalls.append(index) }
-        }
+        if nodes[index].phase.isCalling { calls.settle(index) }
+        if phase.isCalling { calls.begin(index, endsSoon: ending != nil || isClosed(around: index)) }
         nodes[index].phase = phase
         guard was != phase.isInFlight else { return }
         var next: Int? = nodes[index].frame
@@ -321,17 +308,13 @@ extension RunState {
         let (step, frame) = (nodes[index].step, nodes[index].frame)
         // The file's own steps are few and always shown; of all others only what is read, or went wrong.
         if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
-        nodes[index].child = view?.child
         guard !plan.isCompensation[step] else { return }
         frames[frame].settledCount += 1
         guard let scope = frames[frame].scope else { return settleItem(index, as: phase, view, plan) }
         let offset = frames[frame].first - plan.scopes[scope].first
         for dependent in plan.dependents[step] {
             nodes[offset + dependent].waitingCount -= 1
-            // Where a child ends after the scope around it, those behind are cancelled already.
-            if nodes[offset + dependent].waitingCount == 0, nodes[offset + dependent].phase == .pending {
-                becomeReady(offset + dependent)
-            }
+            if nodes[offset + dependent].waitingCount == 0 { becomeReady(offset + dependent) }
         }
         if frame > 0, frames[frame].settledCount == frames[frame].count { touch(frame) }
     }
@@ -353,8 +336,7 @@ extension RunState {
     /// Lines a node up for the undoing; those inside groups get their compensation's node now.
     private mutating func keepUndoable(_ index: Int, _ plan: RunPlan) {
         let node = nodes[index]
-        guard !plan.isCompensation[node.step], let undoing = plan.compensationIndex[node.step],
-            node.item > 0 || node.opened == nil else {
+        guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else {
             return
         }
         if node.compensation == nil {
@@ -399,6 +381,7 @@ extension RunState {
     /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
     private mutating func end(_ outcome: RunOutcome) {
         ending = outcome
+        calls.mustEnd()
         for index in nodes.indices {
             switch nodes[index].phase {
             case .waitingRetry, .sleeping, .waiting: set(index, .ready)
@@ -441,6 +424,6 @@ extension RunState {
     /// Keeps the meter small once no interval can overlap what it holds.
     mutating func settleMeter() {
         // Waiting for a child is no interval, however long it takes.
-        if frames[0].inFlightCount == callingSteps.count { meter.settle() }
+        if frames[0].inFlightCount == calls.stepCount { meter.settle() }
     }
 }

@@ -120,7 +120,10 @@ extension Turn {
         // What was decided in this same turn has not been sent.
         abandoned.removeAll { index in
             let position = decision.effects.firstIndex { effect in
-                if case .send(index, _, _) = effect { true } else { false }
+                switch effect {
+                case .send(index, _, _), .call(index, _): true
+                default: false
+                }
             }
             if let position { decision.effects.remove(at: position) }
             return position != nil
@@ -129,7 +132,9 @@ extension Turn {
         let since = requests.map { machine.state.nodes[$0].sentAt }.min()
         var result = succeeded(.winner(machine.state.nodes[winner].item))
         if let since { result.interval = Meter.Interval(start: since, end: at) }
+        awaitAnswers(toCallsOf: abandoned)
         settle(owner, result)
         decision.effects += requests.map { .abandon(step: $0) }
+        cancelStrays(of: abandoned)
     }
 }

@@ -69,8 +69,8 @@ package final class StepView: Sendable {
         items = nil
         if case .signal(let received) = result.content { signal = received } else { signal = nil }
         if case .timedOut = result.content { timedOut = true } else { timedOut = false }
-        if case .winner(let number) = result.content { winner = number } else { winner = nil }
         if case .child(let called) = result.content { child = called.run } else { child = nil }
+        if case .winner(let number) = result.content { winner = number } else { winner = nil }
         switch result.content {
         case .child(let called): (status, headers, output) = (nil, [], called.value)
         case .none, .timedOut, .signal, .winner: (status, headers, output) = (nil, [], .null)
@@ -91,13 +91,12 @@ package final class StepView: Sendable {
         self.items = items
         if case .winner(let number) = result.content {
             winner = number
-            (status, headers, signal) = (view?.status, view?.headers ?? [], view?.signal)
             child = view?.child
+            (status, headers, signal) = (view?.status, view?.headers ?? [], view?.signal)
             timedOut = view?.timedOut ?? false
             output = view?.output ?? .null
         } else {
-            (status, headers, signal, timedOut, winner) = (nil, [], nil, false, nil)
-            child = nil
+            (status, headers, signal, timedOut, winner, child) = (nil, [], nil, false, nil, nil)
             output = .array(items.map { $0["output"] ?? .null })
         }
     }
@@ -105,8 +104,8 @@ package final class StepView: Sendable {
     private init(error: StepError, attemptCount: Int) {
         self.error = error
         self.attemptCount = attemptCount
-        (status, headers, signal, timedOut, output, items, winner) = (nil, [], nil, false, .null, nil, nil)
-        child = nil
+        (status, headers, signal, timedOut, output, items) = (nil, [], nil, false, .null, nil)
+        (winner, child) = (nil, nil)
     }
 
     /// What remains once nobody can read the result; nil for a success.
@@ -124,11 +123,11 @@ struct StepBranch: ScopeBranch {
         case "output": return view.map { .value($0.output) }
         case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
         case "timed_out": return view.map { .value(.bool($0.timedOut)) }
-        case "items": return view?.items.map { .value(.array($0)) }
-        case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "run_id":
             // Known while the child still runs, for whoever looks at a step that is not settled.
             return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
+        case "items": return view?.items.map { .value(.array($0)) }
+        case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
@@ -144,8 +143,8 @@ struct StepBranch: ScopeBranch {
 
     var memberNames: [String] {
         [
-            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "run_id", "items",
-            "winner",
+            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "winner",
+            "run_id",
         ]
     }
 

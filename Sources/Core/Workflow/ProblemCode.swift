@@ -25,6 +25,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case unknownKey = "MR1101"
     case missingKey = "MR1102"
     case wrongType = "MR1103"
+    /// Of earlier versions: no key is left that is known and refused.
     case notAvailableYet = "MR1104"
     case badName = "MR1105"
     case badVersion = "MR1106"

@@ -132,7 +132,9 @@ extension WorkflowDecoder {
         owner = .step(place)
         var draft = Draft(step: Step(id: id, action: .finish(.constant(.null))), mark: mark, after: [])
         let known = (isInList ? ["id"] : []) + Self.stepKeys
-        guard let fields = fields(of: node, as: "a step", known: known) else { return draft }
+        guard let fields = fields(of: node, as: "a step", known: known) else {
+            return draft
+        }
         draft.step.description = fields["description"].flatMap { text($0, as: "a description") }
         if let after = fields.member("after") {
             if isInList {
@@ -245,8 +247,7 @@ extension WorkflowDecoder {
                 hint: "move it to the step with the `request`")
         }
         checkCallKeys(kind, fields)
-        guard kind.name != "steps" else { return }
-        if let action = action(kind, fields) { step.action = action }
+        if kind.name != "steps", let action = action(kind, fields) { step.action = action }
     }
 
     private mutating func group(_ kind: Node.Member, _ fields: Fields, at place: Place) -> StepGroup? {
