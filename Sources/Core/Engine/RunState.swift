@@ -46,6 +46,23 @@ package struct RunState: Sendable {
             }
         }
 
+        /// Whether it does nothing until a time or a signal comes.
+        var isResting: Bool {
+            switch self {
+            case .waitingRetry, .sleeping, .waiting: true
+            default: false
+            }
+        }
+
+        /// When its rest ends by itself; nil where it does not.
+        var restEnd: Instant? {
+            switch self {
+            case .waitingRetry(_, let end), .sleeping(let end): end
+            case .waiting(_, let end): end
+            default: nil
+            }
+        }
+
         var isCalling: Bool {
             if case .calling = self { return true }
             return false
@@ -77,6 +94,8 @@ package struct RunState: Sendable {
     private var touched: [Int] = []
     /// Nodes that became ready, in that order.
     private var ready = NodeQueue()
+    /// Nodes in a phase that rests; few, however many nodes there are.
+    private(set) var resting: Set<Int> = []
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
     private var waiters: [String: NodeQueue] = [:]
     /// Nodes that succeeded in this run and can be undone, in that order.
@@ -151,6 +170,12 @@ extension RunState {
     /// The node that has been ready for the longest; it stays so until it starts.
     mutating func nextReady() -> Int? {
         ready.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed }
+    }
+
+    /// Whether ``nextReady()`` gives one.
+    var hasReady: Bool {
+        var queue = ready
+        return queue.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed } != nil
     }
 
     /// A frame to look at, taken off the list; only those that are still open are given.
@@ -288,6 +313,11 @@ extension RunState {
         let was = nodes[index].phase.isInFlight
         if nodes[index].phase.isCalling { calls.settle(index) }
         if phase.isCalling { calls.begin(index, endsSoon: ending != nil || isClosed(around: index)) }
+        if nodes[index].phase.isResting {
+            if !phase.isResting { resting.remove(index) }
+        } else if phase.isResting {
+            resting.insert(index)
+        }
         nodes[index].phase = phase
         guard was != phase.isInFlight else { return }
         var next: Int? = nodes[index].frame
