@@ -155,7 +155,7 @@ extension Runtime {
         stuck[slot.run] = nil
         cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        // Of signals too: the end may have been read back from the journal, with some still waiting.
+        // Also of signals: the end may have been read back from the journal, with some still waiting.
         return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot) + tellParent(of: slot.run, outcome)
             + leaveQueue(slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }

@@ -48,14 +48,6 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.openRuns(after: after, limit: limit) }
     }
 
-    func duplicate(
-        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
-    ) throws(StoreError) -> CommitReceipt? {
-        try reading { () throws(StoreError) in
-            try inner.duplicate(of: dedupe, workflow: workflow, of: tenant)
-        }
-    }
-
     func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime] {
         try reading { () throws(StoreError) in try inner.waitingRuns(after: after, limit: limit) }
     }
@@ -70,6 +62,14 @@ class ForwardingStore: Store, @unchecked Sendable {
 
     func waitingRunCount() throws(StoreError) -> Int {
         try reading { () throws(StoreError) in try inner.waitingRunCount() }
+    }
+
+    func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt? {
+        try reading { () throws(StoreError) in
+            try inner.duplicate(of: dedupe, workflow: workflow, of: tenant)
+        }
     }
 
     func newestRun() throws(StoreError) -> RunID? {
