@@ -57,6 +57,36 @@ struct JournalCodingTests {
         .stepSleeping(path: "nap", until: Instant(microseconds: 1_767_225_700_000_001)),
         .stepWaiting(path: "w", until: Instant(microseconds: 1_767_225_700_000_001)),
         .stepWaiting(path: "w", until: nil),
+        .runStarted(
+            {
+                var start = RunStart(
+                    triggerKind: "call", headers: [], query: [], body: Array("[1]".utf8),
+                    at: Instant(microseconds: 1_767_225_600_000_000), tenantName: "Acme",
+                    externalCustomerID: nil)
+                start.parent = RunParent(
+                    run: RunID(number: 5), step: "each/3", depth: 2, isDetached: true)
+                (start.concurrencyKey, start.isQueued) = ("acct é", true)
+                return start
+            }()),
+        .stepSettled(
+            path: "c",
+            StepResult(
+                error: nil, content: .child(ChildResult(run: RunID(number: 9), output: [1, .null])),
+                attemptCount: 0, interval: nil)),
+        .stepSettled(
+            path: "c",
+            StepResult(
+                error: StepError(code: "child_failed", message: "m"),
+                content: .child(ChildResult(run: RunID(number: 9), output: .null)), attemptCount: 0,
+                interval: nil)),
+        .stepSettled(
+            path: "c",
+            StepResult(
+                error: nil,
+                content: .child(ChildResult(run: RunID(number: 9), output: .null, isDetached: true)),
+                attemptCount: 0, interval: nil)),
+        .stepCalling(path: "each/3", child: RunID(number: 77)),
+        .runAdmitted,
         .signalReceived(RunSignal(id: "key:é/1", name: "paid", body: ["n": .number("12.50")])),
         .signalReceived(RunSignal(id: "k", name: "paid", body: .null)), .runTimedOut,
         .stepSettled(

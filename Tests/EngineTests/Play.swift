@@ -47,6 +47,9 @@ struct Play {
     var runWakes: [Instant] = []
     var signals: [(step: String, run: String, signal: RunSignal)] = []
     var replies: [RunReply] = []
+    var calls: [ChildCall] = []
+    var awaited: [(step: String, child: RunID)] = []
+    var cancelledChildren: [RunID] = []
 
     init(_ yaml: String, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) throws {
         let plan = try EngineTests.plan(yaml)
@@ -87,6 +90,15 @@ struct Play {
             case .signal(let step, let run, let signal):
                 signals.append((id(step), run, signal))
                 lines.append("signal \(signal.name) of \(id(step))")
+            case .call(let step, let call):
+                calls.append(call)
+                lines.append("call \(call.workflow) of \(id(step))")
+            case .awaitChild(let step, let child):
+                awaited.append((id(step), child))
+                lines.append("await \(child.number) of \(id(step))")
+            case .cancelChild(let child, _):
+                cancelledChildren.append(child)
+                lines.append("cancel \(child.number)")
             case .reply(let reply):
                 replies.append(reply)
                 lines.append("reply \(reply.status)")
@@ -102,12 +114,15 @@ struct Play {
     @discardableResult
     mutating func begin(
         body: Value = .null, headers: [HTTPHeader] = [], query: [(name: String, value: String)] = [],
-        isFunded: Bool = true
+        isFunded: Bool = true, parent: RunParent? = nil, isQueued: Bool = false
     ) -> [String] {
-        let start = RunStart(
+        var start = RunStart(
             triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")] + headers,
             query: query,
             body: JSON.bytes(body), at: now, tenantName: "Acme", externalCustomerID: "cus_1")
+        start.parent = parent
+        start.isQueued = isQueued
+        if isQueued { start.concurrencyKey = "k" }
         return feed(.started(start, isFunded: isFunded))
     }
 
@@ -150,6 +165,17 @@ struct Play {
         feed(.signalled(RunSignal(id: id ?? name, name: name, body: body), at: now))
     }
 
+    /// The step's child is durable.
+    @discardableResult
+    mutating func called(_ step: String, child: Int64) -> [String] {
+        feed(.called(step: index(step), child: RunID(number: child), at: now))
+    }
+
+    @discardableResult
+    mutating func childEnds(_ step: String, child: Int64, _ outcome: RunOutcome) -> [String] {
+        feed(.childEnded(step: index(step), child: RunID(number: child), outcome, at: now))
+    }
+
     /// The step's alarm rings that long after the start.
     @discardableResult
     mutating func ring(_ step: String, at instant: Instant) -> [String] {
@@ -162,7 +188,7 @@ struct Play {
     mutating func crash() throws -> [String] {
         let stored = try records.map { try JournalRecord(stored: $0.stored) }
         machine = RunMachine(run: machine.state.run, plan: plan, records: stored)
-        (sent, wakes, runWakes) = ([], [], [])
+        (sent, wakes, runWakes, calls, awaited, cancelledChildren) = ([], [], [], [], [], [])
         return feed(.recovered(at: now))
     }
 
@@ -178,6 +204,8 @@ struct Play {
             "\(path)#\(attempt) failed: \(error.code)"
         case .stepSleeping(let path, _): "\(path) sleeps"
         case .stepWaiting(let path, _): "\(path) waits"
+        case .stepCalling(let path, let child): "\(path) calls \(child.number)"
+        case .runAdmitted: "admitted"
         case .signalReceived(let signal): "signal \(signal.id)"
         case .runTimedOut: "timed out"
         case .runPaused: "paused"

@@ -63,11 +63,8 @@ struct MemoryGroup {
     }
 
     private func duplicate(of commit: RunCommit) -> CommitReceipt? {
-        guard let key = commit.dedupeKey, let first = tables.dedupe[key] else { return nil }
-        guard let stored = first.fingerprint, let sent = commit.dedupe?.fingerprint else {
-            return .duplicate(of: first.run, isSameContent: true)
-        }
-        return .duplicate(of: first.run, isSameContent: stored == sent)
+        guard let start = commit.start, let dedupe = commit.dedupe else { return nil }
+        return tables.duplicate(of: dedupe, start.workflow, commit.tenant)
     }
 
     private func check(_ commit: RunCommit) throws(StoreError) {
@@ -170,7 +167,23 @@ extension MemoryTables {
 extension RunCommit {
     fileprivate var dedupeKey: MemoryTables.DedupeKey? {
         guard let start, let dedupe else { return nil }
-        return MemoryTables.DedupeKey(
-            tenant: tenant, workflow: Array(start.workflow.utf8), key: Array(dedupe.key.utf8))
+        return MemoryTables.DedupeKey(dedupe, start.workflow, tenant)
+    }
+}
+
+extension MemoryTables.DedupeKey {
+    fileprivate init(_ dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) {
+        self.init(
+            tenant: tenant, workflow: Array((dedupe.scope ?? workflow).utf8), key: Array(dedupe.key.utf8))
+    }
+}
+
+extension MemoryTables {
+    func duplicate(of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID) -> CommitReceipt? {
+        guard let first = self.dedupe[DedupeKey(dedupe, workflow, tenant)] else { return nil }
+        guard let stored = first.fingerprint, let sent = dedupe.fingerprint else {
+            return .duplicate(of: first.run, isSameContent: true)
+        }
+        return .duplicate(of: first.run, isSameContent: stored == sent)
     }
 }

@@ -2,6 +2,12 @@ package import Storage
 package import Values
 
 extension MemoryStore {
+    package func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt? {
+        try read { tables throws(StoreError) in tables.duplicate(of: dedupe, workflow, tenant) }
+    }
+
     package func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord? {
         try read { tables throws(StoreError) in
             guard let record = tables.runs[run], record.tenant == tenant else { return nil }

@@ -25,6 +25,15 @@ enum Rows {
     static func keyID(_ number: Int64) throws(StoreError) -> KeyID { try identifier(number) }
     static func purchaseID(_ number: Int64) throws(StoreError) -> PurchaseID { try identifier(number) }
 
+    /// Reads `run_id, fingerprint` of a dedupe key.
+    static func duplicate(
+        _ row: Statement, of dedupe: RunCommit.Dedupe
+    ) throws(StoreError) -> (first: RunID, isSameContent: Bool) {
+        let first = try runID(row.integer(0))
+        guard let stored = row.optionalBlob(1), let sent = dedupe.fingerprint else { return (first, true) }
+        return (first, stored == sent)
+    }
+
     static func instant(_ number: Int64) -> Instant { Instant(microseconds: number) }
 
     // MARK: - Ledger

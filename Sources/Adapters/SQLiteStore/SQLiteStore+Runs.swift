@@ -2,6 +2,20 @@ package import Storage
 package import Values
 
 extension SQLiteStore {
+    package func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt? {
+        try readers.read { connection throws(StoreError) in
+            try connection.first(
+                "SELECT run_id, fingerprint FROM dedupe_key WHERE tenant_id = ? AND workflow = ? AND key = ?",
+                .integer(tenant.number), .text(dedupe.scope ?? workflow), .text(dedupe.key)
+            ) { row throws(StoreError) in
+                let (first, isSameContent) = try Rows.duplicate(row, of: dedupe)
+                return .duplicate(of: first, isSameContent: isSameContent)
+            }
+        }
+    }
+
     package func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord? {
         try readers.read { connection throws(StoreError) in
             try connection.first(

@@ -32,14 +32,13 @@ extension Writer {
         of dedupe: RunCommit.Dedupe, _ workflow: String, _ tenant: TenantID
     ) throws(StoreError) -> WriteOutcome? {
         let statement = statements.selectDedupe
-        try statement.bind([.integer(tenant.number), .text(workflow), .text(dedupe.key)])
+        try statement.bind([
+            .integer(tenant.number), .text(dedupe.scope ?? workflow), .text(dedupe.key),
+        ])
         defer { statement.reset() }
         guard try statement.step() else { return nil }
-        let first = try Rows.runID(statement.integer(0))
-        guard let stored = statement.optionalBlob(1), let sent = dedupe.fingerprint else {
-            return .duplicate(of: first, isSameContent: true)
-        }
-        return .duplicate(of: first, isSameContent: stored == sent)
+        let (first, isSameContent) = try Rows.duplicate(statement, of: dedupe)
+        return .duplicate(of: first, isSameContent: isSameContent)
     }
 
     private func insert(_ start: RunRecord, of commit: RunCommit, charge: Int64) throws(StoreError) {
@@ -61,7 +60,7 @@ extension Writer {
     ) throws(StoreError) {
         let statement = statements.insertDedupe
         try statement.bind([
-            .integer(commit.tenant.number), .text(start.workflow), .text(dedupe.key),
+            .integer(commit.tenant.number), .text(dedupe.scope ?? start.workflow), .text(dedupe.key),
             .integer(commit.run.number), .optional(dedupe.fingerprint),
             .integer(start.startedAt.microseconds),
         ])

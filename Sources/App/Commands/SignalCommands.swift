@@ -78,6 +78,8 @@ enum SignalCommands {
             case "answer": "an answer"
             case "retry": "attempt \(reason["attempt"]?.text ?? "")"
             case "time": "the time"
+            case "run": reason["run"]?.text ?? ""
+            case "limit": "its turn under the concurrency limit"
             case "signal": "signal " + list(reason["signals"], word: " or ")
             default: kind
             }

@@ -253,6 +253,8 @@ enum WorkflowCommands {
             invocation.console.print(answer.value)
         } else if answer.status == 200, let status = answer.value["status"]?.text {
             invocation.console.print("\(run) \(status) \(JSON.text(answer.value["output"] ?? .null))")
+        } else if answer.value["skipped"]?.bool == true {
+            invocation.console.print("\(run) goes on (the workflow is at its limit and skips)")
         } else {
             invocation.console.print(
                 answer.value["duplicate"]?.bool == true ? "\(run) (the first run of this key)" : run)

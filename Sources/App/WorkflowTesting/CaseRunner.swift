@@ -28,19 +28,30 @@ package struct CaseRunner: Sendable {
     }
 
     /// Starts a run whatever the triggers would say, and plays it; requests without a mock are answered
-    /// with 200 and an empty object.
+    /// with 200 and an empty object, calls with a child that succeeds without output.
     package func rehearse(_ one: TestCase) -> Rehearsal {
         let plan = self.plan(of: one)
         let secrets = OpenSecrets(one.secrets.mapValues { OpenSecrets.Secret(value: $0, hosts: []) })
         let doorway = Doorway(one: one, plan: plan, secrets: secrets, cryptography: cryptography)
         var book = MockBook(one.mocks)
-        let standard = MockAnswer(
-            result: .success(
-                OutboundResponse(
-                    status: 200, headers: [HTTPHeader("content-type", "application/json")],
-                    body: Array("{}".utf8))), took: .zero, times: 1)
-        let simulation = play(doorway.start, one, plan, secrets) { book.answer(to: $0) ?? standard }
+        let simulation = play(doorway.start, one, plan, secrets) {
+            book.answer(to: $0) ?? Self.standardAnswer(to: $0)
+        }
         return Rehearsal(simulation: simulation)
+    }
+
+    private static func standardAnswer(to question: Simulation.Question) -> MockAnswer {
+        let reply: MockAnswer.Reply =
+            switch question {
+            case .request:
+                .response(
+                    .success(
+                        OutboundResponse(
+                            status: 200, headers: [HTTPHeader("content-type", "application/json")],
+                            body: Array("{}".utf8))))
+            case .child: .child(RunOutcome(status: .succeeded))
+            }
+        return MockAnswer(reply: reply, took: .zero, times: 1)
     }
 
     private func plan(of one: TestCase) -> RunPlan {
@@ -54,7 +65,7 @@ package struct CaseRunner: Sendable {
 
     private func play(
         _ start: RunStart, _ one: TestCase, _ plan: RunPlan, _ secrets: OpenSecrets,
-        answer: (Simulation.Sent) -> MockAnswer?
+        answer: (Simulation.Question) -> MockAnswer?
     ) -> Simulation {
         let readsAny = definition.secretNames.contains("*")
         let named =
@@ -86,6 +97,7 @@ package struct CaseRunner: Sendable {
         }
         trace.isAccepted = true
         for sent in simulation.sent { trace.run.insert(sent.step) }
+        for called in simulation.called { trace.run.insert(called.step) }
         for record in simulation.records {
             switch record.entry {
             case .stepSettled(let path, let result):

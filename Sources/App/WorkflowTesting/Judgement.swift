@@ -12,7 +12,11 @@ struct Judgement {
 
     func differences() -> [Difference] {
         var found: [Difference] = []
-        if let sent = simulation?.unanswered { found.append(unmocked(sent)) }
+        switch simulation?.unanswered {
+        case .request(let sent): found.append(unmocked(sent))
+        case .child(let called): found.append(unmocked(called))
+        case nil: break
+        }
         let expectsVerdict = one.expected.contains { if case .trigger = $0.fact { true } else { false } }
         if simulation == nil, !expectsVerdict { found.append(notStarted) }
         for expectation in one.expected {
@@ -63,6 +67,13 @@ struct Judgement {
             actual: "none for \(sent.request.method) \(sent.request.url)", hint: hint)
     }
 
+    private func unmocked(_ called: Simulation.Called) -> Difference {
+        Difference(
+            path: "mocks.\(called.step)", mark: one.mark, expected: "the end of a child",
+            actual: "none for a run of \(called.call.workflow)",
+            hint: "answer it: mocks: {\(called.step): {output: {}}}")
+    }
+
     private func judge(_ expectation: Expectation, _ run: Simulation) -> [Difference] {
         var comparison = Comparison(mark: expectation.mark)
         switch expectation.fact {
@@ -87,6 +98,9 @@ struct Judgement {
             comparison.compare(state, actual, at: "steps.\(step)")
         case .requests(let expected):
             return RequestComparison(expected: expected, sent: run.sent, mark: expectation.mark).differences()
+        case .calls(let expected):
+            return CallComparison(expected: expected, called: run.called, mark: expectation.mark)
+                .differences()
         case .elapsed(let atLeast, let atMost):
             let actual = DurationText.write(run.elapsed)
             if let atLeast, run.elapsed < atLeast {

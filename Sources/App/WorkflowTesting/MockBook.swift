@@ -12,12 +12,12 @@ struct MockBook {
         given = mocks.map { _ in 0 }
     }
 
-    /// The next answer to that request; nil where none is left.
+    /// The next answer to that request or call; nil where none is left.
     ///
     /// Those for its step go before those for its address.
-    mutating func answer(to sent: Simulation.Sent) -> MockAnswer? {
-        let byStep = mocks.indices.filter { isForStep(mocks[$0], sent) }
-        let byAddress = mocks.indices.filter { isForAddress(mocks[$0], sent) }
+    mutating func answer(to question: Simulation.Question) -> MockAnswer? {
+        let byStep = mocks.indices.filter { isForStep(mocks[$0], question.step) }
+        let byAddress = mocks.indices.filter { isForAddress(mocks[$0], question) }
         // A case that speaks of a step speaks of all its attempts.
         let ownSteps = byStep.filter { !mocks[$0].isDefault }
         for index in (ownSteps.isEmpty ? byStep : ownSteps) + (ownSteps.isEmpty ? byAddress : []) {
@@ -44,13 +44,13 @@ struct MockBook {
         return mocks[index].answers.last
     }
 
-    private func isForStep(_ mock: Mock, _ sent: Simulation.Sent) -> Bool {
-        if case .step(let step) = mock.target { return step.hasSameBytes(as: sent.step) }
+    private func isForStep(_ mock: Mock, _ path: String) -> Bool {
+        if case .step(let step) = mock.target { return step.hasSameBytes(as: path) }
         return false
     }
 
-    private func isForAddress(_ mock: Mock, _ sent: Simulation.Sent) -> Bool {
-        guard case .request(let method, let url) = mock.target, method.hasSameBytes(as: sent.request.method)
+    private func isForAddress(_ mock: Mock, _ question: Simulation.Question) -> Bool {
+        guard case .request(let sent) = question, case .request(let method, let url) = mock.target, method.hasSameBytes(as: sent.request.method)
         else { return false }
         if url.hasSuffix("*") { return sent.request.url.hasPrefix(String(url.dropLast())) }
         return url.hasSameBytes(as: sent.request.url)

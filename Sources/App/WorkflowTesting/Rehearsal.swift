@@ -26,6 +26,12 @@ package struct Rehearsal {
         switch moment {
         case .record(let record): lines(record.entry)
         case .sent(let sent): lines(sent)
+        case .called(let called):
+            [
+                "call      \(called.step): \(called.call.workflow)"
+                    + (called.call.parent.isDetached ? ", detached" : ""),
+                "            \(JSON.text(called.call.input))",
+            ]
         case .signalled(let sent):
             ["signal    \(sent.signal.name) to \(sent.run): \(JSON.text(sent.signal.body))"]
         case .replied(let reply):
@@ -50,6 +56,8 @@ package struct Rehearsal {
         case .stepSettled(let path, let result):
             if let error = result.error { return ["failed    \(path): \(error.code): \(error.message)"] }
             switch result.content {
+            case .child(let child) where child.isDetached: return ["done      \(path): run \(child.run)"]
+            case .child(let child): return ["done      \(path): \(JSON.text(child.output))"]
             case .output(let value): return ["done      \(path): \(JSON.text(value))"]
             case .response(let response): return ["done      \(path): status \(response.status)"]
             default: return ["done      \(path)"]
@@ -60,6 +68,7 @@ package struct Rehearsal {
         case .stepSleeping(let path, let until): return ["sleep     \(path): until \(until.text)"]
         case .stepWaiting(let path, let until):
             return ["wait      \(path): " + (until.map { "until \($0.text) at most" } ?? "for a signal")]
+        case .stepCalling(let path, let child): return ["wait      \(path): for run \(child)"]
         case .signalReceived(let signal): return ["signal    \(signal.name): \(JSON.text(signal.body))"]
         case .runFinished(let outcome):
             let error = outcome.error.map { ": \($0.code): \($0.message)" } ?? ""
@@ -69,7 +78,7 @@ package struct Rehearsal {
         }
     }
 
-    /// `{outcome, output, error, elapsed_ms, requests, steps}`.
+    /// `{outcome, output, error, elapsed_ms, requests, calls, steps}`.
     package var value: Value {
         [
             "outcome": simulation.outcome.map { .string($0.status.rawValue) } ?? "running",
@@ -86,6 +95,14 @@ package struct Rehearsal {
                         "headers": .array(
                             sent.request.headers.map { [.string($0.name), .string($0.value)] }),
                         "body": .string(String(decoding: sent.request.body, as: UTF8.self)),
+                    ]
+                }),
+            "calls": .array(
+                simulation.called.map { called in
+                    [
+                        "step": .string(called.step), "after_ms": .int(called.after.milliseconds),
+                        "workflow": .string(called.call.workflow), "input": called.call.input,
+                        "detach": .bool(called.call.parent.isDetached),
                     ]
                 }),
             "steps": .object(

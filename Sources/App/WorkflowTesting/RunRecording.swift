@@ -82,13 +82,27 @@ package struct RunRecording: Sendable {
     private var mocks: Object {
         var mocks = Object()
         for event in events {
-            guard let facts = event["facts"], let path = facts["path"]?.string, facts["start"] != nil else {
-                continue
-            }
+            guard let facts = event["facts"], let path = facts["path"]?.string else { continue }
             let answers = mocks[path]?.array ?? []
-            mocks[path] = .array(answers + [Self.answer(facts, body: event["body"]?.string)])
+            if facts["start"] != nil {
+                mocks[path] = .array(answers + [Self.answer(facts, body: event["body"]?.string)])
+            } else if let end = Self.childEnd(facts, event["kind"]?.text) {
+                mocks[path] = .array(answers + [end])
+            }
         }
         return mocks
+    }
+
+    /// How a child ended; nil for what is no end of one, and where nobody waited for it.
+    private static func childEnd(_ facts: Value, _ kind: String?) -> Value? {
+        guard facts["child"] != nil, facts["detached"] == nil, kind != "step.calling" else { return nil }
+        guard let code = facts["error"]?.text else { return ["output": facts["output"] ?? .null] }
+        return [
+            "error": [
+                "code": .string(code == "child_cancelled" ? "cancelled" : code),
+                "message": facts["message"] ?? .null,
+            ]
+        ]
     }
 
     private static func answer(_ facts: Value, body: String?) -> Value {

@@ -26,6 +26,7 @@ package struct Simulation {
     enum Moment {
         case record(JournalRecord)
         case sent(Sent)
+        case called(Called)
         case signalled(Signal)
         case replied(RunReply)
     }
@@ -43,7 +44,7 @@ package struct Simulation {
     private let surroundings: Surroundings
     private let start: Instant
     private var machine: RunMachine
-    private var now: Instant
+    private(set) var now: Instant
     private var agenda: [(at: Instant, event: Event)] = []
     private var inputCount = 0
     private(set) var records: [JournalRecord] = []
@@ -53,8 +54,10 @@ package struct Simulation {
     /// What whoever waits for the run is answered.
     private(set) var reply: RunReply?
     private(set) var signals: [Signal] = []
-    /// The request that nobody answered; the run stops there.
-    private(set) var unanswered: Sent?
+    private(set) var called: [Called] = []
+    var children: [RunID: OpenChild] = [:]
+    /// The request or call that nobody answered; the run stops there.
+    private(set) var unanswered: Question?
 
     init(plan: RunPlan, surroundings: Surroundings, at start: Instant) {
         self.plan = plan
@@ -78,7 +81,7 @@ package struct Simulation {
     mutating func plan(_ input: RunInput, at instant: Instant) { add(.input(input), at: instant) }
 
     /// Plays until the run is over, waits for what never comes, or sends what `answer` does not know.
-    mutating func play(answer: (Sent) -> MockAnswer?) {
+    mutating func play(answer: (Question) -> MockAnswer?) {
         while outcome == nil, unanswered == nil, inputCount < Self.inputCountMax, !agenda.isEmpty {
             let next = agenda.removeFirst()
             now = max(now, next.at)
@@ -99,12 +102,19 @@ package struct Simulation {
     }
 
     /// Behind what is due at the same time.
-    private mutating func add(_ event: Event, at instant: Instant) {
+    mutating func add(_ event: Event, at instant: Instant) {
         let index = agenda.firstIndex { $0.at > instant } ?? agenda.endIndex
         agenda.insert((instant, event), at: index)
     }
 
-    private mutating func feed(_ input: RunInput, answer: (Sent) -> MockAnswer?) {
+    mutating func note(_ call: Called) {
+        called.append(call)
+        moments.append((elapsed, .called(call)))
+    }
+
+    mutating func stop(at question: Question) { unanswered = question }
+
+    private mutating func feed(_ input: RunInput, answer: (Question) -> MockAnswer?) {
         let decision = machine.handle(input, in: surroundings)
         records += decision.records
         moments += decision.records.map { (elapsed, .record($0)) }
@@ -119,6 +129,9 @@ package struct Simulation {
                 signals.append(sending)
                 moments.append((elapsed, .signalled(sending)))
                 add(.input(.delivered(step: step, error: nil, at: now)), at: now)
+            case .call(let step, let call): self.call(step, call, answer: answer)
+            case .awaitChild(_, let child): awaitEnd(of: child)
+            case .cancelChild(let child, let reason): cancel(child, reason)
             case .reply(let reply):
                 guard self.reply == nil else { break }
                 self.reply = reply
@@ -129,7 +142,7 @@ package struct Simulation {
     }
 
     private mutating func send(
-        _ step: Int, _ attempt: Int, _ request: OutboundRequest, answer: (Sent) -> MockAnswer?
+        _ step: Int, _ attempt: Int, _ request: OutboundRequest, answer: (Question) -> MockAnswer?
     ) {
         // A compensation's position is none of the file's.
         let steps = plan.definition.root.steps
@@ -137,11 +150,9 @@ package struct Simulation {
         let sending = Sent(step: id, attempt: attempt, request: request, after: elapsed)
         sent.append(sending)
         moments.append((elapsed, .sent(sending)))
-        guard let answer = answer(sending) else {
-            unanswered = sending
-            return
+        guard let answer = answer(.request(sending)), case .response(let result) = answer.reply else {
+            return stop(at: .request(sending))
         }
-        add(
-            .answered(step: step, attempt: attempt, answer.result, startedAt: now), at: now + answer.took)
+        add(.answered(step: step, attempt: attempt, result, startedAt: now), at: now + answer.took)
     }
 }

@@ -1,3 +1,4 @@
+package import Engine
 package import Ports
 package import Values
 package import Workflow
@@ -80,7 +81,15 @@ package struct Mock: Sendable {
 }
 
 package struct MockAnswer: Sendable {
-    package var result: Result<OutboundResponse, TransportFailure>
+    package enum Reply: Sendable {
+        case response(Result<OutboundResponse, TransportFailure>)
+        /// How a child ends.
+        case child(RunOutcome)
+        /// There is no child.
+        case notCalled(StepError)
+    }
+
+    package var reply: Reply
     package var took: Duration
     /// How often it is given, from 1.
     package var times: Int
@@ -109,6 +118,7 @@ package struct Expectation: Sendable {
         case error(code: String?, step: String?, message: String?)
         case step(String, state: String)
         case requests([RequestExpected])
+        case calls([CallExpected])
         case elapsed(atLeast: Duration?, atMost: Duration?)
         case reply(Value)
         case compensation(String)
@@ -131,4 +141,13 @@ package struct RequestExpected: Sendable {
     package var headers: [HTTPHeader] = []
     /// A text is the exact body; anything else is the value that the body carries.
     package var body: Value?
+}
+
+/// What one call must be; what is nil may be anything.
+package struct CallExpected: Sendable {
+    package var mark: Mark
+    package var step: String?
+    package var workflow: String?
+    package var input: Value?
+    package var isDetached: Bool?
 }

@@ -6,7 +6,7 @@ import Workflow
 
 extension TestFileReader {
     private static let expectedKeys = [
-        "trigger", "dedupe", "outcome", "output", "error", "steps", "requests", "elapsed", "reply",
+        "trigger", "dedupe", "outcome", "output", "error", "steps", "requests", "calls", "elapsed", "reply",
         "compensation",
     ]
 
@@ -36,6 +36,7 @@ extension TestFileReader {
         case "error": return one(error(node))
         case "elapsed": return one(elapsed(node))
         case "requests": return one(requests(node))
+        case "calls": return one(calls(node))
         case "steps": return steps(node)
         default: return []
         }
@@ -61,7 +62,7 @@ extension TestFileReader {
     }
 
     private mutating func steps(_ node: Node) -> [Expectation] {
-        let states = ["succeeded", "failed", "skipped", "ready", "pending", "waiting", "sleeping"]
+        let states = ["succeeded", "failed", "skipped", "ready", "pending", "waiting", "sleeping", "calling"]
         return (entries(node, "steps") ?? []).compactMap { member in
             guard let step = step(member.name, at: member.nameMark),
                 let state = choice(member.value, "state of a step", states)

@@ -90,9 +90,8 @@ extension TestFileReader {
         if let items = node.items { return items.compactMap { requestMock($0) } }
         return (entries(node, "mocks") ?? []).compactMap { member in
             guard let step = step(member.name, at: member.nameMark) else { return nil }
-            return Mock(
-                target: .step(step), answers: answers(member.value), mark: member.nameMark,
-                isDefault: isDefault)
+            let answers = isCall(step) ? childAnswers(member.value) : answers(member.value)
+            return Mock(target: .step(step), answers: answers, mark: member.nameMark, isDefault: isDefault)
         }
     }
 
@@ -138,7 +137,7 @@ extension TestFileReader {
             if fields["status"] != nil {
                 note(.duplicate, error.mark, "`status` and `error` exclude each other")
             }
-            return MockAnswer(result: .failure(failure(error)), took: took, times: times)
+            return MockAnswer(reply: .response(.failure(failure(error))), took: took, times: times)
         }
         if fields["status"] == nil {
             note(
@@ -159,7 +158,7 @@ extension TestFileReader {
             }
         }
         let response = OutboundResponse(status: status, headers: headers, body: bytes)
-        return MockAnswer(result: .success(response), took: took, times: times)
+        return MockAnswer(reply: .response(.success(response)), took: took, times: times)
     }
 
     private mutating func failure(_ node: Node) -> TransportFailure {

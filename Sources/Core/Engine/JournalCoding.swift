@@ -14,9 +14,11 @@ import Values
 //   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
 //   step.sleeping        sleep/<path>              path, until                             -
 //   step.waiting         wait/<path>               path, until                             -
+//   step.calling         call/<path>               path, child                             -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
 //   run.paused           pause/<sequence>          -                                       -
+//   run.admitted         admission                 -                                       -
 //   run.resumed          resume/<sequence>         -                                       -
 //   run.cancel_requested cancel                    reason                                  -
 //   run.finished         finish                    status, output, error, step             -
@@ -57,11 +59,16 @@ extension JournalRecord {
             (key, kind) = ("wait/" + path, "step.waiting")
             facts.text("path", path)
             if let until { facts.int("until", until.microseconds) }
+        case .stepCalling(let path, let child):
+            (key, kind) = ("call/" + path, "step.calling")
+            facts.text("path", path)
+            facts.text("child", "\(child)")
         case .signalReceived(let signal):
             (key, kind) = ("signal/" + signal.id, "signal.received")
             facts.write(signal, prefix: "")
         case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
         case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
+        case .runAdmitted: (key, kind) = ("admission", "run.admitted")
         case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
         case .cancelRequested(let reason):
             (key, kind) = ("cancel", "run.cancel_requested")
@@ -106,9 +113,12 @@ extension JournalRecord {
             entry = .stepWaiting(
                 path: try facts.text("path"),
                 until: facts.values["until"]?.int.map { Instant(microseconds: $0) })
+        case "step.calling":
+            entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
         case "run.timed_out": entry = .runTimedOut
         case "run.paused": entry = .runPaused
+        case "run.admitted": entry = .runAdmitted
         case "run.resumed": entry = .runResumed
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
         case "run.finished": entry = .runFinished(try facts.runOutcome())

@@ -19,12 +19,16 @@ package enum JournalEntry: Sendable {
     case stepSleeping(path: String, until: Instant)
     /// A step waits for a signal, free of charge; nil for as long as it takes.
     case stepWaiting(path: String, until: Instant?)
+    /// A step waits, free of charge, for the end of the run that it has started.
+    case stepCalling(path: String, child: RunID)
     /// Kept until a step takes it, also where none waits yet.
     case signalReceived(RunSignal)
     /// The run's own time is over.
     case runTimedOut
     /// Nothing more is sent until the balance is above zero.
     case runPaused
+    /// The run waited for others with its concurrency key, and now it is its turn.
+    case runAdmitted
     case runResumed
     case cancelRequested(reason: String)
     case runFinished(RunOutcome)
@@ -32,7 +36,7 @@ package enum JournalEntry: Sendable {
 
 /// What a run started with; secrets and signatures are not in it.
 package struct RunStart: Sendable {
-    /// `http`, `webhook`, `hook` or `manual`.
+    /// `http`, `webhook`, `hook`, `schedule`, `manual` or `call`.
     package var triggerKind: String
     /// Names in lower case.
     package var headers: [HTTPHeader]
@@ -43,6 +47,12 @@ package struct RunStart: Sendable {
     /// As they were at the start: later changes do not reach a run under way.
     package var tenantName: String
     package var externalCustomerID: String?
+    /// Who called the run; nil where a trigger started it.
+    package var parent: RunParent?
+    /// Runs of the workflow with the same key share a limit; nil for none.
+    package var concurrencyKey: String?
+    /// Whether it starts nothing until ``RunInput/admitted(at:)``.
+    package var isQueued = false
     /// The body read by its content type, where the caller has done so already; not stored.
     package var parsedBody: Value?
 
@@ -84,6 +94,8 @@ package struct StepResult: Sendable {
         case output(Value)
         /// The signal that ended a wait.
         case signal(RunSignal)
+        /// The run that the step has started.
+        case child(ChildResult)
         /// A wait that nobody ended.
         case timedOut
         /// No answer at all.

@@ -70,6 +70,14 @@ struct FactsWriter {
         value("query", .array(start.query.map { .array([.string($0.name), .string($0.value)]) }))
         text("tenant_name", start.tenantName)
         if let customer = start.externalCustomerID { text("external_customer_id", customer) }
+        if let parent = start.parent {
+            text("parent_run", "\(parent.run)")
+            text("parent_step", parent.step)
+            int("depth", Int64(parent.depth))
+            if parent.isDetached { value("detached", true) }
+        }
+        if let key = start.concurrencyKey { text("concurrency_key", key) }
+        if start.isQueued { value("queued", true) }
     }
 
     /// Returns the body to be kept beside the facts.
@@ -87,6 +95,10 @@ struct FactsWriter {
             return nil
         case .output(let output):
             value("output", output)
+            return nil
+        case .child(let child):
+            text("child", "\(child.run)")
+            if child.isDetached { value("detached", true) } else { value("output", child.output) }
             return nil
         case .response(let response):
             int("status", Int64(response.status))
@@ -154,10 +166,23 @@ struct FactsReader {
     }
 
     func runStart(body: [UInt8], at: Instant) throws(JournalProblem) -> RunStart {
-        RunStart(
+        var start = RunStart(
             triggerKind: try text("trigger"), headers: try headers(), query: try pairs("query"), body: body,
             at: at, tenantName: try text("tenant_name"),
             externalCustomerID: values["external_customer_id"]?.string)
+        if values["parent_run"] != nil {
+            start.parent = RunParent(
+                run: try run("parent_run"), step: try text("parent_step"),
+                depth: Int(truncatingIfNeeded: try int("depth")), isDetached: values["detached"] != nil)
+        }
+        start.concurrencyKey = values["concurrency_key"]?.string
+        start.isQueued = values["queued"] != nil
+        return start
+    }
+
+    func run(_ name: String) throws(JournalProblem) -> RunID {
+        guard let run = RunID(try text(name)) else { throw problem(name) }
+        return run
     }
 
     func stepResult(body: [UInt8]?) throws(JournalProblem) -> StepResult {
@@ -166,6 +191,11 @@ struct FactsReader {
             content = .response(
                 OutboundResponse(
                     status: Int(truncatingIfNeeded: status), headers: try headers(), body: body ?? []))
+        } else if values["child"] != nil {
+            content = .child(
+                ChildResult(
+                    run: try run("child"), output: values["output"] ?? .null,
+                    isDetached: values["detached"] != nil))
         } else if let output = values["output"] {
             content = .output(output)
         } else if values["signal_id"] != nil {

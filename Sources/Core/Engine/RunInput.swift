@@ -15,6 +15,14 @@ package enum RunInput: Sendable {
     case signalled(RunSignal, at: Instant)
     /// A signal to another run has been stored there, or never will be.
     case delivered(step: Int, error: StepError?, at: Instant)
+    /// The child that a step asked for is durable.
+    case called(step: Int, child: RunID, at: Instant)
+    /// No child was started, nor will be.
+    case notCalled(step: Int, error: StepError, at: Instant)
+    /// A child is over.
+    case childEnded(step: Int, child: RunID, RunOutcome, at: Instant)
+    /// It is the run's turn: fewer than the limit of its concurrency key go.
+    case admitted(at: Instant)
     /// The run's own timeout has come.
     case timeoutDue(at: Instant)
     /// The time of a retry, of the end of a sleep or of a wait has come.
@@ -32,7 +40,8 @@ package enum RunInput: Sendable {
         case .started(let start, _): start.at
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .signalled(_, let at),
-            .delivered(_, _, let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
+            .delivered(_, _, let at), .called(_, _, let at), .notCalled(_, _, let at),
+            .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
             .fundsReturned(let at),
             .cancelRequested(_, let at), .resumed(let at):
             at
@@ -52,6 +61,13 @@ package enum RunEffect: Sendable {
     case wakeRun(at: Instant)
     /// Give that signal to a run of the same tenant, and answer with ``RunInput/delivered(step:error:at:)``.
     case signal(step: Int, run: String, RunSignal)
+    /// Start that child once for the step's path, and answer with ``RunInput/called(step:child:at:)`` or
+    /// ``RunInput/notCalled(step:error:at:)``.
+    case call(step: Int, ChildCall)
+    /// Answer with ``RunInput/childEnded(step:child:_:at:)`` once that run is over; it may be already.
+    case awaitChild(step: Int, RunID)
+    /// End that child; its end is told as any other.
+    case cancelChild(RunID, reason: String)
     /// Answer whoever waits for the run, if anyone still does.
     case reply(RunReply)
     /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to

@@ -20,8 +20,28 @@ extension RunMachine {
                 index in
                 .object(step(index, lastError: lastErrors[plan.steps[index].id]))
             })
+        object["parent"] = state.start?.parent?.value ?? .null
+        object["children"] = .array(children)
+        object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
         object["trigger_body"] = state.trigger?.body ?? .null
         return object
+    }
+
+    /// Children shown of one run: a wide step may have very many.
+    private static let childCountMax = 1_000
+
+    private var children: [Value] {
+        var found: [Value] = []
+        for index in plan.steps.indices where found.count < Self.childCountMax {
+            guard let child = child(of: index) else { continue }
+            found.append(["run": .string("\(child)"), "step": .string(plan.path(index))])
+        }
+        return found
+    }
+
+    private func child(of index: Int) -> RunID? {
+        if case .calling(let child, _) = state.phase(index) { return child }
+        return state.result(index)?.child
     }
 
     private func step(_ index: Int, lastError: StepError?) -> Object {
@@ -38,6 +58,9 @@ extension RunMachine {
         } else {
             object["retry_at"] = .null
         }
+        if case .call = plan.steps[index].action {
+            object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
+        }
         object["waits_for"] = waitsFor(index, phase)
         return object
     }
@@ -51,6 +74,8 @@ extension RunMachine {
                 Value.string(plan.steps[$0].id)
             }
             return ["kind": "steps", "steps": .array(open)]
+        case .ready where state.isQueued:
+            return ["kind": "limit", "since": .string((state.start?.at ?? Instant(microseconds: 0)).text)]
         case .ready: return state.isPaused ? ["kind": "balance"] : ["kind": "turn"]
         case .inFlight: return ["kind": "answer"]
         case .waitingRetry(let attempt, let at):
@@ -62,6 +87,8 @@ extension RunMachine {
                 "kind": "signal", "signals": .array(rule.signals.map { .string($0) }),
                 "since": .string(since.text), "until": until.map { .string($0.text) } ?? .null,
             ]
+        case .calling(let child, let since):
+            return ["kind": "run", "run": .string("\(child)"), "since": .string(since.text)]
         case .succeeded, .failed, .skipped: return .null
         }
     }
@@ -85,6 +112,7 @@ extension RunState.Phase {
         case .waitingRetry: "waiting_retry"
         case .sleeping: "sleeping"
         case .waiting: "waiting"
+        case .calling: "calling"
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"

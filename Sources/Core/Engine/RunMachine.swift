@@ -77,6 +77,12 @@ struct Turn {
             guard isAwaited(step, attempt: 1) else { return }
             settle(
                 plan.steps[step], StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+        case .called(let step, let child, _): noteChild(step, child)
+        case .notCalled(let step, let error, _): noteNoChild(step, error)
+        case .childEnded(let step, let child, let outcome, _): noteChildEnd(step, child, outcome)
+        case .admitted:
+            guard machine.state.isQueued else { return }
+            record(.runAdmitted)
         case .timeoutDue:
             guard let timeout = plan.definition.timeout, let start = machine.state.start,
                 start.at + timeout <= at,
@@ -119,6 +125,7 @@ struct Turn {
             case .waitingRetry(_, let instant), .sleeping(let instant):
                 decision.effects.append(.wake(step: index, at: instant))
             case .waiting(_, let until): rearmWait(index, until: until)
+            case .calling(let child, _): decision.effects.append(.awaitChild(step: index, child))
             default: break
             }
         }
@@ -135,7 +142,8 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isPaused, let index = machine.state.readySteps.first
+        while machine.state.ending == nil, !machine.state.isPaused, !machine.state.isQueued,
+            let index = machine.state.readySteps.first
         {
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
@@ -145,7 +153,8 @@ extension Turn {
             startStep(index)
         }
         machine.state.settleMeter()
-        guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
+        cancelChildren()
+        guard !machine.state.hasInFlight, machine.state.callingSteps.isEmpty, let outcome = finalOutcome() else { return }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 
@@ -212,6 +221,7 @@ extension Turn {
             compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
         case .finish(let template):
             compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
+        case .call(let template): call(index, step, template)
         case .sleep(let rule): sleep(index, step, rule)
         case .wait(let rule): wait(index, step, rule)
         case .signal(let template): signal(index, step, template)

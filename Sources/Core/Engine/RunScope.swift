@@ -88,6 +88,7 @@ struct RunScope: ExpressionScope {
             "id": .string(state.run.description), "workflow": .string(plan.definition.name),
             "now": .int(state.start?.at.seconds ?? 0),
             "token": surroundings.signalToken(for: state.run).map { .string($0) } ?? .null,
+            "parent": state.start?.parent?.value ?? .null,
         ]
     }
 }

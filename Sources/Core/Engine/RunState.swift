@@ -21,6 +21,8 @@ package struct RunState: Sendable {
         case sleeping(until: Instant)
         /// It waits for a signal; nil for as long as it takes.
         case waiting(since: Instant, until: Instant?)
+        /// It waits for the end of the run that it has started.
+        case calling(child: RunID, since: Instant)
         case succeeded
         case failed
         case skipped
@@ -46,6 +48,12 @@ package struct RunState: Sendable {
     private(set) var steps: [StepState]
     package private(set) var meter = Meter()
     package private(set) var isPaused = false
+    /// Whether it waits until fewer runs with its concurrency key go.
+    package private(set) var isQueued = false
+    /// Steps whose child is open.
+    private(set) var callingSteps: Set<Int> = []
+    /// Those of them whose child has been asked to end; volatile, as asking twice does no harm.
+    private var cancelledCalls: Set<Int> = []
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
@@ -91,6 +99,17 @@ package struct RunState: Sendable {
 
     package var mailboxCount: Int { mailbox.count }
 
+    /// Whether its going on depends on other runs, or theirs on it, so that it is better kept in memory.
+    package var isTiedToOthers: Bool { !callingSteps.isEmpty || start?.concurrencyKey != nil }
+
+    /// Steps whose child is open and has not been asked to end; they count as asked from now on.
+    mutating func childrenToCancel() -> [Int] {
+        guard cancelledCalls.count < callingSteps.count else { return [] }
+        let asked = callingSteps.subtracting(cancelledCalls).sorted()
+        cancelledCalls = callingSteps
+        return asked
+    }
+
     var hasInFlight: Bool {
         steps.contains { if case .inFlight = $0.phase { true } else { false } }
     }
@@ -109,6 +128,7 @@ extension RunState {
         case .runStarted(let start):
             self.start = start
             trigger = TriggerView(start)
+            isQueued = start.isQueued
             for index in steps.indices where steps[index].waitingCount == 0 { becomeReady(index) }
         case .stepSettled(let path, let result):
             guard let index = plan.indexByPath[path] else { return }
@@ -129,6 +149,9 @@ extension RunState {
             steps[index].phase = .waitingRetry(attempt: attempt + 1, at: retryAt)
         case .stepSleeping(let path, let until): rest(path, .sleeping(until: until), plan)
         case .stepWaiting(let path, let until): rest(path, .waiting(since: record.at, until: until), plan)
+        case .stepCalling(let path, let child):
+            rest(path, .calling(child: child, since: record.at), plan)
+            if let index = plan.indexByPath[path] { callingSteps.insert(index) }
         case .signalReceived(let signal):
             mailbox.append(signal)
             signalIDs.insert(signal.id)
@@ -137,6 +160,7 @@ extension RunState {
             ending = RunOutcome(status: .failed, error: error)
             stopRetries()
         case .runPaused: isPaused = true
+        case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
         case .cancelRequested(let reason):
             ending = RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason))
@@ -166,6 +190,8 @@ extension RunState {
 
     private mutating func settle(_ index: Int, as phase: Phase, plan: RunPlan) {
         leaveReady(index)
+        callingSteps.remove(index)
+        cancelledCalls.remove(index)
         steps[index].phase = phase
         guard !plan.isCompensation(index) else { return }
         settledCount += 1

@@ -15,6 +15,7 @@ extension Step {
         case .fail(let template), .finish(let template): all += template.expressions
         case .sleep(.until(let template)): all += template.expressions
         case .sleep, .wait: break
+        case .call(let call): all += call.workflow.expressions + (call.input?.expressions ?? [])
         case .signal(let signal):
             all += signal.run.expressions + signal.name.expressions + (signal.body?.expressions ?? [])
         case .reply(let reply):

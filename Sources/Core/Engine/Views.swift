@@ -54,6 +54,8 @@ package struct StepView: Sendable {
     /// The signal that ended a wait.
     let signal: RunSignal?
     let timedOut: Bool
+    /// The run that the step has started.
+    let child: RunID?
     /// The parsed body or the computed output; null where no expression reads it.
     let output: Value
 
@@ -62,7 +64,9 @@ package struct StepView: Sendable {
         attemptCount = result.attemptCount
         if case .signal(let received) = result.content { signal = received } else { signal = nil }
         if case .timedOut = result.content { timedOut = true } else { timedOut = false }
+        if case .child(let called) = result.content { child = called.run } else { child = nil }
         switch result.content {
+        case .child(let called): (status, headers, output) = (nil, [], called.value)
         case .none, .timedOut, .signal: (status, headers, output) = (nil, [], .null)
         case .output(let value): (status, headers, output) = (nil, [], value)
         case .response(let response):
@@ -86,6 +90,9 @@ struct StepBranch: ScopeBranch {
         case "output": return view.map { .value($0.output) }
         case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
         case "timed_out": return view.map { .value(.bool($0.timedOut)) }
+        case "run_id":
+            // Known while the child still runs, for whoever looks at a step that is not settled.
+            return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
@@ -100,7 +107,12 @@ struct StepBranch: ScopeBranch {
     }
 
     var memberNames: [String] {
-        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out"]
+        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out", "run_id"]
+    }
+
+    private var callingChild: RunID? {
+        if case .calling(let child, _) = phase { return child }
+        return nil
     }
 
     private var outcome: Value {

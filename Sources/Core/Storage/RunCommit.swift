@@ -8,10 +8,16 @@ package struct RunCommit: Sendable {
         package var key: String
         /// SHA-256 of what was sent, where the same key with another content must be told apart; else nil.
         package var fingerprint: [UInt8]?
+        /// Within which the key is unique, in place of the workflow's name; nil for the name.
+        package var scope: String?
 
-        package init(key: String, fingerprint: [UInt8]? = nil) {
+        /// A scope that no workflow is called by: the key is unique among all runs of the tenant.
+        package static let anyWorkflow = ""
+
+        package init(key: String, fingerprint: [UInt8]? = nil, scope: String? = nil) {
             self.key = key
             self.fingerprint = fingerprint
+            self.scope = scope
         }
     }
 

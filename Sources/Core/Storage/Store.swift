@@ -37,6 +37,11 @@ package protocol RunStore: Sendable {
         _ commit: RunCommit, inPlace: Bool,
         completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
 
+    /// As a start under that key would be answered; nil where it would be stored.
+    func duplicate(
+        of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
+    ) throws(StoreError) -> CommitReceipt?
+
     /// A run of that tenant; nil for a foreign or unknown one.
     func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord?
     /// The tenant's runs, newest first.

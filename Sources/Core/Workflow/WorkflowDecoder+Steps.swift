@@ -3,11 +3,11 @@ import Values
 
 extension WorkflowDecoder {
     static let stepCountMax = 1000
-    static let stepKinds = ["request", "lua", "sleep", "wait", "signal", "reply", "fail", "finish"]
+    static let stepKinds = ["request", "lua", "call", "sleep", "wait", "signal", "reply", "fail", "finish"]
     static let stepKeys =
-        ["description", "after", "when", "retry", "on_error", "response", "compensate"] + stepKinds
-    static let laterStepKinds = ["call", "steps"]
-    static let laterStepKeys = laterStepKinds + ["strategy", "input", "detach"]
+        ["description", "after", "when", "retry", "on_error", "response", "compensate"] + callKeys + stepKinds
+    static let laterStepKinds = ["steps"]
+    static let laterStepKeys = laterStepKinds + ["strategy"]
 
     /// A step before the names of the others are known.
     private struct Draft {
@@ -192,7 +192,8 @@ extension WorkflowDecoder {
                 .keyNotForKind, at: response.nameMark, "only a request has a `response`",
                 hint: "move it to the step with the `request`")
         }
-        if let action = action(kind, response: fields["response"]) { step.action = action }
+        checkCallKeys(kind, fields)
+        if let action = action(kind, fields) { step.action = action }
     }
 
     private mutating func retry(of kind: Node.Member, _ fields: Fields) -> RetryPolicy {
@@ -208,10 +209,11 @@ extension WorkflowDecoder {
     }
 
     /// What the step does; nil after noting why it cannot be read.
-    private mutating func action(_ kind: Node.Member, response: Node?) -> Step.Action? {
+    private mutating func action(_ kind: Node.Member, _ fields: Fields) -> Step.Action? {
         switch kind.name {
-        case "request": return request(kind.value, response: response).map { .request($0) }
+        case "request": return request(kind.value, response: fields["response"]).map { .request($0) }
         case "lua": return bareExpression(kind.value, under: "lua").map { .compute($0) }
+        case "call": return call(kind.value, fields).map { .call($0) }
         case "sleep": return sleep(kind.value).map { .sleep($0) }
         case "wait": return wait(kind.value).map { .wait($0) }
         case "signal": return signal(kind.value).map { .signal($0) }

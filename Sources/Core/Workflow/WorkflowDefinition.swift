@@ -22,6 +22,8 @@ package struct WorkflowDefinition: Sendable {
     package var secretNames: [String]
     /// From the start of a run to its end by failure; nil for no bound.
     package var timeout: Duration?
+    /// How many of its runs go at once; nil for no bound.
+    package var concurrency: ConcurrencyRule?
 
     package init(
         name: String, version: Int, description: String?, triggers: [Trigger], vars: Value,
@@ -136,6 +138,8 @@ package struct Step: Sendable {
         case sleep(SleepRule)
         /// Until a signal comes; free of charge.
         case wait(WaitRule)
+        /// Starts a run of another workflow, and waits for its end.
+        case call(CallTemplate)
         /// Sends a signal to another run of the tenant.
         case signal(SignalTemplate)
         /// Answers the caller of a `reply: result` trigger, once.

@@ -66,14 +66,12 @@ struct WorkflowDecoder {
 
 extension WorkflowDecoder {
     static let documentKeys = [
-        "name", "version", "description", "triggers", "schemas", "vars", "timeout", "steps", "output",
+        "name", "version", "description", "triggers", "schemas", "vars", "timeout", "concurrency", "steps",
+        "output",
     ]
-    static let laterDocumentKeys = ["concurrency"]
 
     mutating func workflow(_ document: Node) -> WorkflowDefinition? {
-        let whole = fields(
-            of: document, as: "a workflow", known: Self.documentKeys, later: Self.laterDocumentKeys)
-        guard let whole else { return nil }
+        guard let whole = fields(of: document, as: "a workflow", known: Self.documentKeys) else { return nil }
         let name = self.name(required("name", in: whole, at: document))
         let version = self.version(required("version", in: whole, at: document))
         let description = whole["description"].flatMap { text($0, as: "a description") }
@@ -84,16 +82,19 @@ extension WorkflowDecoder {
         }
         owner = .trigger
         let triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
+        let concurrency = whole["concurrency"].flatMap { self.concurrency($0) }
         let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
         owner = .output
         let output = whole["output"].map { template($0) }
         checkReadSteps(in: scope)
         let secretNames = Set(uses.flatMap(\.expression.secretNames)).sorted()
         guard let name, let version else { return nil }
-        return WorkflowDefinition(
+        var definition = WorkflowDefinition(
             name: name, version: version, description: description, triggers: triggers, vars: vars,
             schemas: schemas, root: scope, output: output, secretNames: secretNames,
             timeout: timeout)
+        definition.concurrency = concurrency
+        return definition
     }
 
     private mutating func name(_ node: Node?) -> String? {

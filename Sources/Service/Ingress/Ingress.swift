@@ -57,19 +57,23 @@ package final class Ingress: Sendable {
             reply(.refused)
         case .guardFailed(let message):
             let redactor = Redactor(secrets: secrets.byName.values.map(\.value))
-            let text = redactor.redact(message)
-            refuse(call, .guardError, text)
-            runtime.log.write(
-                .error, "trigger.guard_failed",
-                [
-                    ("tenant", .string("\(call.tenant.tenant)")), ("workflow", .string(call.workflow)),
-                    ("message", .string(text)),
-                ])
+            noteFailure(call, redactor.redact(message))
             reply(.guardFailed)
         case .unfit(let violations):
             refuse(call, .schema, violations.first ?? "")
             reply(.bodyUnfit(violations))
         }
+    }
+
+    /// An expression of the workflow's own raised an error: its owner sees which.
+    private func noteFailure(_ call: TriggerCall, _ text: String) {
+        refuse(call, .guardError, text)
+        runtime.log.write(
+            .error, "trigger.guard_failed",
+            [
+                ("tenant", .string("\(call.tenant.tenant)")), ("workflow", .string(call.workflow)),
+                ("message", .string(text)),
+            ])
     }
 
     /// The headers that a run keeps and sees; names are in lower case.
@@ -106,6 +110,10 @@ package final class Ingress: Sendable {
                 }
             case .duplicate(let first, let isSameContent):
                 reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))
+            case .skipped(let active): reply(.skipped(of: active))
+            case .refused(_, let message):
+                noteFailure(call, message)
+                reply(.guardFailed)
             case .unfunded:
                 refuse(call, .balance, "the balance is used up")
                 reply(.unfunded)

@@ -26,6 +26,8 @@ final class RunSlot: @unchecked Sendable {
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
     var replier: (@Sendable (RunReply) -> Void)?
+    /// Under which its start and its end count; nil for none.
+    var concurrencyKey: ConcurrencyKey?
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
@@ -80,6 +82,10 @@ package enum StartResult: Sendable {
     case started(RunID)
     /// The dedupe key is taken; `isSameContent` is false where another content came under it.
     case duplicate(of: RunID, isSameContent: Bool)
+    /// The workflow skips runs beyond its limit, and this one goes; nothing was stored.
+    case skipped(of: RunID)
+    /// The start itself is wrong, as its concurrency key; nothing was stored.
+    case refused(code: String, message: String)
     /// The tenant has no balance; nothing was stored.
     case unfunded
     /// Too many runs are open, or the process is stopping; nothing was stored.

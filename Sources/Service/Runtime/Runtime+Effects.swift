@@ -38,6 +38,17 @@ extension Runtime {
                 }
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
+            case .call(let step, let call):
+                if isStopping || isEnding || !hasFunds(slot) {
+                    unsent.append(step)
+                } else {
+                    let tenant = slot.tenant
+                    actions.append(errand { [self] in startChild(call, of: tenant, step: step) })
+                }
+            case .awaitChild(let step, let child): actions += awaitChild(child, of: slot, step: step)
+            case .cancelChild(let child, let reason):
+                let tenant = slot.tenant
+                actions.append(errand { [self] in cancel(child, of: tenant, reason: reason) })
             case .reply(let reply):
                 if let replier = slot.replier {
                     slot.replier = nil
@@ -110,7 +121,8 @@ extension Runtime {
         slots[slot.run] = nil
         stuck[slot.run] = nil
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellCancelWaiters(of: slot) + slot.waiters.map { waiter in { waiter(outcome) } }
+        return tellCancelWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
+            + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     /// The commit was refused: what is in memory is ahead of the journal, so it is read again.
@@ -291,6 +303,9 @@ extension Runtime {
             // Without a listener there is nobody to tell.
             case nil: try? store.dropDepletion(depletion)
             // It stays in the outbox: also a next process would announce it.
+            case .refused(let code, let message):
+                log.write(
+                    .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
             case .overloaded, .unavailable:
                 guard lock.withLock({ !isStopping && fatal == nil }) else { return }
                 clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }

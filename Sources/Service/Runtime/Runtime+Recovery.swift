@@ -15,20 +15,36 @@ extension Runtime {
     package func recover() throws(StoreError) -> Int {
         var last: RunID?
         var count = 0
+        var read: [RunID] = []
         while true {
             let page = try store.openRuns(after: last, limit: 500)
-            for record in page { try recover(record) }
+            for record in page where try readBack(record) { read.append(record.run) }
             count += page.count
             guard let newest = page.last else { break }
             last = newest.run
         }
+        try setGoing(read)
         for depletion in try store.pendingDepletions() { announce(depletion) }
         scheduleHousekeeping()
         return count
     }
 
-    private func recover(_ record: RunRecord) throws(StoreError) {
-        guard let machine = try machine(of: record) else { return }
+    /// Sets runs going once all are in memory, because they may depend on each other.
+    private func setGoing(_ runs: [RunID]) throws(StoreError) {
+        let adoptions = lock.withLock { self.adoptions(by: runs) }
+        for run in runs {
+            lock.lock()
+            let actions = slots[run].map { setGoing($0, after: adoptions[run] ?? []) + flush() } ?? []
+            lock.unlock()
+            perform(actions)
+        }
+        for run in runs { try cancelIfOrphaned(run) }
+        perform(lock.withLock { queues.keys.flatMap { admitNext($0) } })
+    }
+
+    /// Whether the run can be read.
+    private func readBack(_ record: RunRecord) throws(StoreError) -> Bool {
+        guard let machine = try machine(of: record) else { return false }
         let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
@@ -36,11 +52,11 @@ extension Runtime {
             surroundings: surroundings(
                 of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
             secretGeneration: generation)
-        lock.lock()
-        slots[record.run] = slot
-        let actions = setGoing(slot) + flush()
-        lock.unlock()
-        perform(actions)
+        lock.withLock {
+            slots[record.run] = slot
+            restoreQueue(slot)
+        }
+        return true
     }
 
     /// The run as its journal tells it; nil after noting why it cannot be read.
@@ -60,10 +76,10 @@ extension Runtime {
     }
 
     /// Called under the lock, with a machine that has just been read.
-    private func setGoing(_ slot: RunSlot) -> [Action] {
+    private func setGoing(_ slot: RunSlot, after adoptions: [RunInput] = []) -> [Action] {
         stuck[slot.run] = nil
         let now = clock.now()
-        slot.waitingInputs.insert(.recovered(at: now), at: 0)
+        slot.waitingInputs.insert(contentsOf: adoptions + [.recovered(at: now)], at: 0)
         var actions = decideWaiting(slot)
         if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
         return actions

@@ -37,6 +37,14 @@ package final class Runtime: @unchecked Sendable {
     /// Starts closer together than this come from several callers at once: they are stored in groups,
     /// because one committed in place would keep the listener's thread from reading the next.
     private static let quietStartInterval = Duration.microseconds(400)
+    /// Runs that share a limit, by what they share.
+    var queues: [ConcurrencyKey: ConcurrencyQueue] = [:]
+    /// Open runs whose end a step of another waits for.
+    var awaitedRuns: [RunID: AwaitingStep] = [:]
+    /// Actions for the transport's thread; with the flag under `errandLock`.
+    let errandLock = Lock()
+    var errands: [Action] = []
+    var areErrandsRunning = false
     /// Balances of metered tenants as last heard, in milliseconds.
     var balances: [TenantID: Int64] = [:]
     /// Tenants that were asked for before.
@@ -126,17 +134,31 @@ extension Runtime {
             secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
         slot.replier = request.replier
+        var start = request.start
+        do throws(ExpressionFailure) {
+            start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
+        } catch {
+            return completion(.refused(code: "concurrency_key", message: "concurrency.key: \(error.message)"))
+        }
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < options.openRunCountMax,
+        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(for: start),
             allowance.admits(slot.tenant)
         else {
             lock.unlock()
             return completion(.overloaded)
         }
+        switch admit(slot, start, request, completion) {
+        case .goes: break
+        case .waits: start.isQueued = true
+        case .isPostponed: return lock.unlock()
+        case .ends(let result):
+            lock.unlock()
+            return completion(result)
+        }
         startingCount += 1
         let begun = ContinuousClock.now
-        let decision = slot.machine.handle(.started(request.start, isFunded: isFunded), in: slot.surroundings)
+        let decision = slot.machine.handle(.started(start, isFunded: isFunded), in: slot.surroundings)
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
@@ -159,6 +181,24 @@ extension Runtime {
         perform(actions)
     }
 
+    /// Attached children may go beyond the limit: their parents hold places until they are over.
+    private func openRunCountMax(for start: RunStart) -> Int {
+        let isAwaited = start.parent.map { !$0.isDetached } ?? false
+        return isAwaited ? options.openRunCountMax * 2 : options.openRunCountMax
+    }
+
+    /// Called under the lock.
+    private func admit(
+        _ slot: RunSlot, _ start: RunStart, _ request: StartRequest,
+        _ completion: @escaping @Sendable (StartResult) -> Void
+    ) -> Admittance {
+        guard let key = start.concurrencyKey else { return .goes }
+        let place = ConcurrencyKey(
+            tenant: slot.tenant, workflow: request.plan.definition.name, key: key)
+        slot.concurrencyKey = place
+        return admit(slot.run, place, request) { [self] in self.start(request, completion: completion) }
+    }
+
     private func settleStart(
         _ slot: RunSlot, _ decision: Decision, _ result: Result<CommitReceipt, StoreError>,
         _ completion: @escaping @Sendable (StartResult) -> Void
@@ -169,15 +209,16 @@ extension Runtime {
             metrics.add("runs_started_total")
             slots[run] = slot
             var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            actions += admitAfterStart(slot)
             // A credit may have come after the balance was read and before the run could be found.
             if slot.machine.state.isPaused, hasFunds(slot) {
                 actions += decide(slot, .fundsReturned(at: clock.now()))
             }
             return actions
         case .success(.duplicate(let first, let isSameContent)):
-            return [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
+            return leaveQueue(slot) + [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
         case .failure(let error):
-            return [{ completion(.unavailable(error)) }]
+            return leaveQueue(slot) + [{ completion(.unavailable(error)) }]
         }
     }
 

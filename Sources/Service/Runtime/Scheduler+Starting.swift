@@ -86,7 +86,10 @@ extension Scheduler {
     private func settle(_ occurrence: Waiting, _ result: StartResult?) {
         switch result {
         case .started(let run), .duplicate(let run, _): track(run, occurrence.key)
-        case .unfunded: refuse(occurrence)
+        case .unfunded:
+            refuse(occurrence, .balance, "the balance is used up: a scheduled run was skipped")
+        case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
+        case .refused(_, let message): refuse(occurrence, .guardError, message)
         case .overloaded, .unavailable:
             lock.withLock {
                 starting.remove(occurrence)
@@ -125,15 +128,14 @@ extension Scheduler {
         }
     }
 
-    /// The occurrence is skipped for want of balance, and counted.
-    private func refuse(_ occurrence: Waiting) {
-        runtime.metrics.add("triggers_refused_total", "reason=\"balance\"")
+    /// The occurrence is skipped, and counted.
+    private func refuse(_ occurrence: Waiting, _ reason: TriggerRefusal.Reason, _ detail: String) {
+        runtime.metrics.add("triggers_refused_total", "reason=\"\(reason.rawValue)\"")
         lock.withLock {
             refused.append(
                 TriggerRefusal(
-                    tenant: occurrence.key.tenant, workflow: occurrence.key.workflow, reason: .balance,
-                    count: 1,
-                    lastAt: occurrence.at, lastDetail: "the balance is used up: a scheduled run was skipped"))
+                    tenant: occurrence.key.tenant, workflow: occurrence.key.workflow, reason: reason,
+                    count: 1, lastAt: occurrence.at, lastDetail: detail))
         }
     }
 }

@@ -42,24 +42,48 @@ struct RunCalls {
         var query = RunQuery(
             workflow: call.query("workflow"), from: try call.instant("from"), to: try call.instant("to"),
             limit: limit + 1)
+        query.before = try call.cursor { RunID($0) }
+        if call.query("status") == "queued" { return try listQueued(query, limit: limit) }
         if let text = call.query("status") {
             guard let status = RunStatus(rawValue: text) else {
-                let known = RunStatus.allCases.map(\.rawValue).joined(separator: ", ")
+                let known = (["queued"] + RunStatus.allCases.map(\.rawValue)).joined(separator: ", ")
                 throw Refusal(400, "status_unknown", "status is one of \(known)")
             }
             query.status = status
         }
-        query.before = try call.cursor { RunID($0) }
         let found = try storing { () throws(StoreError) in try runtime.store.runs(of: tenant, query) }
-        return Answer.page(found, limit: limit, next: { "\($0.run)" }, value: { .object(Self.summary($0)) })
+        return page(found, limit: limit)
     }
 
-    private static func summary(_ record: RunRecord) -> Object {
+    private func page(_ found: [RunRecord], limit: Int) -> InboundResponse {
+        let queued = runtime.queued(among: found.lazy.filter { $0.status == .running }.map(\.run))
+        return Answer.page(found, limit: limit, next: { "\($0.run)" }) {
+            .object(Self.summary($0, isQueued: queued.contains($0.run)))
+        }
+    }
+
+    /// The store knows only that they are open; which of them wait for their turn is known in memory.
+    private func listQueued(_ query: RunQuery, limit: Int) throws(Refusal) -> InboundResponse {
+        let found = try storing { () throws(StoreError) in
+            let runs = runtime.queuedRuns(of: tenant, before: query.before, limit: .max)
+            var records: [RunRecord] = []
+            for run in runs where records.count < query.limit {
+                guard let record = try runtime.store.run(run, of: tenant), query.admits(record) else {
+                    continue
+                }
+                records.append(record)
+            }
+            return records
+        }
+        return page(found, limit: limit)
+    }
+
+    private static func summary(_ record: RunRecord, isQueued: Bool) -> Object {
         Object([
             .init(name: "run_id", value: .string("\(record.run)")),
             .init(name: "workflow", value: .string(record.workflow)),
             .init(name: "trigger", value: .string(record.trigger)),
-            .init(name: "status", value: .string(record.status.rawValue)),
+            .init(name: "status", value: .string(isQueued ? "queued" : record.status.rawValue)),
             .init(name: "started_at", value: .string(record.startedAt.text)),
             .init(name: "finished_at", value: record.finishedAt.map { .string($0.text) } ?? .null),
             .init(name: "charged_ms", value: .int(record.chargedMilliseconds)),
@@ -67,7 +91,8 @@ struct RunCalls {
     }
 
     private func show(_ record: RunRecord) throws(Refusal) -> InboundResponse {
-        var object = Self.summary(record)
+        let isQueued = record.status == .running && !runtime.queued(among: [record.run]).isEmpty
+        var object = Self.summary(record, isQueued: isQueued)
         object["digest"] = .string(Hex.encode(record.digest))
         let view = try storing { () throws(StoreError) in try runtime.view(of: record) }
         for member in view.members { object[member.name] = member.value }
@@ -99,5 +124,13 @@ struct RunCalls {
                     ? Answer.json(202, ["run_id": .string("\(record.run)")])
                     : Answer.error(409, "run_over", "the run is over: nothing was cancelled"))
         }
+    }
+}
+
+extension RunQuery {
+    /// Whether it asks for a run, its status and place in the list aside.
+    fileprivate func admits(_ record: RunRecord) -> Bool {
+        (workflow?.hasSameBytes(as: record.workflow) ?? true) && from.map { record.startedAt >= $0 } ?? true
+            && to.map { record.startedAt < $0 } ?? true
     }
 }

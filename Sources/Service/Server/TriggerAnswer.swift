@@ -10,6 +10,9 @@ enum TriggerAnswer {
         switch reply {
         case .accepted(let run, let duplicate):
             Answer.json(202, ["run_id": .string("\(run)"), "duplicate": .bool(duplicate)])
+        case .skipped(let active):
+            Answer.json(
+                202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])
         case .finished(let run, let outcome): Answer.json(200, finished(run, outcome))
         case .replied(let reply):
             InboundResponse(status: reply.status, headers: reply.headers, body: reply.body)

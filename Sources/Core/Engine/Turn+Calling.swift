@@ -1,0 +1,97 @@
+import Ports
+import Values
+import Workflow
+
+// Runs that start others. Waiting for a child is free of charge.
+
+extension Turn {
+    /// Calls between the first run of a chain and its last.
+    static let callDepthMax = 16
+
+    mutating func call(_ index: Int, _ step: Step, _ template: CallTemplate) {
+        do throws(ExpressionFailure) {
+            guard let name = try template.workflow.value(in: scope).string, WorkflowName.isName(name) else {
+                throw .notAValue(reason: "a call takes the name of a workflow")
+            }
+            let input = try kept(try template.input?.value(in: scope) ?? .null)
+            let depth = (machine.state.start?.parent?.depth ?? 0) + 1
+            guard depth <= Self.callDepthMax else {
+                let message = "call: runs call each other more than \(Self.callDepthMax) deep"
+                return fail(step, StepError(code: "call_too_deep", message: message))
+            }
+            let parent = RunParent(
+                run: machine.state.run, step: plan.path(index), depth: depth, isDetached: template.isDetached)
+            machine.state.markInFlight(index)
+            decision.effects.append(
+                .call(step: index, ChildCall(workflow: name, input: input, parent: parent)))
+        } catch {
+            fail(step, stepError(error, in: "call"))
+        }
+    }
+
+    /// The child is durable.
+    ///
+    /// Also taken by a step that a restart has made ready again: the child of the call before is the one.
+    mutating func noteChild(_ index: Int, _ child: RunID) {
+        guard plan.steps.indices.contains(index), case .call(let template) = plan.steps[index].action else {
+            return
+        }
+        switch machine.state.phase(index) {
+        case .inFlight, .ready: break
+        default: return
+        }
+        if template.isDetached {
+            let result = ChildResult(run: child, output: .null, isDetached: true)
+            return settle(plan.steps[index], Self.ended(.child(result)))
+        }
+        record(.stepCalling(path: plan.path(index), child: child))
+        decision.effects.append(.awaitChild(step: index, child))
+    }
+
+    /// No child was started, nor will be.
+    mutating func noteNoChild(_ index: Int, _ error: StepError) {
+        guard plan.steps.indices.contains(index), case .inFlight = machine.state.phase(index),
+            case .call = plan.steps[index].action
+        else { return }
+        settle(plan.steps[index], Self.ended(.none, error))
+    }
+
+    /// A second telling of the same end changes nothing.
+    mutating func noteChildEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
+        guard plan.steps.indices.contains(index), case .calling(child, _) = machine.state.phase(index) else {
+            return
+        }
+        let output = surroundings.redactor.redact(outcome.output)
+        let result = ChildResult(run: child, output: outcome.status == .succeeded ? output : .null)
+        settle(plan.steps[index], Self.ended(.child(result), error(of: child, outcome)))
+    }
+
+    private func error(of child: RunID, _ outcome: RunOutcome) -> StepError? {
+        let place = outcome.failedStep.map { " in step \($0)" } ?? ""
+        let why = outcome.error.map { "\(place): \($0.code): \($0.message)" } ?? ""
+        switch outcome.status {
+        case .succeeded: return nil
+        case .failed: return StepError(code: "child_failed", message: bounded("run \(child) failed\(why)"))
+        case .cancelled:
+            let why = outcome.error.map { ": \($0.message)" } ?? ""
+            return StepError(code: "child_cancelled", message: bounded("run \(child) was cancelled\(why)"))
+        }
+    }
+
+    private static func ended(_ content: StepResult.Content, _ error: StepError? = nil) -> StepResult {
+        StepResult(error: error, content: content, attemptCount: 0, interval: nil)
+    }
+
+    // MARK: - Going down
+
+    /// Asks for the end of every child that is still open, once the run itself is ending.
+    mutating func cancelChildren() {
+        guard let ending = machine.state.ending else { return }
+        let why = ending.error?.code ?? ending.status.rawValue
+        for index in machine.state.childrenToCancel() {
+            guard case .calling(let child, _) = machine.state.phase(index) else { continue }
+            let reason = "the run that called it, \(machine.state.run), is ending: \(why)"
+            decision.effects.append(.cancelChild(child, reason: reason))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Values
+
+/// What shares one limit: the runs of a tenant's workflow with one key, compared byte by byte.
+struct ConcurrencyKey: Hashable {
+    let tenant: TenantID
+    private let workflow: [UInt8]
+    private let key: [UInt8]
+
+    init(tenant: TenantID, workflow: String, key: String) {
+        self.tenant = tenant
+        self.workflow = Array(workflow.utf8)
+        self.key = Array(key.utf8)
+    }
+}
+
+/// Runs that share a limit: those that go, and those that wait, first come, first served.
+struct ConcurrencyQueue {
+    private struct Waiter {
+        var run: RunID
+        /// Of the version of the workflow that the run is pinned to.
+        var limit: Int
+    }
+
+    private(set) var active: Set<RunID> = []
+    /// Those before `head` have had their turn; taking from the front of an array moves all of it.
+    private var waiters: [Waiter] = []
+    private var head = 0
+    /// Runs that ended before their turn, and still stand among the waiters.
+    private var gone: Set<RunID> = []
+    /// Starts to be tried again once it is known whether the active runs are durable.
+    var postponed: [@Sendable () -> Void] = []
+
+    var isEmpty: Bool { active.isEmpty && waitingCount == 0 && postponed.isEmpty }
+
+    var waitingCount: Int { waiters.count - head - gone.count }
+
+    /// Takes a run in; true where it must wait.
+    mutating func enter(_ run: RunID, limit: Int) -> Bool {
+        guard active.count < limit, waitingCount == 0 else {
+            waiters.append(Waiter(run: run, limit: limit))
+            return true
+        }
+        active.insert(run)
+        return false
+    }
+
+    /// Takes in a run that went, or waited, before a restart; to be called by rising run.
+    mutating func restore(_ run: RunID, isQueued: Bool, limit: Int) {
+        if isQueued { waiters.append(Waiter(run: run, limit: limit)) } else { active.insert(run) }
+    }
+
+    /// The run is over, or was never stored; to be called once for each that entered.
+    mutating func leave(_ run: RunID) {
+        if active.remove(run) == nil { gone.insert(run) }
+    }
+
+    /// The next run whose turn it is, now active; nil where none may go.
+    mutating func admitNext() -> RunID? {
+        while head < waiters.count, gone.remove(waiters[head].run) != nil { head += 1 }
+        guard head < waiters.count, active.count < waiters[head].limit else { return compact() }
+        let run = waiters[head].run
+        head += 1
+        active.insert(run)
+        return run
+    }
+
+    private mutating func compact() -> RunID? {
+        if head > 64, head * 2 > waiters.count {
+            waiters.removeFirst(head)
+            head = 0
+        }
+        return nil
+    }
+}

@@ -1,0 +1,173 @@
+import Engine
+import Ports
+import Storage
+package import Values
+import Workflow
+
+// How many runs of a workflow go at once.
+
+extension Runtime {
+    /// Keys are kept with the run, so their length is bounded.
+    private static let keyByteCountMax = 512
+
+    /// The key under which a start counts; nil for none.
+    ///
+    /// - Throws: Where the expression fails, or gives no key.
+    func concurrencyKey(
+        of request: StartRequest, _ surroundings: Surroundings
+    ) throws(ExpressionFailure) -> String? {
+        guard let rule = request.plan.definition.concurrency else { return nil }
+        let scope = TriggerScope(
+            trigger: TriggerView(request.start), vars: request.plan.definition.vars,
+            tenant: TenantFacts(
+                tenant: request.tenant.tenant, name: request.start.tenantName,
+                externalCustomerID: request.start.externalCustomerID),
+            secrets: surroundings.secrets, now: request.start.at)
+        let begun = ContinuousClock.now
+        defer { allowance.charge(request.tenant.tenant, ContinuousClock.now - begun) }
+        let value = try rule.key.value(in: scope)
+        switch value {
+        case .null: return nil
+        case .string(let text) where text.isEmpty: return nil
+        case .string, .int, .number:
+            let key = surroundings.redactor.redact(value.text)
+            guard key.utf8.count <= Self.keyByteCountMax else {
+                throw .notAValue(reason: "the key is longer than \(Self.keyByteCountMax) bytes")
+            }
+            return key
+        default: throw .notAValue(reason: "a key is text, a number or null, not a \(value.kindName)")
+        }
+    }
+
+    /// What a start at the limit comes to.
+    enum Admittance {
+        case goes, waits
+        /// Nothing is started, and this is the answer.
+        case ends(StartResult)
+        /// It is tried again later, without an answer until then.
+        case isPostponed
+    }
+
+    /// Takes a run in under its key, or says why not.
+    ///
+    /// Called under the lock.
+    func admit(
+        _ run: RunID, _ key: ConcurrencyKey, _ request: StartRequest,
+        tryAgain: @escaping @Sendable () -> Void
+    ) -> Admittance {
+        guard let rule = request.plan.definition.concurrency else { return .goes }
+        if let queue = queues[key], queue.active.count >= rule.limit {
+            if queue.active.isSubset(of: waitingAncestors(of: request.start.parent)) {
+                return .ends(
+                    .refused(
+                        code: "call_deadlock",
+                        message: "the run would wait for the run that calls it: both have one concurrency key"
+                    ))
+            }
+            if rule.onLimit == .skip {
+                guard let answer = skipped(queue, request) else {
+                    queues[key]?.postponed.append(tryAgain)
+                    return .isPostponed
+                }
+                return .ends(answer)
+            }
+        }
+        return queues[key, default: ConcurrencyQueue()].enter(run, limit: rule.limit) ? .waits : .goes
+    }
+
+    /// The answer to a start too many; nil where the runs in its way are not durable yet.
+    ///
+    /// A repeat of a start that counts is that start, and not one too many.
+    private func skipped(_ queue: ConcurrencyQueue, _ request: StartRequest) -> StartResult? {
+        if let dedupe = request.dedupe {
+            do throws(StoreError) {
+                let first = try store.duplicate(
+                    of: dedupe, workflow: request.plan.definition.name, of: request.tenant.tenant)
+                if case .duplicate(let run, let isSameContent)? = first {
+                    return .duplicate(of: run, isSameContent: isSameContent)
+                }
+            } catch { return .unavailable(error) }
+        }
+        guard let active = queue.active.filter({ slots[$0] != nil }).min() else { return nil }
+        metrics.add("runs_skipped_total")
+        return .skipped(of: active)
+    }
+
+    /// The runs that wait, step by step, for the end of a run with that parent.
+    private func waitingAncestors(of parent: RunParent?) -> Set<RunID> {
+        var (ancestors, next) = (Set<RunID>(), parent)
+        while let parent = next, !parent.isDetached, ancestors.insert(parent.run).inserted {
+            next = slots[parent.run]?.machine.state.start?.parent
+        }
+        return ancestors
+    }
+
+    /// A run with a key is over, or its start was not stored: the next may go.
+    ///
+    /// Called under the lock.
+    func leaveQueue(_ slot: RunSlot) -> [Action] {
+        guard let key = slot.concurrencyKey, queues[key] != nil else { return [] }
+        queues[key]?.leave(slot.run)
+        return admitNext(key)
+    }
+
+    /// Lets all go whose turn it is, and tries again what waited to know.
+    ///
+    /// Called under the lock.
+    func admitNext(_ key: ConcurrencyKey) -> [Action] {
+        guard var queue = queues[key] else { return [] }
+        // Two references to the queue would copy it with each change.
+        queues[key] = nil
+        var actions = queue.postponed.map { errand($0) }
+        queue.postponed = []
+        while let run = queue.admitNext() { actions.append(errand { [self] in goOnIfQueued(run) }) }
+        if !queue.isEmpty { queues[key] = queue }
+        return actions
+    }
+
+    /// A run whose start is not durable yet is told when it is: see ``admitAfterStart(_:)``.
+    private func goOnIfQueued(_ run: RunID) {
+        handle(run, .admitted(at: clock.now()))
+    }
+
+    /// A start is durable: its turn may have come meanwhile, and others may have waited to know of it.
+    ///
+    /// Called under the lock.
+    func admitAfterStart(_ slot: RunSlot) -> [Action] {
+        guard let key = slot.concurrencyKey else { return [] }
+        var actions: [Action] = []
+        if slot.machine.state.isQueued, queues[key]?.active.contains(slot.run) == true {
+            actions += decide(slot, .admitted(at: clock.now()))
+        }
+        actions += (queues[key]?.postponed ?? []).map { errand($0) }
+        queues[key]?.postponed = []
+        return actions
+    }
+
+    /// Enters a run that was read back from its journal; called by rising run, under the lock.
+    func restoreQueue(_ slot: RunSlot) {
+        guard let key = slot.machine.state.start?.concurrencyKey else { return }
+        let definition = slot.machine.plan.definition
+        let place = ConcurrencyKey(tenant: slot.tenant, workflow: definition.name, key: key)
+        slot.concurrencyKey = place
+        queues[place, default: ConcurrencyQueue()].restore(
+            slot.run, isQueued: slot.machine.state.isQueued, limit: definition.concurrency?.limit ?? 1)
+    }
+
+    // MARK: - Looking
+
+    /// Those of the runs that wait for others with their concurrency key.
+    package func queued(among runs: some Sequence<RunID>) -> Set<RunID> {
+        lock.withLock {
+            Set(runs.filter { slots[$0]?.machine.state.isQueued == true })
+        }
+    }
+
+    /// Runs of the tenant that wait so, newest first, below `before`.
+    package func queuedRuns(of tenant: TenantID, before: RunID?, limit: Int) -> [RunID] {
+        let found = lock.withLock {
+            slots.values.filter { $0.tenant == tenant && $0.machine.state.isQueued }.map(\.run)
+        }
+        return Array(found.filter { run in before.map { run < $0 } ?? true }.sorted(by: >).prefix(limit))
+    }
+}
