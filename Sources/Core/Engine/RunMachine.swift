@@ -205,7 +205,10 @@ extension Turn {
 
     private mutating func startStep(_ index: Int) {
         let step = plan.steps[index]
-        if !step.after.isEmpty, step.after.allSatisfy({ machine.state.phase($0) == .skipped }) {
+        let isCutOff = step.after.allSatisfy { before in
+            machine.state.phase(before) == .skipped && !machine.state.passedSteps.contains(before)
+        }
+        if !step.after.isEmpty, isCutOff {
             return record(.stepSkipped(path: step.id, reason: .allSkipped))
         }
         do throws(ExpressionFailure) {

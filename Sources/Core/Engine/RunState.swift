@@ -63,6 +63,8 @@ package struct RunState: Sendable {
     private(set) var settledCount = 0
     /// Steps that succeeded, in that order.
     private(set) var succeededSteps: [Int] = []
+    /// Steps of lists whose guard was false: the list goes on behind them.
+    private(set) var passedSteps: Set<Int> = []
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
     /// Every signal that ever came.
@@ -137,8 +139,9 @@ extension RunState {
             steps[index].result = StepView(result, parsesBody: plan.isRead[index])
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             if !plan.isCompensation(index) { note(result, of: plan.steps[index]) }
-        case .stepSkipped(let path, _):
+        case .stepSkipped(let path, let reason):
             guard let index = plan.indexByPath[path] else { return }
+            if reason == .guardFalse, plan.steps[index].isListed { passedSteps.insert(index) }
             settle(index, as: .skipped, plan: plan)
         case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
             guard let index = plan.indexByPath[path] else { return }
