@@ -204,3 +204,40 @@ struct RunContractTests {
         #expect(throws: StoreError.closed) { try store.addTenant(Sample.tenantRow()) }
     }
 }
+
+extension RunContractTests {
+    @Test(
+        "a key with a scope of its own is one for all workflows of the tenant, and no other tenant's",
+        arguments: StoreBackend.allCases)
+    func scopedKeys(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let dedupe = RunCommit.Dedupe(key: "call:run_1/c", scope: RunCommit.Dedupe.anyWorkflow)
+        #expect(try store.duplicate(of: dedupe, workflow: "order", of: Sample.tenant) == nil)
+        _ = try store.commitAndWait(Sample.start(Sample.run(1), dedupe: dedupe))
+        let first = CommitReceipt.duplicate(of: Sample.run(1), isSameContent: true)
+        let again = Sample.start(Sample.run(2), workflow: "other", dedupe: dedupe)
+        #expect(try store.commitAndWait(again) == first)
+        #expect(try store.duplicate(of: dedupe, workflow: "third", of: Sample.tenant) == first)
+        #expect(try store.duplicate(of: dedupe, workflow: "order", of: Sample.other) == nil)
+        let plain = RunCommit.Dedupe(key: "call:run_1/c")
+        #expect(try store.duplicate(of: plain, workflow: "order", of: Sample.tenant) == nil)
+        try harness.reopen()
+        #expect(try harness.store.duplicate(of: dedupe, workflow: "order", of: Sample.tenant) == first)
+    }
+
+    @Test("a key is looked up as a start would be answered", arguments: StoreBackend.allCases)
+    func lookedUpKeys(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        _ = try store.commitAndWait(
+            Sample.start(Sample.run(1), dedupe: RunCommit.Dedupe(key: "k", fingerprint: [1])))
+        for (fingerprint, isSame) in [([1], true), ([2], false), (nil, true)] as [([UInt8]?, Bool)] {
+            let dedupe = RunCommit.Dedupe(key: "k", fingerprint: fingerprint)
+            #expect(
+                try store.duplicate(of: dedupe, workflow: "order", of: Sample.tenant)
+                    == .duplicate(of: Sample.run(1), isSameContent: isSame))
+            #expect(try store.duplicate(of: dedupe, workflow: "Order", of: Sample.tenant) == nil)
+        }
+    }
+}

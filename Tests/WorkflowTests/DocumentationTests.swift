@@ -61,7 +61,7 @@ struct DocumentationTests {
     func schemaRefuses() throws {
         let schema = try Self.editorSchema()
         let free: Set<String> = [
-            "vars", "body", "output", "schemas", "headers", "query", "schema", "finish", "steps",
+            "vars", "body", "output", "schemas", "headers", "query", "schema", "finish", "steps", "input",
         ]
         for text in try Self.workflows() {
             let value = try Reading.node(text).value
@@ -76,6 +76,8 @@ struct DocumentationTests {
             "wait: {signal: a, any: [b]}", "wait: {any: []}", "wait: {any: [a, a]}", "wait: [a]",
             "wait: {signal: a, on_timeout: skip}", "signal: {run: r}", "signal: {run: r, name: Paid}",
             "reply: {status: 199}", "reply: {status: '200'}", "reply: 200", "sleep: 3d\nwait: a",
+            "call: Child", "call: 7", "call: {}", "call: [child]", "call: child\ndetach: yes",
+            "lua: '1'\ninput: 3", "lua: '1'\ndetach: true", "call: {workflow: child, input: 1}",
             "sleep: 3d\nresponse: {timeout: 1s}", "wait: a\nstrategy: {}",
             "request: {url: 'https://x'}\nretry: {schedule: [5m], max: 3}",
             "request: {url: 'https://x'}\nretry: {schedule: []}",
