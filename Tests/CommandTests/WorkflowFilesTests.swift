@@ -7,8 +7,8 @@ import Values
 struct WorkflowFilesTests {
     private static let folders = [
         "workflows/operator/stripe", "workflows/operator/mollie", "examples/order-processing",
-        "examples/payments/3ds", "examples/payments/checkout", "examples/payments/provider-events",
-        "examples/payments/webhook-delivery",
+        "examples/payments/3ds", "examples/payments/checkout", "examples/payments/dispute",
+        "examples/payments/provider-events", "examples/payments/webhook-delivery",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)
