@@ -20,7 +20,8 @@ struct CallingTests {
         #expect(play.begin(body: ["id": 5]) == ["started", "call child of c"])
         #expect(play.calls.first?.workflow == "child" && play.calls.first?.input == ["id": 5])
         #expect(
-            play.calls.first?.parent == RunParent(run: RunID(number: 7), step: "c", depth: 1, isDetached: false))
+            play.calls.first?.parent
+                == RunParent(run: RunID(number: 7), step: "c", depth: 1, isDetached: false))
         #expect(play.called("c", child: 40) == ["c calls 40", "await 40 of c"])
         #expect(play.steps["c"] == "calling" && play.machine.state.isTiedToOthers)
         play.now = play.now + .seconds(86_400 * 75)
@@ -156,7 +157,8 @@ struct CallingTests {
         play.called("a", child: 40)
         play.called("b", child: 41)
         #expect(play.answer("r", 404) == ["r failed: status", "cancel 40", "cancel 41"])
-        #expect(play.childEnds("a", child: 40, RunOutcome(status: .cancelled)) == ["a failed: child_cancelled"])
+        #expect(
+            play.childEnds("a", child: 40, RunOutcome(status: .cancelled)) == ["a failed: child_cancelled"])
         #expect(
             play.childEnds("b", child: 41, RunOutcome(status: .succeeded)) == [
                 "b succeeded", "finished: failed", "finish failed",

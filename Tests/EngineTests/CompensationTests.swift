@@ -55,7 +55,7 @@ struct CompensationTests {
         play.answer("reserve/compensate", 500)
         #expect(play.finished.isEmpty)
         play.now = play.now + .seconds(1)
-        play.feed(.retryDue(step: play.plan.position("reserve/compensate"), at: play.now))
+        play.feed(.retryDue(step: play.machine.position(of: "reserve/compensate"), at: play.now))
         play.answer("reserve/compensate", 200)
         #expect(play.finished.first?.compensation == .failed)
     }

@@ -64,9 +64,9 @@ struct Play {
         machine = RunMachine(run: RunID(number: run), plan: plan)
     }
 
-    private func id(_ step: Int) -> String { plan.path(step) }
+    private func id(_ step: Int) -> String { machine.path(of: step) }
 
-    func index(_ step: String) -> Int { plan.position(step) }
+    func index(_ step: String) -> Int { machine.position(of: step) }
 
     // MARK: - Inputs
 

@@ -14,7 +14,7 @@ struct CallMockTests {
           book:
             after: enrich
             when: steps.enrich.outcome == 'succeeded'
-            call: << steps.enrich.output.kind >>-booking
+            call: << (steps.enrich.output or {kind = 'no'}).kind >>-booking
             input: << steps.enrich.output >>
           tell: {after: enrich, call: {workflow: tell}, detach: true}
         output: {booked: << steps.book.output >>, error: << steps.enrich.error.code >>, why: << steps.enrich.error.message >>}
@@ -64,7 +64,9 @@ struct CallMockTests {
         #expect(run.code == 0, "\(bench.run().output)")
     }
 
-    @Test("a call without a mock, a wrong call and a mock that is not needed fail the case, each with its place")
+    @Test(
+        "a call without a mock, a wrong call and a mock that is not needed fail the case, each with its place"
+    )
     func differences() throws {
         let bench = try bench(
             """
@@ -116,6 +118,7 @@ struct CallMockTests {
         #expect(run.output.contains(#"{"id":7}"#))
         #expect(run.output.contains("call      tell: tell, detached"))
         let value = CommandLineRun(["simulate", path, "--data", #"{"id":7}"#, "--json"]).value
-        #expect(value["calls"]?[0]?["workflow"] == "enrich-order" && value["calls"]?[0]?["input"] == ["id": 7])
+        #expect(
+            value["calls"]?[0]?["workflow"] == "enrich-order" && value["calls"]?[0]?["input"] == ["id": 7])
     }
 }

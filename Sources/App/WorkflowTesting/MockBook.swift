@@ -50,7 +50,8 @@ struct MockBook {
     }
 
     private func isForAddress(_ mock: Mock, _ question: Simulation.Question) -> Bool {
-        guard case .request(let sent) = question, case .request(let method, let url) = mock.target, method.hasSameBytes(as: sent.request.method)
+        guard case .request(let sent) = question, case .request(let method, let url) = mock.target,
+            method.hasSameBytes(as: sent.request.method)
         else { return false }
         if url.hasSuffix("*") { return sent.request.url.hasPrefix(String(url.dropLast())) }
         return url.hasSameBytes(as: sent.request.url)

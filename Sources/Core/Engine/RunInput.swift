@@ -41,7 +41,8 @@ package enum RunInput: Sendable {
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .signalled(_, let at),
             .delivered(_, _, let at), .called(_, _, let at), .notCalled(_, _, let at),
-            .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at), .fundsEnded(_, let at),
+            .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at),
+            .fundsEnded(_, let at),
             .fundsReturned(let at),
             .cancelRequested(_, let at), .resumed(let at):
             at

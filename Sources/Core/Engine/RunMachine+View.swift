@@ -16,9 +16,8 @@ extension RunMachine {
         object["error"] = Self.value(of: state.outcome)
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
         object["steps"] = .array(
-            plan.steps.indices.filter { !plan.isCompensation($0) || state.phase($0) != .pending }.map {
-                index in
-                .object(step(index, lastError: lastErrors[plan.steps[index].id]))
+            state.nodes.indices.filter { !isCompensation($0) || state.phase($0) != .pending }.map { index in
+                .object(step(index, lastError: lastErrors[path(of: index)]))
             })
         object["parent"] = state.start?.parent?.value ?? .null
         object["children"] = .array(children)
@@ -32,9 +31,9 @@ extension RunMachine {
 
     private var children: [Value] {
         var found: [Value] = []
-        for index in plan.steps.indices where found.count < Self.childCountMax {
+        for index in state.nodes.indices where found.count < Self.childCountMax {
             guard let child = child(of: index) else { continue }
-            found.append(["run": .string("\(child)"), "step": .string(plan.path(index))])
+            found.append(["run": .string("\(child)"), "step": .string(path(of: index))])
         }
         return found
     }
@@ -48,7 +47,7 @@ extension RunMachine {
         let phase = state.phase(index)
         let result = state.result(index)
         var object = Object()
-        object["id"] = .string(plan.steps[index].id)
+        object["id"] = .string(path(of: index))
         object["state"] = .string(phase.token)
         object["attempts"] = .int(Int64(result?.attemptCount ?? state.attempt(index) - 1))
         let error = phase == .succeeded ? nil : result?.error ?? lastError
@@ -58,7 +57,7 @@ extension RunMachine {
         } else {
             object["retry_at"] = .null
         }
-        if case .call = plan.steps[index].action {
+        if case .call = plan.steps[state.nodes[index].step].action {
             object["run_id"] = child(of: index).map { .string("\($0)") } ?? .null
         }
         object["waits_for"] = waitsFor(index, phase)
@@ -67,11 +66,12 @@ extension RunMachine {
 
     /// What an unfinished step waits for and since when, for `explain`; null for any other.
     private func waitsFor(_ index: Int, _ phase: RunState.Phase) -> Value {
-        let step = plan.steps[index]
+        let step = plan.steps[state.nodes[index].step]
         switch phase {
         case .pending:
-            let open = step.after.filter { !state.phase($0).isSettled }.map {
-                Value.string(plan.steps[$0].id)
+            let first = state.frames[state.nodes[index].frame].first
+            let open = step.after.filter { !state.phase(first + $0).isSettled }.map {
+                Value.string(path(of: first + $0))
             }
             return ["kind": "steps", "steps": .array(open)]
         case .ready where state.isQueued:

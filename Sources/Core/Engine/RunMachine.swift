@@ -23,6 +23,17 @@ package struct RunMachine: Sendable {
         for record in records { state.apply(record, plan: plan) }
     }
 
+    /// The node's place in the journal: `charge`, `charge/compensate`.
+    package func path(of node: Int) -> String { state.path(node, plan) }
+
+    /// Where a path stands; -1 where it does not (yet).
+    package func position(of path: String) -> Int { state.node(path, plan) ?? -1 }
+
+    /// Whether a position is a compensation's.
+    package func isCompensation(_ node: Int) -> Bool {
+        state.nodes.indices.contains(node) && plan.isCompensation[state.nodes[node].step]
+    }
+
     /// Decides what an input means.
     ///
     /// An input that no longer fits (an answer to an older attempt, a
@@ -55,7 +66,14 @@ struct Turn {
 
     var plan: RunPlan { machine.plan }
 
-    var scope: RunScope {
+    func step(_ index: Int) -> Step { plan.steps[machine.state.nodes[index].step] }
+
+    func path(_ index: Int) -> String { machine.state.path(index, plan) }
+
+    /// What the expressions of that node see.
+    func scope(of index: Int) -> RunScope { rootScope }
+
+    var rootScope: RunScope {
         RunScope(state: machine.state, plan: plan, surroundings: surroundings, meter: meter)
     }
 
@@ -70,13 +88,12 @@ struct Turn {
             guard isAwaited(step, attempt: attempt) else { return }
             settleAttempt(step, attempt: attempt, outcome)
         case .retryDue(let step, _):
-            guard machine.plan.steps.indices.contains(step) else { return }
+            guard machine.state.nodes.indices.contains(step) else { return }
             endWait(step)
         case .signalled(let signal, _): receive(signal)
         case .delivered(let step, let error, _):
             guard isAwaited(step, attempt: 1) else { return }
-            settle(
-                plan.steps[step], StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
+            settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: nil))
         case .called(let step, let child, _): noteChild(step, child)
         case .notCalled(let step, let error, _): noteNoChild(step, error)
         case .childEnded(let step, let child, let outcome, _): noteChildEnd(step, child, outcome)
@@ -90,7 +107,9 @@ struct Turn {
             else { return }
             record(.runTimedOut)
         case .fundsEnded(let unsent, _):
-            for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
+            for step in unsent where machine.state.nodes.indices.contains(step) {
+                machine.state.withdraw(step)
+            }
             if !machine.state.isPaused, machine.state.ending == nil { record(.runPaused) }
         case .fundsReturned:
             guard machine.state.isPaused else { return }
@@ -103,16 +122,17 @@ struct Turn {
         advance()
     }
 
-    /// Appends an entry and folds it in.
-    mutating func record(_ entry: JournalEntry, charge: Int64 = 0) {
+    /// Appends an entry and folds it in; `node` is the one that it speaks of.
+    mutating func record(_ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0) {
         let record = JournalRecord(
             sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge, entry: entry)
-        machine.state.apply(record, plan: plan)
+        machine.state.apply(record, plan: plan, at: node)
         decision.records.append(record)
     }
 
     private func isAwaited(_ step: Int, attempt: Int) -> Bool {
-        plan.steps.indices.contains(step) && machine.state.phase(step) == .inFlight(attempt: attempt)
+        machine.state.nodes.indices.contains(step)
+            && machine.state.phase(step) == .inFlight(attempt: attempt)
     }
 
     /// Asks again for the timers that the process forgot.
@@ -120,7 +140,7 @@ struct Turn {
         if let timeout = plan.definition.timeout, let start = machine.state.start {
             decision.effects.append(.wakeRun(at: start.at + timeout))
         }
-        for index in plan.steps.indices {
+        for index in machine.state.nodes.indices {
             switch machine.state.phase(index) {
             case .waitingRetry(_, let instant), .sleeping(let instant):
                 decision.effects.append(.wake(step: index, at: instant))
@@ -143,7 +163,7 @@ extension Turn {
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
         while machine.state.ending == nil, !machine.state.isPaused, !machine.state.isQueued,
-            let index = machine.state.readySteps.first
+            let index = machine.state.nextReady()
         {
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
@@ -154,13 +174,13 @@ extension Turn {
         }
         machine.state.settleMeter()
         cancelChildren()
-        guard !machine.state.hasInFlight, machine.state.callingSteps.isEmpty, let outcome = finalOutcome() else { return }
+        guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 
     private func finalOutcome() -> RunOutcome? {
         if let ending = machine.state.ending { return ending }
-        guard machine.state.settledCount == plan.stepCount else { return nil }
+        guard machine.state.isDone else { return nil }
         return RunOutcome(status: .succeeded)
     }
 
@@ -169,22 +189,19 @@ extension Turn {
     ///
     /// One after the other, so that each finds what the ones after its step have restored.
     private mutating func isUndone() -> Bool {
-        for step in machine.state.succeededSteps.reversed() {
-            guard let index = plan.compensationIndex[step] else { continue }
+        while let index = machine.state.nextUndoing() {
             switch machine.state.phase(index) {
-            case .succeeded, .failed, .skipped: continue
-            case .pending, .ready:
-                startStep(index)
-                if !machine.state.phase(index).isSettled { return false }
-            default: return false
+            case .pending, .ready: startStep(index)
+            default: break
             }
+            if !machine.state.phase(index).isSettled { return false }
         }
         return true
     }
 
     /// Whether every compensation that was due succeeded; nil where none was due.
     private var compensationResult: RunOutcome.Compensation? {
-        let due = machine.state.succeededSteps.compactMap { plan.compensationIndex[$0] }
+        let due = machine.state.undoable.compactMap { machine.state.nodes[$0].compensation }
         guard !due.isEmpty else { return nil }
         return due.allSatisfy { machine.state.phase($0) == .succeeded } ? .succeeded : .failed
     }
@@ -194,7 +211,7 @@ extension Turn {
         if outcome.status != .succeeded { outcome.compensation = compensationResult }
         if outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output {
             do throws(ExpressionFailure) {
-                outcome.output = try kept(try template.value(in: scope))
+                outcome.output = try kept(try template.value(in: rootScope))
             } catch {
                 outcome = RunOutcome(status: .failed, error: stepError(error, in: "output"))
             }
@@ -204,70 +221,83 @@ extension Turn {
     }
 
     private mutating func startStep(_ index: Int) {
-        let step = plan.steps[index]
-        let isCutOff = step.after.allSatisfy { before in
-            machine.state.phase(before) == .skipped && !machine.state.passedSteps.contains(before)
-        }
-        if !step.after.isEmpty, isCutOff {
-            return record(.stepSkipped(path: step.id, reason: .allSkipped))
-        }
+        let step = step(index)
+        if isSkippedWithAll(index, step) { return skip(index, .allSkipped) }
         do throws(ExpressionFailure) {
-            guard try isGuardTrue(step) else {
-                return record(.stepSkipped(path: step.id, reason: .guardFalse))
-            }
+            guard try isGuardTrue(step, index) else { return skip(index, .guardFalse) }
         } catch {
-            return fail(step, stepError(error, in: "when"))
+            return fail(index, stepError(error, in: "when"))
         }
+        act(index, step)
+    }
+
+    /// Whether all that the step waits for was skipped.
+    private func isSkippedWithAll(_ index: Int, _ step: Step) -> Bool {
+        guard !step.after.isEmpty else { return false }
+        let first = machine.state.frames[machine.state.nodes[index].frame].first
+        return step.after.allSatisfy { machine.state.nodes[first + $0].cutsOff }
+    }
+
+    private mutating func act(_ index: Int, _ step: Step) {
         switch step.action {
-        case .request(let template): send(index, step, template)
-        case .compute(let expression):
-            compute(step) { scope throws(ExpressionFailure) in try expression.evaluate(in: scope) }
-        case .finish(let template):
-            compute(step) { scope throws(ExpressionFailure) in try template.value(in: scope) }
-        case .call(let template): call(index, step, template)
-        case .sleep(let rule): sleep(index, step, rule)
-        case .wait(let rule): wait(index, step, rule)
-        case .signal(let template): signal(index, step, template)
-        case .reply(let template): reply(step, template)
+        case .request(let template): send(index, template)
+        case .compute(let expression): compute(index, .expression(expression))
+        case .finish(let template): compute(index, template)
+        case .call(let template): call(index, template)
+        case .sleep(let rule): sleep(index, rule)
+        case .wait(let rule): wait(index, rule)
+        case .signal(let template): signal(index, template)
+        case .reply(let template): reply(index, template)
         case .fail(let template):
             do throws(ExpressionFailure) {
-                fail(step, StepError(code: "fail", message: bounded(try template.value(in: scope).text)))
+                fail(index, StepError(code: "fail", message: bounded(try value(template, index).text)))
             } catch {
-                fail(step, stepError(error, in: "fail"))
+                fail(index, stepError(error, in: "fail"))
             }
         }
     }
 
     /// A guard yields true, false or null; anything else is an error and never a skip.
-    private func isGuardTrue(_ step: Step) throws(ExpressionFailure) -> Bool {
+    private func isGuardTrue(_ step: Step, _ index: Int) throws(ExpressionFailure) -> Bool {
         guard let expression = step.guardExpression else { return true }
-        return try GuardReading.isTrue(try expression.evaluate(in: scope))
+        return try GuardReading.isTrue(try expression.evaluate(in: scope(of: index)))
     }
 
-    private mutating func send(_ index: Int, _ step: Step, _ template: RequestTemplate) {
-        let attempt = machine.state.attempt(index)
-        let builder = RequestBuilder(
-            template: template, stepPath: step.id, run: machine.state.run, attempt: attempt, scope: scope,
-            surroundings: surroundings, at: at)
+    private mutating func send(_ index: Int, _ template: RequestTemplate) {
         do throws(RequestFailure) {
-            let request = try builder.request()
+            let request = try request(index, template)
             machine.state.markInFlight(index)
-            decision.effects.append(.send(step: index, attempt: attempt, request))
+            decision.effects.append(
+                .send(step: index, attempt: machine.state.attempt(index), request))
         } catch {
-            fail(step, stepError(error))
+            fail(index, stepError(error))
         }
     }
 
-    private mutating func compute(
-        _ step: Step, _ value: (RunScope) throws(ExpressionFailure) -> Value
-    ) {
+    // What is evaluated is evaluated in functions of their own: a scope holds the whole state, and as long as
+    // one lives, the next change of the state would copy all of its nodes.
+
+    private func request(_ index: Int, _ template: RequestTemplate) throws(RequestFailure) -> OutboundRequest
+    {
+        try RequestBuilder(
+            template: template, stepPath: path(index), run: machine.state.run,
+            attempt: machine.state.attempt(index), scope: scope(of: index), surroundings: surroundings, at: at
+        ).request()
+    }
+
+    /// The template's value as the step of that node sees it.
+    func value(_ template: Template, _ index: Int) throws(ExpressionFailure) -> Value {
+        try template.value(in: scope(of: index))
+    }
+
+    private mutating func compute(_ index: Int, _ template: Template) {
         do throws(ExpressionFailure) {
-            let output = try kept(try value(scope))
+            let output = try kept(try value(template, index))
             settle(
-                step,
+                index,
                 StepResult(error: nil, content: .output(output), attemptCount: 0, interval: computingTime))
         } catch {
-            fail(step, stepError(error, in: "lua"))
+            fail(index, stepError(error, in: "lua"))
         }
     }
 
@@ -282,8 +312,12 @@ extension Turn {
     /// Leaves room for the facts around an output within what the JSON reader takes.
     private static let outputDepthMax = JSON.depthMax - 8
 
-    mutating func fail(_ step: Step, _ error: StepError) {
-        settle(step, StepResult(error: error, content: .none, attemptCount: 0, interval: computingTime))
+    mutating func fail(_ index: Int, _ error: StepError) {
+        settle(index, StepResult(error: error, content: .none, attemptCount: 0, interval: computingTime))
+    }
+
+    mutating func skip(_ index: Int, _ reason: SkipReason) {
+        record(.stepSkipped(path: path(index), reason: reason), at: index)
     }
 
     /// What this turn has computed so far, as run time; nil where it is too little.
@@ -291,8 +325,10 @@ extension Turn {
         meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
 
-    mutating func settle(_ step: Step, _ result: StepResult) {
-        record(.stepSettled(path: step.id, result), charge: machine.state.charge(for: result.interval))
+    mutating func settle(_ index: Int, _ result: StepResult) {
+        record(
+            .stepSettled(path: path(index), result), at: index,
+            charge: machine.state.charge(for: result.interval))
     }
 }
 

@@ -97,11 +97,11 @@ private struct StepsBranch: ScopeBranch {
     let scope: RunScope
 
     func member(_ name: String) -> ScopeNode? {
-        guard let index = scope.plan.indexByPath[name] else { return nil }
+        guard let index = scope.plan.scopes[0].indexByID[name] else { return nil }
         return .branch(StepBranch(phase: scope.state.phase(index), view: scope.state.result(index)))
     }
 
-    var memberNames: [String] { scope.plan.steps.map(\.id) }
+    var memberNames: [String] { scope.plan.definition.root.steps.map(\.id) }
 }
 
 /// The scope of a trigger's guard and `dedupe`, before any run exists.

@@ -27,25 +27,35 @@ package struct RunState: Sendable {
         case failed
         case skipped
 
-        package var isSettled: Bool { self == .succeeded || self == .failed || self == .skipped }
-    }
+        package var isSettled: Bool {
+            switch self {
+            case .succeeded, .failed, .skipped: true
+            default: false
+            }
+        }
 
-    struct StepState: Sendable {
-        var phase = Phase.pending
-        /// Steps that it still waits for.
-        var waitingCount: Int
-        /// Attempts that failed and were recorded.
-        var failedAttemptCount = 0
-        /// When the first attempt had failed.
-        var firstFailedAt: Instant?
-        /// What expressions see; kept only where some expression looks, and for the run's view.
-        var result: StepView?
+        /// Whether somebody outside is at work on it, so that nothing around it may end.
+        var isInFlight: Bool {
+            switch self {
+            case .inFlight, .calling: true
+            default: false
+            }
+        }
+
+        var isCalling: Bool {
+            if case .calling = self { return true }
+            return false
+        }
     }
 
     package let run: RunID
     package private(set) var start: RunStart?
     package private(set) var trigger: TriggerView?
-    private(set) var steps: [StepState]
+    /// The file's own steps and their compensations first, at the positions that the plan gives them.
+    ///
+    /// Only ``apply(_:plan:at:)`` adds more, so a node has the same position after a restart.
+    private(set) var nodes: [Node]
+    private(set) var frames: [Frame]
     package private(set) var meter = Meter()
     package private(set) var isPaused = false
     /// Whether it waits until fewer runs with its concurrency key go.
@@ -58,51 +68,56 @@ package struct RunState: Sendable {
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
     package private(set) var ending: RunOutcome?
-    /// Steps whose phase is `ready`, in the order in which they became so.
-    var readySteps: [Int] = []
-    private(set) var settledCount = 0
-    /// Steps that succeeded, in that order.
-    private(set) var succeededSteps: [Int] = []
-    /// Steps of lists whose guard was false: the list goes on behind them.
-    private(set) var passedSteps: Set<Int> = []
+    /// Nodes that became ready, in that order.
+    private var ready = NodeQueue()
+    /// Nodes that wait for a signal, by its name, in the order in which they began to.
+    private var waiters: [String: NodeQueue] = [:]
+    /// Nodes that succeeded and can be undone, in that order.
+    private(set) var undoable: [Int] = []
+    /// How many of those the undoing has not come to yet; nil before it begins.
+    private var undoCount: Int?
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
     /// Every signal that ever came.
     private(set) var signalIDs: Set<String> = []
 
     /// What stands in a machine while its real state is being worked on.
-    static let vacant = RunState(run: RunID(number: 0), steps: [])
+    static let vacant = RunState(run: RunID(number: 0), nodes: [], frames: [])
 
-    private init(run: RunID, steps: [StepState]) {
+    private init(run: RunID, nodes: [Node], frames: [Frame]) {
         self.run = run
-        self.steps = steps
+        self.nodes = nodes
+        self.frames = frames
     }
 
     init(run: RunID, plan: RunPlan) {
-        self.run = run
-        steps = plan.steps.indices.map { index in
-            // A compensation waits for more than any step: the undoing starts it.
-            StepState(waitingCount: plan.isCompensation(index) ? .max : plan.steps[index].after.count)
-        }
+        let count = plan.scopes[0].count
+        self.init(run: run, nodes: plan.rootNodes, frames: [Frame(first: 0, count: count, scope: 0)])
     }
 
     var isOver: Bool { outcome != nil }
 
-    func phase(_ index: Int) -> Phase { steps[index].phase }
+    func phase(_ index: Int) -> Phase { nodes[index].phase }
 
-    func result(_ index: Int) -> StepView? { steps[index].result }
+    func result(_ index: Int) -> StepView? { nodes[index].result }
 
-    func firstFailedAt(_ index: Int) -> Instant? { steps[index].firstFailedAt }
+    func firstFailedAt(_ index: Int) -> Instant? { nodes[index].firstFailedAt }
 
-    func attempt(_ index: Int) -> Int { steps[index].failedAttemptCount + 1 }
+    func attempt(_ index: Int) -> Int { nodes[index].failedAttemptCount + 1 }
 
     /// Whether a signal of that id has come.
     package func hasSignal(_ id: String) -> Bool { signalIDs.contains(id) }
 
     package var mailboxCount: Int { mailbox.count }
 
-    /// Whether its going on depends on other runs, or theirs on it, so that it is better kept in memory.
-    package var isTiedToOthers: Bool { !callingSteps.isEmpty || start?.concurrencyKey != nil }
+    /// Whether its going on depends on other runs, or theirs on it, so that it is kept in memory.
+    ///
+    /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
+    /// that is awaited the runtime must know after a restart, to tell or to end it.
+    package var isTiedToOthers: Bool {
+        !callingSteps.isEmpty || start?.concurrencyKey != nil
+            || start?.parent.map { !$0.isDetached } ?? false
+    }
 
     /// Steps whose child is open and has not been asked to end; they count as asked from now on.
     mutating func childrenToCancel() -> [Int] {
@@ -112,8 +127,34 @@ package struct RunState: Sendable {
         return asked
     }
 
-    var hasInFlight: Bool {
-        steps.contains { if case .inFlight = $0.phase { true } else { false } }
+    /// Requests, signals and calls that are to be answered, and children that are open.
+    var hasInFlight: Bool { frames[0].inFlightCount > 0 }
+
+    /// Whether every step of the file is settled.
+    var isDone: Bool { frames[0].settledCount == frames[0].count }
+}
+
+// MARK: - What comes next
+
+extension RunState {
+    /// The node that has been ready for the longest; it stays so until it starts.
+    mutating func nextReady() -> Int? { ready.first { nodes[$0].phase == .ready } }
+
+    /// The node that has waited longest for a signal of that name.
+    mutating func firstWaiter(for name: String) -> Int? {
+        waiters[name]?.first { if case .waiting = nodes[$0].phase { true } else { false } }
+    }
+
+    /// The compensation that is due: that of the node that succeeded last of those not yet undone.
+    mutating func nextUndoing() -> Int? {
+        var count = undoCount ?? undoable.count
+        while count > 0, let compensation = nodes[undoable[count - 1]].compensation,
+            nodes[compensation].phase.isSettled
+        {
+            count -= 1
+        }
+        undoCount = count
+        return count > 0 ? nodes[undoable[count - 1]].compensation : nil
     }
 }
 
@@ -124,50 +165,55 @@ extension RunState {
     ///
     /// A record for a step that the plan does not have is ignored, which
     /// cannot happen while a run keeps the source that it started with.
-    mutating func apply(_ record: JournalRecord, plan: RunPlan) {
+    /// - Parameters:
+    ///   - record: The next in sequence.
+    ///   - plan: Of the run.
+    ///   - known: The node that its path names, where the caller knows it.
+    mutating func apply(_ record: JournalRecord, plan: RunPlan, at known: Int? = nil) {
         sequence = record.sequence
         switch record.entry {
         case .runStarted(let start):
             self.start = start
             trigger = TriggerView(start)
             isQueued = start.isQueued
-            for index in steps.indices where steps[index].waitingCount == 0 { becomeReady(index) }
+            startFrame(0)
         case .stepSettled(let path, let result):
-            guard let index = plan.indexByPath[path] else { return }
+            guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
             settle(index, as: result.error == nil ? .succeeded : .failed, plan: plan)
-            steps[index].result = StepView(result, parsesBody: plan.isRead[index])
+            nodes[index].result = StepView(result, parsesBody: plan.isRead[nodes[index].step])
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
-            if !plan.isCompensation(index) { note(result, of: plan.steps[index]) }
+            if !plan.isCompensation[nodes[index].step] { note(result, of: index, plan) }
         case .stepSkipped(let path, let reason):
-            guard let index = plan.indexByPath[path] else { return }
-            if reason == .guardFalse, plan.steps[index].isListed { passedSteps.insert(index) }
+            guard let index = known ?? node(path, plan) else { return }
+            nodes[index].isLeftOut = reason == .guardFalse && plan.steps[nodes[index].step].isListed
             settle(index, as: .skipped, plan: plan)
         case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
-            guard let index = plan.indexByPath[path] else { return }
+            guard let index = known ?? node(path, plan) else { return }
             measure(interval)
-            steps[index].failedAttemptCount = attempt
-            if steps[index].firstFailedAt == nil { steps[index].firstFailedAt = interval.end }
-            leaveReady(index)
-            steps[index].phase = .waitingRetry(attempt: attempt + 1, at: retryAt)
-        case .stepSleeping(let path, let until): rest(path, .sleeping(until: until), plan)
-        case .stepWaiting(let path, let until): rest(path, .waiting(since: record.at, until: until), plan)
+            nodes[index].failedAttemptCount = attempt
+            if nodes[index].firstFailedAt == nil { nodes[index].firstFailedAt = interval.end }
+            set(index, .waitingRetry(attempt: attempt + 1, at: retryAt))
+        case .stepSleeping(let path, let until):
+            guard let index = known ?? node(path, plan) else { return }
+            set(index, .sleeping(until: until))
+        case .stepWaiting(let path, let until):
+            guard let index = known ?? node(path, plan) else { return }
+            awaitSignal(index, .waiting(since: record.at, until: until), plan)
         case .stepCalling(let path, let child):
-            rest(path, .calling(child: child, since: record.at), plan)
-            if let index = plan.indexByPath[path] { callingSteps.insert(index) }
+            guard let index = known ?? node(path, plan) else { return }
+            set(index, .calling(child: child, since: record.at))
         case .signalReceived(let signal):
             mailbox.append(signal)
             signalIDs.insert(signal.id)
         case .runTimedOut:
             let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
-            ending = RunOutcome(status: .failed, error: error)
-            stopRetries()
+            end(RunOutcome(status: .failed, error: error))
         case .runPaused: isPaused = true
         case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
         case .cancelRequested(let reason):
-            ending = RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason))
-            stopRetries()
+            end(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason)))
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
             self.outcome = outcome
@@ -191,84 +237,92 @@ extension RunState {
         if let interval { _ = meter.charge(interval) }
     }
 
+    /// Every phase is set here, so that the counts of what is in flight are right.
+    private mutating func set(_ index: Int, _ phase: Phase) {
+        let was = nodes[index].phase.isInFlight
+        if nodes[index].phase.isCalling {
+            callingSteps.remove(index)
+            cancelledCalls.remove(index)
+        }
+        if phase.isCalling { callingSteps.insert(index) }
+        nodes[index].phase = phase
+        if was != phase.isInFlight { frames[nodes[index].frame].inFlightCount += was ? -1 : 1 }
+    }
+
+    private mutating func startFrame(_ frame: Int) {
+        let (first, count) = (frames[frame].first, frames[frame].count)
+        for index in first..<(first + count) where nodes[index].waitingCount == 0 { becomeReady(index) }
+    }
+
     private mutating func settle(_ index: Int, as phase: Phase, plan: RunPlan) {
-        leaveReady(index)
-        callingSteps.remove(index)
-        cancelledCalls.remove(index)
-        steps[index].phase = phase
-        guard !plan.isCompensation(index) else { return }
-        settledCount += 1
-        if phase == .succeeded { succeededSteps.append(index) }
-        for dependent in plan.dependents[index] {
-            steps[dependent].waitingCount -= 1
-            if steps[dependent].waitingCount == 0 { becomeReady(dependent) }
+        set(index, phase)
+        let (step, frame) = (nodes[index].step, nodes[index].frame)
+        guard !plan.isCompensation[step] else { return }
+        frames[frame].settledCount += 1
+        if phase == .succeeded, nodes[index].compensation != nil { undoable.append(index) }
+        let offset = frames[frame].first - plan.scopes[frames[frame].scope].first
+        for dependent in plan.dependents[step] {
+            nodes[offset + dependent].waitingCount -= 1
+            if nodes[offset + dependent].waitingCount == 0 { becomeReady(offset + dependent) }
         }
     }
 
     /// A failed step fails the run unless it says otherwise; `fail` and `finish` end it.
-    private mutating func note(_ result: StepResult, of step: Step) {
+    private mutating func note(_ result: StepResult, of index: Int, _ plan: RunPlan) {
         guard ending == nil else { return }
+        let step = plan.steps[nodes[index].step]
         // Out of work or memory is final: a run that goes on could spend as much again at each step (G3).
         if let error = result.error, step.onError == .fail || error.isOutOfBudget {
-            ending = RunOutcome(status: .failed, error: error, failedStep: step.id)
-            stopRetries()
+            end(RunOutcome(status: .failed, error: error, failedStep: path(index, plan)))
         } else if case .finish = step.action, result.error == nil {
             var output = Value.null
             if case .output(let value) = result.content { output = value }
-            ending = RunOutcome(status: .succeeded, output: output)
-            stopRetries()
+            end(RunOutcome(status: .succeeded, output: output))
         }
     }
 
     /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
-    private mutating func stopRetries() {
-        for index in steps.indices {
-            switch steps[index].phase {
-            case .waitingRetry, .sleeping, .waiting: steps[index].phase = .ready
+    private mutating func end(_ outcome: RunOutcome) {
+        ending = outcome
+        for index in nodes.indices {
+            switch nodes[index].phase {
+            case .waitingRetry, .sleeping, .waiting: set(index, .ready)
             default: break
             }
         }
-        readySteps.removeAll()
+        ready.removeAll()
     }
 
-    private mutating func rest(_ path: String, _ phase: Phase, _ plan: RunPlan) {
-        guard let index = plan.indexByPath[path] else { return }
-        leaveReady(index)
-        steps[index].phase = phase
+    private mutating func awaitSignal(_ index: Int, _ phase: Phase, _ plan: RunPlan) {
+        guard case .wait(let rule) = plan.steps[nodes[index].step].action else { return }
+        set(index, phase)
+        for name in rule.signals { waiters[name, default: NodeQueue()].append(index) }
     }
 
     private mutating func becomeReady(_ index: Int) {
-        steps[index].phase = .ready
-        if ending == nil { readySteps.append(index) }
-    }
-
-    private mutating func leaveReady(_ index: Int) {
-        if steps[index].phase == .ready, let position = readySteps.firstIndex(of: index) {
-            readySteps.remove(at: position)
-        }
+        set(index, .ready)
+        if ending == nil { ready.append(index) }
     }
 }
 
 // MARK: - The volatile part
 
 extension RunState {
-    mutating func markInFlight(_ index: Int) {
-        leaveReady(index)
-        steps[index].phase = .inFlight(attempt: attempt(index))
-    }
+    mutating func markInFlight(_ index: Int) { set(index, .inFlight(attempt: attempt(index))) }
 
     /// A request that was decided but not sent goes back to where it came from.
     mutating func withdraw(_ index: Int) {
-        if case .inFlight = steps[index].phase { becomeReady(index) }
+        if case .inFlight = nodes[index].phase { becomeReady(index) }
     }
 
     /// Its waiting time is over; an alarm left from an earlier wait, before its instant, changes nothing.
     mutating func endRetryWait(_ index: Int, at now: Instant) {
-        if case .waitingRetry(_, let due) = steps[index].phase, due <= now { becomeReady(index) }
+        if case .waitingRetry(_, let due) = nodes[index].phase, due <= now { becomeReady(index) }
     }
 
     /// Keeps the meter small once no interval can overlap what it holds.
     mutating func settleMeter() {
-        if !hasInFlight { meter.settle() }
+        // Waiting for a child is no interval, however long it takes.
+        if frames[0].inFlightCount == callingSteps.count { meter.settle() }
     }
 }

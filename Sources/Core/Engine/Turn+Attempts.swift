@@ -7,8 +7,8 @@ import Workflow
 
 extension Turn {
     mutating func settleAttempt(_ index: Int, attempt: Int, _ outcome: TransferOutcome) {
-        let step = plan.steps[index]
-        guard case .request(let template) = step.action else { return }
+        guard case .request(let template) = step(index).action else { return }
+        let retry = step(index).retry
         let interval = Meter.Interval(start: outcome.startedAt, end: outcome.finishedAt)
         switch outcome.result {
         case .failure(.cancelled):
@@ -16,13 +16,13 @@ extension Turn {
             machine.state.withdraw(index)
         case .failure(let failure):
             let error = StepError(code: failure.label, message: bounded(failure.message))
-            let isRetryable = step.retry.on.contains { $0.covers(failure) }
+            let isRetryable = retry.on.contains { $0.covers(failure) }
             settle(
                 index, attempt, .init(error: error, response: nil, interval: interval),
                 isRetryable: isRetryable)
         case .success(let response):
             let response = Self.stored(response, redactor: surroundings.redactor)
-            let verdict = verdict(on: response, template.response, retry: step.retry)
+            let verdict = verdict(on: response, of: index, template.response, retry: retry)
             settle(
                 index, attempt, .init(error: verdict.error, response: response, interval: interval),
                 isRetryable: verdict.isRetryable)
@@ -36,17 +36,16 @@ extension Turn {
     }
 
     private mutating func settle(_ index: Int, _ number: Int, _ attempt: Attempt, isRetryable: Bool) {
-        let step = plan.steps[index]
         if let error = attempt.error, isRetryable, let retryAt = retryInstant(index, number, attempt) {
             record(
                 .attemptFailed(
-                    path: step.id, attempt: number, error: error, interval: attempt.interval, retryAt: retryAt
-                ),
+                    path: path(index), attempt: number, error: error, interval: attempt.interval,
+                    retryAt: retryAt), at: index,
                 charge: machine.state.charge(for: attempt.interval))
             decision.effects.append(.wake(step: index, at: retryAt))
         } else {
             settle(
-                step,
+                index,
                 StepResult(
                     error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
                     attemptCount: number, interval: attempt.interval))
@@ -55,15 +54,15 @@ extension Turn {
 
     /// When the next try is due; nil where there is none.
     private func retryInstant(_ index: Int, _ number: Int, _ attempt: Attempt) -> Instant? {
-        let step = plan.steps[index]
-        guard number <= step.retry.max, machine.state.ending == nil || plan.isCompensation(index) else {
+        let retry = step(index).retry
+        guard number <= retry.max, machine.state.ending == nil || machine.isCompensation(index) else {
             return nil
         }
         let delay = RetryDelay.delay(
-            step.retry, failedAttempts: number, run: machine.state.run, path: step.id,
+            retry, failedAttempts: number, run: machine.state.run, path: path(index),
             retryAfter: attempt.response?.headers["retry-after"], at: at)
         let retryAt = at + delay
-        if let until = step.retry.until {
+        if let until = retry.until {
             let first = machine.state.firstFailedAt(index) ?? attempt.interval.end
             guard retryAt <= first + until else { return nil }
         }
@@ -76,12 +75,14 @@ extension Turn {
     }
 
     /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
-    private func verdict(on response: OutboundResponse, _ rule: ResponseRule, retry: RetryPolicy) -> Verdict {
+    private func verdict(
+        on response: OutboundResponse, of index: Int, _ rule: ResponseRule, retry: RetryPolicy
+    ) -> Verdict {
         if (200..<300).contains(response.status), rule.failWhen == nil, rule.schema == nil {
             return Verdict()
         }
         let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
-        var scope = self.scope
+        var scope = scope(of: index)
         scope.response = ResponseBranch(status: response.status, headers: response.headers, body: body)
         guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
             let error = StepError(code: "status", message: bounded(Self.describe(response, body)))

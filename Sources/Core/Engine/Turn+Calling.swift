@@ -8,24 +8,24 @@ extension Turn {
     /// Calls between the first run of a chain and its last.
     static let callDepthMax = 16
 
-    mutating func call(_ index: Int, _ step: Step, _ template: CallTemplate) {
+    mutating func call(_ index: Int, _ template: CallTemplate) {
         do throws(ExpressionFailure) {
-            guard let name = try template.workflow.value(in: scope).string, WorkflowName.isName(name) else {
+            guard let name = try value(template.workflow, index).string, WorkflowName.isName(name) else {
                 throw .notAValue(reason: "a call takes the name of a workflow")
             }
-            let input = try kept(try template.input?.value(in: scope) ?? .null)
+            let input = try kept(try value(template.input ?? .constant(.null), index))
             let depth = (machine.state.start?.parent?.depth ?? 0) + 1
             guard depth <= Self.callDepthMax else {
                 let message = "call: runs call each other more than \(Self.callDepthMax) deep"
-                return fail(step, StepError(code: "call_too_deep", message: message))
+                return fail(index, StepError(code: "call_too_deep", message: message))
             }
             let parent = RunParent(
-                run: machine.state.run, step: plan.path(index), depth: depth, isDetached: template.isDetached)
+                run: machine.state.run, step: path(index), depth: depth, isDetached: template.isDetached)
             machine.state.markInFlight(index)
             decision.effects.append(
                 .call(step: index, ChildCall(workflow: name, input: input, parent: parent)))
         } catch {
-            fail(step, stepError(error, in: "call"))
+            fail(index, stepError(error, in: "call"))
         }
     }
 
@@ -33,37 +33,36 @@ extension Turn {
     ///
     /// Also taken by a step that a restart has made ready again: the child of the call before is the one.
     mutating func noteChild(_ index: Int, _ child: RunID) {
-        guard plan.steps.indices.contains(index), case .call(let template) = plan.steps[index].action else {
-            return
-        }
+        guard machine.state.nodes.indices.contains(index), case .call(let template) = step(index).action
+        else { return }
         switch machine.state.phase(index) {
         case .inFlight, .ready: break
         default: return
         }
         if template.isDetached {
             let result = ChildResult(run: child, output: .null, isDetached: true)
-            return settle(plan.steps[index], Self.ended(.child(result)))
+            return settle(index, Self.ended(.child(result)))
         }
-        record(.stepCalling(path: plan.path(index), child: child))
+        record(.stepCalling(path: path(index), child: child), at: index)
         decision.effects.append(.awaitChild(step: index, child))
     }
 
     /// No child was started, nor will be.
     mutating func noteNoChild(_ index: Int, _ error: StepError) {
-        guard plan.steps.indices.contains(index), case .inFlight = machine.state.phase(index),
-            case .call = plan.steps[index].action
+        guard machine.state.nodes.indices.contains(index), case .inFlight = machine.state.phase(index),
+            case .call = step(index).action
         else { return }
-        settle(plan.steps[index], Self.ended(.none, error))
+        settle(index, Self.ended(.none, error))
     }
 
     /// A second telling of the same end changes nothing.
     mutating func noteChildEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
-        guard plan.steps.indices.contains(index), case .calling(child, _) = machine.state.phase(index) else {
-            return
-        }
+        guard machine.state.nodes.indices.contains(index),
+            case .calling(child, _) = machine.state.phase(index)
+        else { return }
         let output = surroundings.redactor.redact(outcome.output)
         let result = ChildResult(run: child, output: outcome.status == .succeeded ? output : .null)
-        settle(plan.steps[index], Self.ended(.child(result), error(of: child, outcome)))
+        settle(index, Self.ended(.child(result), error(of: child, outcome)))
     }
 
     private func error(of child: RunID, _ outcome: RunOutcome) -> StepError? {

@@ -5,23 +5,23 @@ import Workflow
 // Steps that pass time or messages: sleep, wait, signal, reply. All of it is free of charge.
 
 extension Turn {
-    mutating func sleep(_ index: Int, _ step: Step, _ rule: SleepRule) {
+    mutating func sleep(_ index: Int, _ rule: SleepRule) {
         let until: Instant
         switch rule {
         case .duration(let duration): until = at + duration
         case .until(let template):
-            do throws(ExpressionFailure) { until = try instant(try template.value(in: scope)) } catch {
-                return fail(step, stepError(error, in: "sleep"))
+            do throws(ExpressionFailure) { until = try instant(try value(template, index)) } catch {
+                return fail(index, stepError(error, in: "sleep"))
             }
         }
         guard until <= at + Self.sleepMax else {
             return fail(
-                step,
+                index,
                 StepError(code: "sleep_too_long", message: "sleep: until \(until.text) is more than 400 days")
             )
         }
-        guard until > at else { return settle(step, Self.passed) }
-        record(.stepSleeping(path: step.id, until: until))
+        guard until > at else { return settle(index, Self.passed) }
+        record(.stepSleeping(path: path(index), until: until), at: index)
         decision.effects.append(.wake(step: index, at: until))
     }
 
@@ -49,24 +49,23 @@ extension Turn {
         )
     }
 
-    mutating func wait(_ index: Int, _ step: Step, _ rule: WaitRule) {
-        guard !endByKeptSignal(step, rule) else { return }
+    mutating func wait(_ index: Int, _ rule: WaitRule) {
+        guard !endByKeptSignal(index, rule) else { return }
         let until = rule.timeout.map { at + $0 }
-        record(.stepWaiting(path: step.id, until: until))
+        record(.stepWaiting(path: path(index), until: until), at: index)
         if let until { decision.effects.append(.wake(step: index, at: until)) }
     }
 
     /// Ends a wait by the oldest signal that is kept for it; false where there is none.
-    private mutating func endByKeptSignal(_ step: Step, _ rule: WaitRule) -> Bool {
+    private mutating func endByKeptSignal(_ index: Int, _ rule: WaitRule) -> Bool {
         let signal = machine.state.mailbox.first { rule.signals.contains($0.name) }
-        if let signal { settle(step, Self.ended(by: signal)) }
+        if let signal { settle(index, Self.ended(by: signal)) }
         return signal != nil
     }
 
     /// After a restart: the signal may be in the journal without what it led to, else the alarm is set again.
     mutating func rearmWait(_ index: Int, until: Instant?) {
-        guard case .wait(let rule) = plan.steps[index].action, !endByKeptSignal(plan.steps[index], rule)
-        else { return }
+        guard case .wait(let rule) = step(index).action, !endByKeptSignal(index, rule) else { return }
         if let until { decision.effects.append(.wake(step: index, at: until)) }
     }
 
@@ -82,11 +81,8 @@ extension Turn {
         record(
             .signalReceived(
                 RunSignal(id: signal.id, name: signal.name, body: surroundings.redactor.redact(signal.body))))
-        for index in plan.steps.indices {
-            guard case .waiting = machine.state.phase(index), case .wait(let rule) = plan.steps[index].action,
-                rule.signals.contains(signal.name), let kept = machine.state.mailbox.last
-            else { continue }
-            return settle(plan.steps[index], Self.ended(by: kept))
+        if let index = machine.state.firstWaiter(for: signal.name), let kept = machine.state.mailbox.last {
+            settle(index, Self.ended(by: kept))
         }
     }
 
@@ -94,25 +90,24 @@ extension Turn {
     ///
     /// An alarm from an earlier wait changes nothing.
     mutating func endWait(_ index: Int) {
-        let step = plan.steps[index]
         switch machine.state.phase(index) {
         case .waitingRetry: machine.state.endRetryWait(index, at: at)
-        case .sleeping(let until) where until <= at: settle(step, Self.passed)
-        case .waiting(_, .some(let until)) where until <= at: timeOut(step)
+        case .sleeping(let until) where until <= at: settle(index, Self.passed)
+        case .waiting(_, .some(let until)) where until <= at: timeOut(index)
         default: break
         }
     }
 
-    private mutating func timeOut(_ step: Step) {
-        guard case .wait(let rule) = step.action else { return }
+    private mutating func timeOut(_ index: Int) {
+        guard case .wait(let rule) = step(index).action else { return }
         switch rule.onTimeout {
-        case .reject: record(.stepSkipped(path: step.id, reason: .timedOut))
+        case .reject: skip(index, .timedOut)
         case .continue:
-            settle(step, StepResult(error: nil, content: .timedOut, attemptCount: 0, interval: nil))
+            settle(index, StepResult(error: nil, content: .timedOut, attemptCount: 0, interval: nil))
         case .fail:
             let names = rule.signals.joined(separator: " or ")
             settle(
-                step,
+                index,
                 StepResult(
                     error: StepError(code: "timed_out", message: "no signal \(names) came in time"),
                     content: .timedOut, attemptCount: 0, interval: nil))
@@ -120,50 +115,52 @@ extension Turn {
     }
 
     /// The step's own key goes with the signal, so that one sent twice around a crash is taken once.
-    mutating func signal(_ index: Int, _ step: Step, _ template: SignalTemplate) {
+    mutating func signal(_ index: Int, _ template: SignalTemplate) {
         do throws(ExpressionFailure) {
-            let run = try template.run.value(in: scope).text
-            let name = try template.name.value(in: scope).text
-            let body = try template.body?.value(in: scope) ?? .null
+            let run = try value(template.run, index).text
+            let name = try value(template.name, index).text
+            let body = try value(template.body ?? .constant(.null), index)
             guard RunSignal.isName(name) else {
                 throw .notAValue(
                     reason: "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
             }
             machine.state.markInFlight(index)
-            let signal = RunSignal(id: "\(machine.state.run)/\(step.id)", name: name, body: try kept(body))
+            let signal = RunSignal(
+                id: "\(machine.state.run)/\(path(index))", name: name, body: try kept(body))
             decision.effects.append(.signal(step: index, run: run, signal))
         } catch {
-            fail(step, stepError(error, in: "signal"))
+            fail(index, stepError(error, in: "signal"))
         }
     }
 
-    mutating func reply(_ step: Step, _ template: ReplyTemplate) {
+    mutating func reply(_ index: Int, _ template: ReplyTemplate) {
         do throws(ExpressionFailure) {
-            var reply = RunReply(status: template.status, headers: [], body: [])
-            var hasType = false
-            for field in template.headers {
-                let value = try field.value.value(in: scope).text
-                guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
-                    throw .notAValue(reason: "the header \(field.name) contains a control character")
-                }
-                if field.name.lowercased() == "content-type" { hasType = true }
-                reply.headers.append(HTTPHeader(field.name, surroundings.redactor.redact(value)))
-            }
-            if let body = template.body {
-                let value = try kept(try body.value(in: scope))
-                if let text = value.string {
-                    reply.body = Array(text.utf8)
-                } else {
-                    reply.body = JSON.bytes(value)
-                }
-                let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
-                if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }
-            }
-            settle(step, Self.passed)
+            let reply = try answer(template, index)
+            settle(index, Self.passed)
             decision.effects.append(.reply(reply))
         } catch {
-            fail(step, stepError(error, in: "reply"))
+            fail(index, stepError(error, in: "reply"))
         }
+    }
+
+    private func answer(_ template: ReplyTemplate, _ index: Int) throws(ExpressionFailure) -> RunReply {
+        let scope = scope(of: index)
+        var reply = RunReply(status: template.status, headers: [], body: [])
+        var hasType = false
+        for field in template.headers {
+            let value = try field.value.value(in: scope).text
+            guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                throw .notAValue(reason: "the header \(field.name) contains a control character")
+            }
+            if field.name.lowercased() == "content-type" { hasType = true }
+            reply.headers.append(HTTPHeader(field.name, surroundings.redactor.redact(value)))
+        }
+        guard let body = template.body else { return reply }
+        let value = try kept(try body.value(in: scope))
+        reply.body = value.string.map { Array($0.utf8) } ?? JSON.bytes(value)
+        let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
+        if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }
+        return reply
     }
 }
 

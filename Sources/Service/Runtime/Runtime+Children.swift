@@ -92,7 +92,7 @@ extension Runtime {
         return [errand { [self] in askForEnd(of: child, tenant) }]
     }
 
-    /// The run is not in memory: over, or still to be read back. In the second case it tells by itself.
+    /// Of a run that is not in memory; one that is open tells its end by itself.
     private func askForEnd(of child: RunID, _ tenant: TenantID) {
         do throws(StoreError) {
             guard let outcome = try storedOutcome(of: child, tenant) else { return }
@@ -141,7 +141,7 @@ extension Runtime {
             guard let slot = slots[run], let parent = slot.machine.state.start?.parent,
                 let owner = slots[parent.run], owner.tenant == slot.tenant
             else { continue }
-            let step = owner.machine.plan.position(parent.step)
+            let step = owner.machine.position(of: parent.step)
             inputs[parent.run, default: []].append(.called(step: step, child: run, at: clock.now()))
         }
         return inputs

@@ -20,11 +20,10 @@ extension Runtime {
         let isEnding = slot.machine.state.ending != nil
         let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
-        let plan = slot.machine.plan
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                let mayUndo = plan.isCompensation(step) && !isStopping
+                let mayUndo = slot.machine.isCompensation(step) && !isStopping
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {

@@ -10,7 +10,8 @@ import Values
 
 @Suite("Runs that call runs")
 struct ChildRunTests {
-    private static let request = "steps:\n  r: {request: {url: https://a.example/}}\noutput: << trigger.body >>"
+    private static let request =
+        "steps:\n  r: {request: {url: https://a.example/}}\noutput: << trigger.body >>"
     private static let parent = """
         steps:
           c: {call: child, input: {n: << trigger.body.n >>}}

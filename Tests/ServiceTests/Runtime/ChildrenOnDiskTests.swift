@@ -16,16 +16,17 @@ private final class FileWorld: @unchecked Sendable {
     private let cryptography = OpenSSLCryptography()
     private(set) var store: SQLiteStore
     private(set) var clock: SystemClock
-    private(set) var transport: ScriptedTransport
+    private var thread: ThreadedTransport
     private(set) var catalog: Catalog
     private(set) var runtime: Runtime
     private let folder: URL
 
     init() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("children-\(UUID().uuidString)")
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "children-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appendingPathComponent("store.db").path
-        (store, clock, transport, catalog, runtime) = try Self.open(path, cryptography)
+        (store, clock, thread, catalog, runtime) = try Self.open(path, cryptography)
         try store.addTenant(Tenant(tenant: .operatorTenant, name: "operator", createdAt: clock.now()))
         try runtime.recover()
     }
@@ -37,11 +38,11 @@ private final class FileWorld: @unchecked Sendable {
 
     private static func open(
         _ path: String, _ cryptography: OpenSSLCryptography
-    ) throws -> (SQLiteStore, SystemClock, ScriptedTransport, Catalog, Runtime) {
+    ) throws -> (SQLiteStore, SystemClock, ThreadedTransport, Catalog, Runtime) {
         let clock = SystemClock()
         let store = try SQLiteStore.open(
             path: path, sha256: { cryptography.sha256($0) }, clock: { clock.now() })
-        let transport = ScriptedTransport(clock: clock)
+        let transport = ThreadedTransport(clock: clock)
         let catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
         let vault = SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
@@ -53,6 +54,7 @@ private final class FileWorld: @unchecked Sendable {
     }
 
     private func close() {
+        thread.shutDown()
         store.close()
         clock.shutDown()
     }
@@ -60,9 +62,11 @@ private final class FileWorld: @unchecked Sendable {
     /// The process dies with whatever is on its way to the disk, and the next one recovers.
     func crash() throws {
         close()
-        (store, clock, transport, catalog, runtime) = try Self.open(path, cryptography)
+        (store, clock, thread, catalog, runtime) = try Self.open(path, cryptography)
         try runtime.recover()
     }
+
+    var transport: ScriptedTransport { thread.scripted }
 
     func deploy(_ source: String) throws {
         let bytes = Array(source.utf8)
@@ -80,7 +84,9 @@ private final class FileWorld: @unchecked Sendable {
             tenant: try #require(try store.tenant(.operatorTenant)),
             plan: try #require(try catalog.plan(named: workflow, of: .operatorTenant)), start: start,
             keepsWithoutFunds: true)
-        runtime.start(request) { if case .started(let run) = $0 { started.fulfil(run) } else { started.fulfil(nil) } }
+        runtime.start(request) { result in
+            if case .started(let run) = result { started.fulfil(run) } else { started.fulfil(nil) }
+        }
         return try #require(started.wait(atMost: .seconds(5)) ?? nil)
     }
 
@@ -172,7 +178,9 @@ struct ChildrenOnDiskTests {
         try world.await("all ends") { try world.status(runs[49]) == .succeeded }
         let ends = try world.runs("one").compactMap(\.finishedAt)
         #expect(ends == ends.sorted() && ends.count == 50)
-        let numbers = world.transport.requests.compactMap { $0.url.split(separator: "/").last.flatMap { Int($0) } }
+        let numbers = world.transport.requests.compactMap { request in
+            request.url.split(separator: "/").last.flatMap { Int($0) }
+        }
         #expect(numbers == Array(20..<50), "each went once, in order")
     }
 

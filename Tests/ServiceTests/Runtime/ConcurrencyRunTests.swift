@@ -294,7 +294,8 @@ struct ConcurrencyRunTests {
         let world = try RuntimeWorld(script: { _ in ScriptedTransport.ok() })
         for number in 100..<120 {
             let tenant = TenantID(number: Int64(number))
-            try world.store.addTenant(Tenant(tenant: tenant, name: "t\(number)", createdAt: world.clock.now()))
+            try world.store.addTenant(
+                Tenant(tenant: tenant, name: "t\(number)", createdAt: world.clock.now()))
             try world.credit(1_000, reference: "g\(number)", of: tenant)
             let plan = try world.deploy(Self.workflow(), of: tenant)
             for run in 0..<5 { try start(world, plan, "a", Int64(run), of: tenant) }

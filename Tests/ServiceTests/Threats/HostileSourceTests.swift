@@ -41,7 +41,7 @@ struct HostileSourceTests {
             ("a cycle", file(steps: "  a: {lua: x, after: [b]}\n  b: {lua: x, after: [a]}")),
             ("self", file(steps: "  a: {lua: 'return 1', after: [a]}")),
             ("no such step", file(steps: "  a: {lua: 'return 1', after: [zz]}")),
-            ("later kinds", file(steps: "  a: {call: other}")),
+            ("a call of many", file(steps: "  a: {call: [other, more]}")),
             ("a bad name", good.replacing("name: x", with: "name: '../x'")),
             (
                 "an open expression",
