@@ -50,6 +50,7 @@ struct Play {
     var calls: [ChildCall] = []
     var awaited: [(step: String, child: RunID)] = []
     var cancelledChildren: [RunID] = []
+    var abandoned: [String] = []
 
     init(_ yaml: String, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) throws {
         let plan = try EngineTests.plan(yaml)
@@ -81,6 +82,9 @@ struct Play {
             case .send(let step, let attempt, let request):
                 sent.append(Sent(step: id(step), attempt: attempt, request: request))
                 lines.append("send \(id(step))#\(attempt)")
+            case .abandon(let step):
+                abandoned.append(id(step))
+                lines.append("abandon \(id(step))")
             case .wake(let step, let instant):
                 wakes.append((id(step), instant))
                 lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
@@ -202,6 +206,7 @@ struct Play {
         case .stepSkipped(let path, let reason): "\(path) skipped: \(reason.rawValue)"
         case .attemptFailed(let path, let attempt, let error, _, _):
             "\(path)#\(attempt) failed: \(error.code)"
+        case .stepOpened(let path, _): "\(path) opened"
         case .stepSleeping(let path, _): "\(path) sleeps"
         case .stepWaiting(let path, _): "\(path) waits"
         case .stepCalling(let path, let child): "\(path) calls \(child.number)"

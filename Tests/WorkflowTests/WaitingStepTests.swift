@@ -206,11 +206,4 @@ struct WaitingStepTests {
         #expect(read.problems.map(\.code) == [code].compactMap { $0 })
         #expect((read.definition?.timeout != nil) == (code == nil))
     }
-
-    @Test(
-        "what comes with a later version keeps its own problem",
-        arguments: ["steps: {}", "lua: '1'\nstrategy: {}"])
-    func laterKeys(lines: String) {
-        #expect(Reading.workflow(Reading.step(lines)).problems.map(\.code) == ["MR1104"])
-    }
 }

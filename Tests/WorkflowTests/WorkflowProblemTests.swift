@@ -8,8 +8,6 @@ struct WorkflowProblemTests {
         "each fault of a step has its code and place",
         arguments: [
             ("request: {url: 'https://x.y', methud: GET}", ["MR1101 6:35"]),
-            ("steps: {}", ["MR1104 6:5"]),
-            ("lua: '1'\nstrategy: {}", ["MR1104 7:5"]),
             ("lua: '1'\nfail: x", ["MR1202 7:5"]),
             ("when: 'true'", ["MR1202 6:5"]),
             ("lua: '1'\nafter: [twoo]", ["MR1203 7:13"]),

@@ -60,11 +60,14 @@ package struct Rehearsal {
             case .child(let child): return ["done      \(path): \(JSON.text(child.output))"]
             case .output(let value): return ["done      \(path): \(JSON.text(value))"]
             case .response(let response): return ["done      \(path): status \(response.status)"]
+            case .winner(let number): return ["done      \(path): item \(number) won"]
             default: return ["done      \(path)"]
             }
         case .stepSkipped(let path, let reason): return ["skipped   \(path): \(reason.rawValue)"]
         case .attemptFailed(let path, let attempt, let error, _, let retryAt):
             return ["retry     \(path): attempt \(attempt) failed (\(error.code)), again at \(retryAt.text)"]
+        case .stepOpened(let path, let over):
+            return ["open      \(path)" + (over.map { ": \(JSON.text($0))" } ?? "")]
         case .stepSleeping(let path, let until): return ["sleep     \(path): until \(until.text)"]
         case .stepWaiting(let path, let until):
             return ["wait      \(path): " + (until.map { "until \($0.text) at most" } ?? "for a signal")]

@@ -121,6 +121,7 @@ package struct Simulation {
         for effect in decision.effects where unanswered == nil {
             switch effect {
             case .send(let step, let attempt, let request): send(step, attempt, request, answer: answer)
+            case .abandon: break
             case .wake(let step, let instant): add(.wake(step: step), at: instant)
             case .goOn: add(.input(.resumed(at: now)), at: now)
             case .wakeRun(let instant): add(.input(.timeoutDue(at: instant)), at: instant)
@@ -144,9 +145,7 @@ package struct Simulation {
     private mutating func send(
         _ step: Int, _ attempt: Int, _ request: OutboundRequest, answer: (Question) -> MockAnswer?
     ) {
-        // A compensation's position is none of the file's.
-        let steps = plan.definition.root.steps
-        let id = request.headers["Millrace-Step"] ?? (steps.indices.contains(step) ? steps[step].id : "")
+        let id = machine.path(of: step)
         let sending = Sent(step: id, attempt: attempt, request: request, after: elapsed)
         sent.append(sending)
         moments.append((elapsed, .sent(sending)))

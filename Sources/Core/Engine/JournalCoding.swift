@@ -12,6 +12,7 @@ import Values
 //   step.failed          outcome/<path>            the same and error                      of the answer
 //   step.skipped         outcome/<path>            path, reason                            -
 //   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
+//   step.opened          open/<path>               path, over                              -
 //   step.sleeping        sleep/<path>              path, until                             -
 //   step.waiting         wait/<path>               path, until                             -
 //   step.calling         call/<path>               path, child                             -
@@ -51,6 +52,10 @@ extension JournalRecord {
             facts.write(error)
             facts.write(interval)
             facts.int("retry_at", retryAt.microseconds)
+        case .stepOpened(let path, let over):
+            (key, kind) = ("open/" + path, "step.opened")
+            facts.text("path", path)
+            if let over { facts.value("over", over) }
         case .stepSleeping(let path, let until):
             (key, kind) = ("sleep/" + path, "step.sleeping")
             facts.text("path", path)
@@ -106,6 +111,8 @@ extension JournalRecord {
                 path: try facts.text("path"), attempt: Int(try facts.int("attempt")),
                 error: try facts.error(),
                 interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
+        case "step.opened":
+            entry = .stepOpened(path: try facts.text("path"), over: facts.values["over"])
         case "step.sleeping":
             entry = .stepSleeping(
                 path: try facts.text("path"), until: Instant(microseconds: try facts.int("until")))

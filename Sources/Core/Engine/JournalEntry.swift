@@ -15,6 +15,8 @@ package enum JournalEntry: Sendable {
     /// An attempt failed and another will follow at `retryAt`.
     case attemptFailed(
         path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
+    /// A group began, or a step with a strategy, with what it runs over; nil for a group that runs once.
+    case stepOpened(path: String, over: Value?)
     /// A step sleeps, free of charge, until that instant.
     case stepSleeping(path: String, until: Instant)
     /// A step waits for a signal, free of charge; nil for as long as it takes.
@@ -98,6 +100,8 @@ package struct StepResult: Sendable {
         case child(ChildResult)
         /// A wait that nobody ended.
         case timedOut
+        /// The item, from 1, that won a race.
+        case winner(Int)
         /// No answer at all.
         case none
     }

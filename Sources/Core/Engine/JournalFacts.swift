@@ -90,6 +90,9 @@ struct FactsWriter {
         case .timedOut:
             value("timed_out", true)
             return nil
+        case .winner(let number):
+            int("winner", Int64(number))
+            return nil
         case .signal(let signal):
             write(signal, prefix: "signal_")
             return nil
@@ -202,6 +205,8 @@ struct FactsReader {
             content = .signal(try signal(prefix: "signal_"))
         } else if values["timed_out"] != nil {
             content = .timedOut
+        } else if let winner = values["winner"]?.int {
+            content = .winner(Int(truncatingIfNeeded: winner))
         }
         return StepResult(
             error: values["error"] == nil ? nil : try error(), content: content,

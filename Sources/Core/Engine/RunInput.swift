@@ -56,6 +56,8 @@ package enum RunInput: Sendable {
 package enum RunEffect: Sendable {
     /// Send this and answer with ``RunInput/answered(step:attempt:_:)``.
     case send(step: Int, attempt: Int, OutboundRequest)
+    /// Nobody waits for the answer to that step any more: end the transfer where that is possible.
+    case abandon(step: Int)
     /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
     case wake(step: Int, at: Instant)
     /// Answer with ``RunInput/timeoutDue(at:)`` at that instant.

@@ -71,7 +71,21 @@ struct Turn {
     func path(_ index: Int) -> String { machine.state.path(index, plan) }
 
     /// What the expressions of that node see.
-    func scope(of index: Int) -> RunScope { rootScope }
+    func scope(of index: Int) -> RunScope {
+        var scope = rootScope
+        let node = machine.state.nodes[index]
+        guard node.frame > 0 else { return scope }
+        scope.frame = machine.state.scopeFrame(of: index)
+        if node.item > 0 { scope.item = node.undone ?? index }
+        return scope
+    }
+
+    /// What expressions see inside of that frame.
+    func scope(inside frame: Int) -> RunScope {
+        var scope = rootScope
+        scope.frame = frame
+        return scope
+    }
 
     var rootScope: RunScope {
         RunScope(state: machine.state, plan: plan, surroundings: surroundings, meter: meter)
@@ -149,6 +163,7 @@ struct Turn {
             default: break
             }
         }
+        rearmStrays()
     }
 }
 
@@ -162,9 +177,13 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil, !machine.state.isPaused, !machine.state.isQueued,
-            let index = machine.state.nextReady()
-        {
+        while machine.state.ending == nil {
+            if let frame = machine.state.nextTouched() {
+                endIfDone(frame)
+                continue
+            }
+            guard !machine.state.isPaused, !machine.state.isQueued, let index = machine.state.nextReady()
+            else { break }
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
                 break
@@ -174,7 +193,9 @@ extension Turn {
         }
         machine.state.settleMeter()
         cancelChildren()
-        guard !machine.state.hasInFlight, let outcome = finalOutcome() else { return }
+        guard !machine.state.hasInFlight, !machine.state.hasStrays, let outcome = finalOutcome() else {
+            return
+        }
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 
@@ -222,6 +243,8 @@ extension Turn {
 
     private mutating func startStep(_ index: Int) {
         let step = step(index)
+        // The step itself was asked; its items all run.
+        if machine.state.nodes[index].item > 0 { return act(index, step) }
         if isSkippedWithAll(index, step) { return skip(index, .allSkipped) }
         do throws(ExpressionFailure) {
             guard try isGuardTrue(step, index) else { return skip(index, .guardFalse) }
@@ -239,6 +262,9 @@ extension Turn {
     }
 
     private mutating func act(_ index: Int, _ step: Step) {
+        if let strategy = step.strategy, machine.state.nodes[index].item == 0 {
+            return open(index, strategy)
+        }
         switch step.action {
         case .request(let template): send(index, template)
         case .compute(let expression): compute(index, .expression(expression))
@@ -248,6 +274,7 @@ extension Turn {
         case .wait(let rule): wait(index, rule)
         case .signal(let template): signal(index, template)
         case .reply(let template): reply(index, template)
+        case .group: open(index)
         case .fail(let template):
             do throws(ExpressionFailure) {
                 fail(index, StepError(code: "fail", message: bounded(try value(template, index).text)))
@@ -266,7 +293,7 @@ extension Turn {
     private mutating func send(_ index: Int, _ template: RequestTemplate) {
         do throws(RequestFailure) {
             let request = try request(index, template)
-            machine.state.markInFlight(index)
+            machine.state.markInFlight(index, at: at)
             decision.effects.append(
                 .send(step: index, attempt: machine.state.attempt(index), request))
         } catch {
@@ -321,7 +348,7 @@ extension Turn {
     }
 
     /// What this turn has computed so far, as run time; nil where it is too little.
-    private var computingTime: Meter.Interval? {
+    var computingTime: Meter.Interval? {
         meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
 

@@ -12,6 +12,8 @@ package final class RunPlan: Sendable {
         let first: Int
         let count: Int
         let indexByID: [String: Int]
+        /// Whether anything in it or below can be undone, so that results are needed to the end.
+        var isUndoable: Bool
     }
 
     package let definition: WorkflowDefinition
@@ -22,6 +24,8 @@ package final class RunPlan: Sendable {
     let steps: [Step]
     /// The file's own steps are the first.
     let scopes: [Scope]
+    /// For each step, the scope of its own steps; nil for what is no group.
+    let innerScope: [Int?]
     /// Position of each step's compensation; nil for none.
     let compensationIndex: [Int?]
     /// Whether a position is a compensation's.
@@ -32,6 +36,8 @@ package final class RunPlan: Sendable {
     let indexByPath: [String: Int]
     /// For each step, whether an expression reads its result, so that its body is worth parsing.
     let isRead: [Bool]
+    /// Whether a step may have to give up requests that are in flight.
+    package let hasRaces: Bool
     /// What every run of it begins with.
     let rootNodes: [RunState.Node]
 
@@ -42,26 +48,23 @@ package final class RunPlan: Sendable {
         table.add(definition.root)
         steps = table.steps
         scopes = table.scopes
+        innerScope = table.innerScope
+        hasRaces = table.steps.contains { $0.strategy?.kind == .race }
         compensationIndex = table.compensationIndex
         isCompensation = table.isCompensation
         dependents = table.dependents
-        let rootCount =
-            table.scopes[0].count
-            + table.compensationIndex.prefix(table.scopes[0].count)
-            .compactMap(\.self).count
+        var readers = ReadMarks(table)
+        readers.visit(definition.root)
+        readers.mark(definition.output?.expressions ?? [], scopes: [0])
+        isRead = readers.isRead
+        let rootCount = table.rootCount
         indexByPath = Dictionary(
-            steps.prefix(rootCount).enumerated().map { ($0.element.id, $0.offset) },
+            table.steps.prefix(rootCount).enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
-        let expressions = steps.flatMap(\.expressions) + (definition.output?.expressions ?? [])
-        let read = Set(expressions.flatMap(\.stepNames))
-        // An expression that reaches `steps` without naming one (iteration) may read any of them.
-        let readsAny = read.contains("*")
-        isRead = steps.map { readsAny || read.contains($0.id) }
         rootNodes = (0..<rootCount).map { index in
             // A compensation waits for more than any step: the undoing starts it.
-            var node = RunState.Node(
-                step: index, frame: 0,
-                waitingCount: table.isCompensation[index] ? .max : table.steps[index].after.count)
+            let waitingCount = table.isCompensation[index] ? .max : table.steps[index].after.count
+            var node = RunState.Node(step: index, frame: 0, waitingCount: waitingCount)
             node.compensation = table.compensationIndex[index]
             return node
         }
@@ -72,36 +75,99 @@ package final class RunPlan: Sendable {
 private struct StepTable {
     var steps: [Step] = []
     var scopes: [RunPlan.Scope] = []
+    var innerScope: [Int?] = []
     var compensationIndex: [Int?] = []
     var isCompensation: [Bool] = []
     var dependents: [[Int]] = []
+    /// Steps of the file's own scope, compensations included.
+    var rootCount = 0
 
-    mutating func add(_ scope: StepScope) {
-        let first = steps.count
+    /// Returns whether anything in it can be undone.
+    @discardableResult
+    mutating func add(_ scope: StepScope) -> Bool {
+        let (number, first) = (scopes.count, steps.count)
         scopes.append(
             RunPlan.Scope(
                 first: first, count: scope.steps.count,
                 indexByID: Dictionary(
                     scope.steps.enumerated().map { ($0.element.id, $0.offset) },
-                    uniquingKeysWith: { first, _ in first })))
+                    uniquingKeysWith: { first, _ in first }),
+                isUndoable: scope.steps.contains { $0.compensation != nil }))
         for step in scope.steps { append(step, isCompensation: false) }
+        for (index, step) in scope.steps.enumerated() { link(step, at: index, first: first) }
+        if number == 0 { rootCount = steps.count }
         for (index, step) in scope.steps.enumerated() {
-            for needed in step.after where scope.steps.indices.contains(needed) {
-                dependents[first + needed].append(first + index)
-            }
-            guard let compensation = step.compensation else { continue }
-            compensationIndex[first + index] = steps.count
-            append(
-                Step(
-                    id: step.id + "/compensate", retry: compensation.retry, onError: .continue,
-                    action: .request(compensation.request)), isCompensation: true)
+            guard case .group(let group) = step.action else { continue }
+            innerScope[first + index] = scopes.count
+            if add(group.scope) { scopes[number].isUndoable = true }
         }
+        return scopes[number].isUndoable
+    }
+
+    private mutating func link(_ step: Step, at index: Int, first: Int) {
+        for needed in step.after where dependents.indices.contains(first + needed) {
+            dependents[first + needed].append(first + index)
+        }
+        guard let compensation = step.compensation else { return }
+        compensationIndex[first + index] = steps.count
+        append(
+            Step(
+                id: step.id + "/compensate", retry: compensation.retry, onError: .continue,
+                action: .request(compensation.request)), isCompensation: true)
     }
 
     private mutating func append(_ step: Step, isCompensation: Bool) {
         steps.append(step)
+        innerScope.append(nil)
         compensationIndex.append(nil)
         self.isCompensation.append(isCompensation)
         dependents.append([])
+    }
+}
+
+/// Finds out which results any expression reads.
+private struct ReadMarks {
+    let table: StepTable
+    private(set) var isRead: [Bool]
+
+    init(_ table: StepTable) {
+        self.table = table
+        isRead = Array(repeating: false, count: table.steps.count)
+    }
+
+    /// - Parameters:
+    ///   - scope: Whose steps are visited, at any depth.
+    ///   - number: Of that scope.
+    ///   - around: The scopes around it, the nearest last.
+    mutating func visit(_ scope: StepScope, number: Int = 0, around: [Int] = []) {
+        let scopes = around + [number]
+        for (index, step) in scope.steps.enumerated() {
+            let position = table.scopes[number].first + index
+            mark(step.expressions, scopes: scopes)
+            if let undoing = table.compensationIndex[position] {
+                mark(table.steps[undoing].expressions, scopes: scopes)
+            }
+            let inner = table.innerScope[position]
+            if case .group(let group) = step.action, let inner {
+                visit(group.scope, number: inner, around: scopes)
+                mark(group.output?.expressions ?? [], scopes: scopes + [inner])
+            }
+            // A loop keeps its last result by itself, so `until` alone is no reason to keep them all.
+            let until = step.strategy?.until.map { [$0] } ?? []
+            mark(until, scopes: inner.map { scopes + [$0] } ?? scopes, except: position)
+        }
+    }
+
+    mutating func mark(_ expressions: [any CompiledExpression], scopes: [Int], except own: Int? = nil) {
+        for name in expressions.flatMap(\.stepNames) {
+            // An expression that reaches `steps` without naming one (iteration) may read any of them.
+            if name == "*" { isRead = isRead.map { _ in true } }
+            for scope in scopes.reversed() {
+                guard let index = table.scopes[scope].indexByID[name] else { continue }
+                let position = table.scopes[scope].first + index
+                if position != own { isRead[position] = true }
+                break
+            }
+        }
     }
 }

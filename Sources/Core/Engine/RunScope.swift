@@ -53,10 +53,16 @@ package struct TenantFacts: Sendable, Hashable {
 }
 
 /// The scope of a run's expressions.
+///
+/// It holds the whole state, so it must not live on while the state is changed.
 struct RunScope: ExpressionScope {
     let state: RunState
     let plan: RunPlan
     let surroundings: Surroundings
+    /// The frame whose steps are nearest.
+    var frame = 0
+    /// The item itself, where an expression belongs to one that is no group.
+    var item: Int?
     /// For `fail_when` and `retry.on`: the answer in question.
     var response: ResponseBranch?
     var meter: EvaluationMeter?
@@ -77,7 +83,7 @@ struct RunScope: ExpressionScope {
                     externalCustomerID: state.start?.externalCustomerID
                 ).value)
         case "response": response.map { .branch($0) }
-        default: nil
+        default: loopMember(name)
         }
     }
 
@@ -91,17 +97,77 @@ struct RunScope: ExpressionScope {
             "parent": state.start?.parent?.value ?? .null,
         ]
     }
+
+    /// `item`, `index` and `last`: of the strategy nearest around that has them.
+    private func loopMember(_ name: String) -> ScopeNode? {
+        guard state.frames.count > 1 else { return nil }
+        for index in items {
+            let frame = state.frames[state.nodes[index].frame]
+            guard let strategy = plan.steps[state.nodes[index].step].strategy else { continue }
+            switch name {
+            case "index": return .value(.int(Int64(state.nodes[index].item)))
+            case "last" where strategy.isLoop:
+                guard let latest = frame.latest, let last = frame.last else { return .value(.null) }
+                return .branch(StepBranch(phase: state.phase(latest), view: last))
+            case strategy.itemName:
+                return .value(strategy.item(state.nodes[index].item, of: frame.over))
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    /// The items around, the nearest first.
+    private var items: [Int] {
+        var found = item.map { [$0] } ?? []
+        var next = state.frames[frame].owner
+        while let owner = next {
+            if state.nodes[owner].item > 0 { found.append(owner) }
+            next = state.frames[state.scopeFrame(of: owner)].owner
+        }
+        return found
+    }
+
+    /// The node that `steps.<name>` means here, and whether only as an item.
+    fileprivate func node(_ name: String) -> Int? {
+        if let item, isCalled(item, name) { return item }
+        var frame = self.frame
+        while true {
+            let (first, scope) = (state.frames[frame].first, state.frames[frame].scope)
+            if let scope, let index = plan.scopes[scope].indexByID[name] { return first + index }
+            guard let owner = state.frames[frame].owner else { return nil }
+            if state.nodes[owner].item > 0, isCalled(owner, name) { return owner }
+            frame = state.scopeFrame(of: owner)
+        }
+    }
+
+    private func isCalled(_ node: Int, _ name: String) -> Bool {
+        plan.steps[state.nodes[node].step].id.hasSameBytes(as: name)
+    }
 }
 
 private struct StepsBranch: ScopeBranch {
     let scope: RunScope
 
     func member(_ name: String) -> ScopeNode? {
-        guard let index = scope.plan.scopes[0].indexByID[name] else { return nil }
-        return .branch(StepBranch(phase: scope.state.phase(index), view: scope.state.result(index)))
+        guard let index = scope.node(name) else { return nil }
+        let node = scope.state.nodes[index]
+        let view = node.item > 0 ? scope.state.itemResult(index) : node.result
+        return .branch(StepBranch(phase: node.phase, view: view))
     }
 
-    var memberNames: [String] { scope.plan.definition.root.steps.map(\.id) }
+    var memberNames: [String] {
+        var names: [String] = []
+        var next: Int? = scope.frame
+        while let frame = next {
+            if let number = scope.state.frames[frame].scope {
+                let found = scope.plan.scopes[number]
+                names += scope.plan.steps[found.first..<(found.first + found.count)].map(\.id)
+            }
+            next = scope.state.frames[frame].owner.map { scope.state.scopeFrame(of: $0) }
+        }
+        return names
+    }
 }
 
 /// The scope of a trigger's guard and `dedupe`, before any run exists.

@@ -23,13 +23,17 @@ package struct RunState: Sendable {
         case waiting(since: Instant, until: Instant?)
         /// It waits for the end of the run that it has started.
         case calling(child: RunID, since: Instant)
+        /// Its items or its own steps run.
+        case open
         case succeeded
         case failed
         case skipped
+        /// The scope around it ended before it did.
+        case cancelled
 
         package var isSettled: Bool {
             switch self {
-            case .succeeded, .failed, .skipped: true
+            case .succeeded, .failed, .skipped, .cancelled: true
             default: false
             }
         }
@@ -54,20 +58,20 @@ package struct RunState: Sendable {
     /// The file's own steps and their compensations first, at the positions that the plan gives them.
     ///
     /// Only ``apply(_:plan:at:)`` adds more, so a node has the same position after a restart.
-    private(set) var nodes: [Node]
-    private(set) var frames: [Frame]
+    var nodes: [Node]
+    var frames: [Frame]
     package private(set) var meter = Meter()
     package private(set) var isPaused = false
     /// Whether it waits until fewer runs with its concurrency key go.
     package private(set) var isQueued = false
-    /// Steps whose child is open.
-    private(set) var callingSteps: Set<Int> = []
-    /// Those of them whose child has been asked to end; volatile, as asking twice does no harm.
-    private var cancelledCalls: Set<Int> = []
+    /// Steps whose child is open, and children that nobody waits for any more.
+    var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
     package private(set) var ending: RunOutcome?
+    /// Frames that may have come to their end, or whose `until` is to be asked.
+    private var touched: [Int] = []
     /// Nodes that became ready, in that order.
     private var ready = NodeQueue()
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
@@ -92,7 +96,8 @@ package struct RunState: Sendable {
 
     init(run: RunID, plan: RunPlan) {
         let count = plan.scopes[0].count
-        self.init(run: run, nodes: plan.rootNodes, frames: [Frame(first: 0, count: count, scope: 0)])
+        let root = Frame(owner: nil, first: 0, count: count, scope: 0)
+        self.init(run: run, nodes: plan.rootNodes, frames: [root])
     }
 
     var isOver: Bool { outcome != nil }
@@ -115,20 +120,15 @@ package struct RunState: Sendable {
     /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
     /// that is awaited the runtime must know after a restart, to tell or to end it.
     package var isTiedToOthers: Bool {
-        !callingSteps.isEmpty || start?.concurrencyKey != nil
+        !calls.isEmpty || start?.concurrencyKey != nil
             || start?.parent.map { !$0.isDetached } ?? false
-    }
-
-    /// Steps whose child is open and has not been asked to end; they count as asked from now on.
-    mutating func childrenToCancel() -> [Int] {
-        guard cancelledCalls.count < callingSteps.count else { return [] }
-        let asked = callingSteps.subtracting(cancelledCalls).sorted()
-        cancelledCalls = callingSteps
-        return asked
     }
 
     /// Requests, signals and calls that are to be answered, and children that are open.
     var hasInFlight: Bool { frames[0].inFlightCount > 0 }
+
+    /// Whether children are open that no step waits for.
+    var hasStrays: Bool { calls.hasStrays }
 
     /// Whether every step of the file is settled.
     var isDone: Bool { frames[0].settledCount == frames[0].count }
@@ -138,7 +138,27 @@ package struct RunState: Sendable {
 
 extension RunState {
     /// The node that has been ready for the longest; it stays so until it starts.
-    mutating func nextReady() -> Int? { ready.first { nodes[$0].phase == .ready } }
+    mutating func nextReady() -> Int? {
+        ready.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed }
+    }
+
+    /// A frame to look at, taken off the list; only those that are still open are given.
+    mutating func nextTouched() -> Int? {
+        while let frame = touched.popLast() {
+            frames[frame].isTouched = false
+            // A frame inside one that is closed never ends by itself.
+            if let owner = frames[frame].owner, nodes[owner].phase == .open, !isClosed(around: owner) {
+                return frame
+            }
+        }
+        return nil
+    }
+
+    mutating func touch(_ frame: Int) {
+        guard !frames[frame].isTouched else { return }
+        frames[frame].isTouched = true
+        touched.append(frame)
+    }
 
     /// The node that has waited longest for a signal of that name.
     mutating func firstWaiter(for name: String) -> Int? {
@@ -180,20 +200,28 @@ extension RunState {
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
-            settle(index, as: result.error == nil ? .succeeded : .failed, plan: plan)
-            nodes[index].result = StepView(result, parsesBody: plan.isRead[nodes[index].step])
+            if case .child(let child) = result.content { nodes[index].child = child.run }
+            let view = conclude(index, result, plan)
+            settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
-            if !plan.isCompensation[nodes[index].step] { note(result, of: index, plan) }
+            if !plan.isCompensation[nodes[index].step] {
+                note(result, of: index, plan)
+                admitNext(after: index, plan)
+            }
         case .stepSkipped(let path, let reason):
             guard let index = known ?? node(path, plan) else { return }
             nodes[index].isLeftOut = reason == .guardFalse && plan.steps[nodes[index].step].isListed
-            settle(index, as: .skipped, plan: plan)
+            settle(index, as: .skipped, nil, plan: plan)
+            admitNext(after: index, plan)
         case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
             guard let index = known ?? node(path, plan) else { return }
             measure(interval)
             nodes[index].failedAttemptCount = attempt
             if nodes[index].firstFailedAt == nil { nodes[index].firstFailedAt = interval.end }
             set(index, .waitingRetry(attempt: attempt + 1, at: retryAt))
+        case .stepOpened(let path, let over):
+            guard let index = known ?? node(path, plan) else { return }
+            open(index, over: over, plan)
         case .stepSleeping(let path, let until):
             guard let index = known ?? node(path, plan) else { return }
             set(index, .sleeping(until: until))
@@ -202,6 +230,7 @@ extension RunState {
             awaitSignal(index, .waiting(since: record.at, until: until), plan)
         case .stepCalling(let path, let child):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].child = child
             set(index, .calling(child: child, since: record.at))
         case .signalReceived(let signal):
             mailbox.append(signal)
@@ -238,52 +267,105 @@ extension RunState {
     }
 
     /// Every phase is set here, so that the counts of what is in flight are right.
-    private mutating func set(_ index: Int, _ phase: Phase) {
+    mutating func set(_ index: Int, _ phase: Phase) {
         let was = nodes[index].phase.isInFlight
-        if nodes[index].phase.isCalling {
-            callingSteps.remove(index)
-            cancelledCalls.remove(index)
-        }
-        if phase.isCalling { callingSteps.insert(index) }
+        if nodes[index].phase.isCalling { calls.settle(index) }
+        if phase.isCalling { calls.begin(index, endsSoon: ending != nil || isClosed(around: index)) }
         nodes[index].phase = phase
-        if was != phase.isInFlight { frames[nodes[index].frame].inFlightCount += was ? -1 : 1 }
+        guard was != phase.isInFlight else { return }
+        var next: Int? = nodes[index].frame
+        while let frame = next {
+            frames[frame].inFlightCount += was ? -1 : 1
+            if frames[frame].isClosed, frames[frame].inFlightCount == 0 { touch(frame) }
+            next = frames[frame].owner.map { nodes[$0].frame }
+        }
     }
 
-    private mutating func startFrame(_ frame: Int) {
+    mutating func startFrame(_ frame: Int) {
         let (first, count) = (frames[frame].first, frames[frame].count)
         for index in first..<(first + count) where nodes[index].waitingCount == 0 { becomeReady(index) }
     }
 
-    private mutating func settle(_ index: Int, as phase: Phase, plan: RunPlan) {
+    private mutating func settle(_ index: Int, as phase: Phase, _ view: StepView?, plan: RunPlan) {
         set(index, phase)
         let (step, frame) = (nodes[index].step, nodes[index].frame)
+        // The file's own steps are few and always shown; of all others only what is read, or went wrong.
+        if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
         guard !plan.isCompensation[step] else { return }
         frames[frame].settledCount += 1
-        if phase == .succeeded, nodes[index].compensation != nil { undoable.append(index) }
-        let offset = frames[frame].first - plan.scopes[frames[frame].scope].first
+        if phase == .succeeded { keepUndoable(index, plan) }
+        guard let scope = frames[frame].scope else { return settleItem(index, as: phase, view, plan) }
+        let offset = frames[frame].first - plan.scopes[scope].first
         for dependent in plan.dependents[step] {
             nodes[offset + dependent].waitingCount -= 1
             if nodes[offset + dependent].waitingCount == 0 { becomeReady(offset + dependent) }
         }
+        if frame > 0, frames[frame].settledCount == frames[frame].count { touch(frame) }
     }
 
-    /// A failed step fails the run unless it says otherwise; `fail` and `finish` end it.
+    private mutating func settleItem(_ index: Int, as phase: Phase, _ view: StepView?, _ plan: RunPlan) {
+        let frame = nodes[index].frame
+        guard let strategy = plan.steps[nodes[index].step].strategy else { return }
+        if strategy.isLoop {
+            forgetBefore(index, plan)
+            frames[frame].last = view
+        }
+        frames[frame].latest = index
+        if strategy.kind == .race, phase == .succeeded, frames[frame].winner == nil {
+            frames[frame].winner = index
+        }
+        touch(frame)
+    }
+
+    /// Lines a node up for the undoing; those inside groups get their compensation's node now.
+    private mutating func keepUndoable(_ index: Int, _ plan: RunPlan) {
+        let node = nodes[index]
+        guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else {
+            return
+        }
+        if node.compensation == nil {
+            var compensation = Node(step: undoing, frame: node.frame, item: node.item, waitingCount: .max)
+            compensation.undone = index
+            nodes[index].compensation = nodes.count
+            nodes.append(compensation)
+        }
+        undoable.append(index)
+    }
+
+    /// A failed step fails its scope unless it says otherwise; `fail` and `finish` end the run.
     private mutating func note(_ result: StepResult, of index: Int, _ plan: RunPlan) {
         guard ending == nil else { return }
         let step = plan.steps[nodes[index].step]
-        // Out of work or memory is final: a run that goes on could spend as much again at each step (G3).
-        if let error = result.error, step.onError == .fail || error.isOutOfBudget {
-            end(RunOutcome(status: .failed, error: error, failedStep: path(index, plan)))
-        } else if case .finish = step.action, result.error == nil {
+        guard let error = result.error else {
+            guard case .finish = step.action else { return }
             var output = Value.null
             if case .output(let value) = result.content { output = value }
-            end(RunOutcome(status: .succeeded, output: output))
+            return end(RunOutcome(status: .succeeded, output: output))
         }
+        let frame = nodes[index].frame
+        // Out of work or memory is final: a run that goes on could spend as much again at each step (G3).
+        if error.isOutOfBudget { return fail(index, error, plan) }
+        if let strategy = step.strategy, nodes[index].item > 0 {
+            if strategy.kind != .scatter, frames[frame].failed == nil { frames[frame].failed = index }
+            if strategy.kind == .fanOut || strategy.kind == .batch { close(frame) }
+            return
+        }
+        guard step.onError == .fail else { return }
+        if case .fail = step.action { return fail(index, error, plan) }
+        if frame == 0 { return fail(index, error, plan) }
+        if frames[frame].failed == nil { frames[frame].failed = index }
+        close(frame)
+    }
+
+    private mutating func fail(_ index: Int, _ error: StepError, _ plan: RunPlan) {
+        let origin = path(origin(ofFailure: index), plan)
+        end(RunOutcome(status: .failed, error: error, failedStep: origin))
     }
 
     /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
     private mutating func end(_ outcome: RunOutcome) {
         ending = outcome
+        calls.mustEnd()
         for index in nodes.indices {
             switch nodes[index].phase {
             case .waitingRetry, .sleeping, .waiting: set(index, .ready)
@@ -299,16 +381,19 @@ extension RunState {
         for name in rule.signals { waiters[name, default: NodeQueue()].append(index) }
     }
 
-    private mutating func becomeReady(_ index: Int) {
+    mutating func becomeReady(_ index: Int) {
         set(index, .ready)
-        if ending == nil { ready.append(index) }
+        if ending == nil, !isClosed(around: index) { ready.append(index) }
     }
 }
 
 // MARK: - The volatile part
 
 extension RunState {
-    mutating func markInFlight(_ index: Int) { set(index, .inFlight(attempt: attempt(index))) }
+    mutating func markInFlight(_ index: Int, at now: Instant) {
+        set(index, .inFlight(attempt: attempt(index)))
+        nodes[index].sentAt = now
+    }
 
     /// A request that was decided but not sent goes back to where it came from.
     mutating func withdraw(_ index: Int) {
@@ -323,6 +408,6 @@ extension RunState {
     /// Keeps the meter small once no interval can overlap what it holds.
     mutating func settleMeter() {
         // Waiting for a child is no interval, however long it takes.
-        if frames[0].inFlightCount == callingSteps.count { meter.settle() }
+        if frames[0].inFlightCount == calls.stepCount { meter.settle() }
     }
 }

@@ -2,19 +2,20 @@ import Ports
 import Workflow
 
 extension Step {
-    /// Every expression that the step evaluates.
+    /// Every expression that the step evaluates in its own scope; not those of a group's steps.
     var expressions: [any CompiledExpression] {
         var all: [any CompiledExpression] = []
         if let guardExpression { all.append(guardExpression) }
         for condition in retry.on {
             if case .expression(let expression) = condition { all.append(expression) }
         }
+        if let strategy { all += strategy.over.expressions }
         switch action {
         case .request(let request): all += request.expressions
         case .compute(let expression): all.append(expression)
         case .fail(let template), .finish(let template): all += template.expressions
         case .sleep(.until(let template)): all += template.expressions
-        case .sleep, .wait: break
+        case .sleep, .wait, .group: break
         case .call(let call): all += call.workflow.expressions + (call.input?.expressions ?? [])
         case .signal(let signal):
             all += signal.run.expressions + signal.name.expressions + (signal.body?.expressions ?? [])

@@ -55,9 +55,7 @@ extension Turn {
     /// When the next try is due; nil where there is none.
     private func retryInstant(_ index: Int, _ number: Int, _ attempt: Attempt) -> Instant? {
         let retry = step(index).retry
-        guard number <= retry.max, machine.state.ending == nil || machine.isCompensation(index) else {
-            return nil
-        }
+        guard number <= retry.max, mayTryAgain(index) else { return nil }
         let delay = RetryDelay.delay(
             retry, failedAttempts: number, run: machine.state.run, path: path(index),
             retryAfter: attempt.response?.headers["retry-after"], at: at)
@@ -67,6 +65,12 @@ extension Turn {
             guard retryAt <= first + until else { return nil }
         }
         return retryAt
+    }
+
+    /// Nothing is tried again where a scope is ending, but for what undoes it.
+    private func mayTryAgain(_ index: Int) -> Bool {
+        if machine.isCompensation(index) { return true }
+        return machine.state.ending == nil && !machine.state.isClosed(around: index)
     }
 
     private struct Verdict {

@@ -21,7 +21,7 @@ extension Turn {
             }
             let parent = RunParent(
                 run: machine.state.run, step: path(index), depth: depth, isDetached: template.isDetached)
-            machine.state.markInFlight(index)
+            machine.state.markInFlight(index, at: at)
             decision.effects.append(
                 .call(step: index, ChildCall(workflow: name, input: input, parent: parent)))
         } catch {
@@ -35,8 +35,10 @@ extension Turn {
     mutating func noteChild(_ index: Int, _ child: RunID) {
         guard machine.state.nodes.indices.contains(index), case .call(let template) = step(index).action
         else { return }
+        _ = machine.state.calls.takeAnswer(to: index)
         switch machine.state.phase(index) {
         case .inFlight, .ready: break
+        case .cancelled where !template.isDetached: return noteStray(index, child)
         default: return
         }
         if template.isDetached {
@@ -49,6 +51,7 @@ extension Turn {
 
     /// No child was started, nor will be.
     mutating func noteNoChild(_ index: Int, _ error: StepError) {
+        _ = machine.state.calls.takeAnswer(to: index)
         guard machine.state.nodes.indices.contains(index), case .inFlight = machine.state.phase(index),
             case .call = step(index).action
         else { return }
@@ -57,6 +60,7 @@ extension Turn {
 
     /// A second telling of the same end changes nothing.
     mutating func noteChildEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
+        guard !machine.state.calls.endStray(child) else { return }
         guard machine.state.nodes.indices.contains(index),
             case .calling(child, _) = machine.state.phase(index)
         else { return }
@@ -83,14 +87,60 @@ extension Turn {
 
     // MARK: - Going down
 
-    /// Asks for the end of every child that is still open, once the run itself is ending.
+    /// Asks for the end of every child that is still open where nothing new may start any more.
     mutating func cancelChildren() {
-        guard let ending = machine.state.ending else { return }
-        let why = ending.error?.code ?? ending.status.rawValue
-        for index in machine.state.childrenToCancel() {
+        guard machine.state.calls.hasNews else { return }
+        let isEnding = machine.state.ending != nil
+        var calls = machine.state.calls
+        machine.state.calls = OpenCalls()
+        let steps = calls.takeEnding { isEnding || machine.state.isClosed(around: $0) }
+        machine.state.calls = calls
+        for index in steps {
             guard case .calling(let child, _) = machine.state.phase(index) else { continue }
-            let reason = "the run that called it, \(machine.state.run), is ending: \(why)"
-            decision.effects.append(.cancelChild(child, reason: reason))
+            cancel(child, of: index)
+        }
+    }
+
+    private mutating func cancel(_ child: RunID, of index: Int) {
+        let ending = machine.state.ending
+        let why = ending.map { $0.error?.code ?? $0.status.rawValue } ?? "its result is not needed"
+        let reason = "step \(path(index)) of \(machine.state.run), which called it, has ended: \(why)"
+        decision.effects.append(.cancelChild(child, reason: reason))
+    }
+
+    // MARK: - Lost races
+
+    /// Steps that lose a race while their child is being started are told of it all the same.
+    mutating func awaitAnswers(toCallsOf lost: [Int]) {
+        for index in lost {
+            guard case .call(let template) = step(index).action, !template.isDetached,
+                case .inFlight = machine.state.phase(index)
+            else { continue }
+            machine.state.calls.awaitAnswer(to: index)
+        }
+    }
+
+    /// Ends the children of steps that have just lost a race, and waits for their ends before the run's own.
+    mutating func cancelStrays(of lost: [Int]) {
+        for index in lost {
+            guard let child = machine.state.nodes[index].child, machine.state.calls.strays[child] == index
+            else { continue }
+            cancel(child, of: index)
+        }
+    }
+
+    /// A step that has lost its race, and has a child nevertheless.
+    mutating func noteStray(_ index: Int, _ child: RunID) {
+        machine.state.calls.addStray(child, of: index)
+        decision.effects.append(.awaitChild(step: index, child))
+        cancel(child, of: index)
+    }
+
+    /// After a restart.
+    mutating func rearmStrays() {
+        for (child, index) in machine.state.calls.strays.sorted(by: { $0.key < $1.key }) {
+            decision.effects.append(.awaitChild(step: index, child))
+            cancel(child, of: index)
         }
     }
 }

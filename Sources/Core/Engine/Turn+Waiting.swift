@@ -124,7 +124,7 @@ extension Turn {
                 throw .notAValue(
                     reason: "a signal's name is a-z, 0-9 and _, starting with a letter, at most 64")
             }
-            machine.state.markInFlight(index)
+            machine.state.markInFlight(index, at: at)
             let signal = RunSignal(
                 id: "\(machine.state.run)/\(path(index))", name: name, body: try kept(body))
             decision.effects.append(.signal(step: index, run: run, signal))

@@ -46,7 +46,7 @@ struct HeadersView: ScopeBranch {
 }
 
 /// What is kept of a step's result: for expressions, and for whoever looks at the run.
-package struct StepView: Sendable {
+package final class StepView: Sendable {
     package let error: StepError?
     package let attemptCount: Int
     let status: Int?
@@ -58,16 +58,22 @@ package struct StepView: Sendable {
     let child: RunID?
     /// The parsed body or the computed output; null where no expression reads it.
     let output: Value
+    /// Of a strategy: what became of each item.
+    let items: [Value]?
+    /// Of a race: which item won, from 1.
+    let winner: Int?
 
     init(_ result: StepResult, parsesBody: Bool) {
         error = result.error
         attemptCount = result.attemptCount
+        items = nil
         if case .signal(let received) = result.content { signal = received } else { signal = nil }
         if case .timedOut = result.content { timedOut = true } else { timedOut = false }
         if case .child(let called) = result.content { child = called.run } else { child = nil }
+        if case .winner(let number) = result.content { winner = number } else { winner = nil }
         switch result.content {
         case .child(let called): (status, headers, output) = (nil, [], called.value)
-        case .none, .timedOut, .signal: (status, headers, output) = (nil, [], .null)
+        case .none, .timedOut, .signal, .winner: (status, headers, output) = (nil, [], .null)
         case .output(let value): (status, headers, output) = (nil, [], value)
         case .response(let response):
             status = response.status
@@ -77,6 +83,33 @@ package struct StepView: Sendable {
                 ? BodyReading.value(of: response.body, contentType: response.headers["content-type"]) : .null
         }
     }
+
+    /// Of a step with a strategy, whose result its items make up; of a race, the winner's.
+    init(items: [Value], of result: StepResult, winner view: StepView?) {
+        error = result.error
+        attemptCount = 0
+        self.items = items
+        if case .winner(let number) = result.content {
+            winner = number
+            child = view?.child
+            (status, headers, signal) = (view?.status, view?.headers ?? [], view?.signal)
+            timedOut = view?.timedOut ?? false
+            output = view?.output ?? .null
+        } else {
+            (status, headers, signal, timedOut, winner, child) = (nil, [], nil, false, nil, nil)
+            output = .array(items.map { $0["output"] ?? .null })
+        }
+    }
+
+    private init(error: StepError, attemptCount: Int) {
+        self.error = error
+        self.attemptCount = attemptCount
+        (status, headers, signal, timedOut, output, items) = (nil, [], nil, false, .null, nil)
+        (winner, child) = (nil, nil)
+    }
+
+    /// What remains once nobody can read the result; nil for a success.
+    var errorAlone: StepView? { error.map { StepView(error: $0, attemptCount: attemptCount) } }
 }
 
 /// `steps.<id>` in an expression.
@@ -93,6 +126,8 @@ struct StepBranch: ScopeBranch {
         case "run_id":
             // Known while the child still runs, for whoever looks at a step that is not settled.
             return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
+        case "items": return view?.items.map { .value(.array($0)) }
+        case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
         case "error":
@@ -107,7 +142,10 @@ struct StepBranch: ScopeBranch {
     }
 
     var memberNames: [String] {
-        ["outcome", "output", "response", "error", "attempts", "signal", "timed_out", "run_id"]
+        [
+            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "winner",
+            "run_id",
+        ]
     }
 
     private var callingChild: RunID? {
@@ -115,11 +153,26 @@ struct StepBranch: ScopeBranch {
         return nil
     }
 
+    /// One element of `steps.<id>.items`.
+    func itemValue(of item: Value) -> Value {
+        var object = Object()
+        object["outcome"] = outcome
+        object["item"] = item
+        // A body is under `response`, as in a step that runs once.
+        object["output"] = view?.status == nil ? view?.output ?? .null : .null
+        for name in ["response", "error", "signal", "timed_out", "run_id"] {
+            guard let node = member(name), let value = try? node.materialised() else { continue }
+            object[name] = value
+        }
+        return .object(object)
+    }
+
     private var outcome: Value {
         switch phase {
         case .succeeded: "succeeded"
         case .failed: "failed"
         case .skipped: "skipped"
+        case .cancelled: "cancelled"
         default: .null
         }
     }

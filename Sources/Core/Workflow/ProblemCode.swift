@@ -25,6 +25,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case unknownKey = "MR1101"
     case missingKey = "MR1102"
     case wrongType = "MR1103"
+    /// Of earlier versions: no key is left that is known and refused.
     case notAvailableYet = "MR1104"
     case badName = "MR1105"
     case badVersion = "MR1106"
@@ -50,6 +51,8 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case noStepsYet = "MR1207"
     case tooManySteps = "MR1208"
     case keyNotForKind = "MR1209"
+    case shadowedStep = "MR1210"
+    case groupsTooDeep = "MR1211"
 
     // Expressions.
     case unbalanced = "MR1301"

@@ -13,24 +13,17 @@ struct Fields {
 extension WorkflowDecoder {
     /// The members of a map; nil, with a problem, where `node` is none.
     ///
-    /// Names that are neither `known` nor known to a `later` release of the format are noted. `kind` is what
-    /// the map is, with its article: `a step`.
-    mutating func fields(of node: Node, as kind: String, known: [String], later: [String] = []) -> Fields? {
+    /// Names that are not `known` are noted. `kind` is what the map is, with its article: `a step`.
+    mutating func fields(of node: Node, as kind: String, known: [String]) -> Fields? {
         guard let members = node.members else {
             note(.wrongType, at: node.mark, "\(kind) is a map, not \(node.kindPhrase)")
             return nil
         }
         for member in members where !known.contains(where: { $0 == member.name }) {
-            if later.contains(where: { $0 == member.name }) {
-                note(
-                    .notAvailableYet, at: member.nameMark,
-                    "`\(member.name)` of \(kind) is not available in this version yet")
-            } else {
-                note(
-                    .unknownKey, at: member.nameMark, "\(kind) has no key \(quote(member.name))",
-                    hint: Suggestion.hint(for: member.name, among: known)
-                        ?? "known are: \(known.joined(separator: ", "))")
-            }
+            note(
+                .unknownKey, at: member.nameMark, "\(kind) has no key \(quote(member.name))",
+                hint: Suggestion.hint(for: member.name, among: known)
+                    ?? "known are: \(known.joined(separator: ", "))")
         }
         return Fields(members: members)
     }

@@ -3,11 +3,14 @@ import Values
 
 extension WorkflowDecoder {
     static let stepCountMax = 1000
-    static let stepKinds = ["request", "lua", "call", "sleep", "wait", "signal", "reply", "fail", "finish"]
+    static let stepKinds = [
+        "request", "lua", "call", "sleep", "wait", "signal", "reply", "steps", "fail", "finish",
+    ]
     static let stepKeys =
-        ["description", "after", "when", "retry", "on_error", "response", "compensate"] + callKeys + stepKinds
-    static let laterStepKinds = ["steps"]
-    static let laterStepKeys = laterStepKinds + ["strategy"]
+        ["description", "after", "when", "retry", "on_error", "response", "compensate", "strategy", "output"]
+        + callKeys + stepKinds
+    /// Groups inside one another.
+    static let groupDepthMax = 8
 
     /// A step before the names of the others are known.
     private struct Draft {
@@ -17,20 +20,26 @@ extension WorkflowDecoder {
         var after: [(name: String, mark: Mark)]
     }
 
-    mutating func steps(_ node: Node) -> StepScope {
+    /// The steps of the file or, in a `group`, of that.
+    mutating func steps(_ node: Node, in group: Place? = nil) -> StepScope {
+        let scope = scopes.count
+        scopes.append(ScopeDraft(group: group))
+        if let group { scopes[group.scope].inner[group.index] = scope }
         var drafts: [Draft] = []
         switch node.content {
         case .map(let members):
             for member in members {
                 checkID(member.name, at: member.nameMark)
-                owner = .step(drafts.count)
-                drafts.append(draft(member.value, id: member.name, mark: member.nameMark, isInList: false))
+                let place = Place(scope: scope, index: drafts.count)
+                drafts.append(
+                    draft(member.value, id: member.name, mark: member.nameMark, at: place, isInList: false))
             }
         case .list(let items):
             for (index, item) in items.enumerated() {
-                owner = .step(index)
+                let place = Place(scope: scope, index: index)
                 let id = listedID(item, index: index)
-                drafts.append(draft(item, id: id, mark: item["id"]?.mark ?? item.mark, isInList: true))
+                drafts.append(
+                    draft(item, id: id, mark: item["id"]?.mark ?? item.mark, at: place, isInList: true))
             }
         case .scalar:
             note(
@@ -39,15 +48,23 @@ extension WorkflowDecoder {
             return StepScope(steps: [])
         }
         if drafts.isEmpty { note(.emptyList, at: node.mark, "there are no steps") }
-        guard drafts.count <= Self.stepCountMax else {
-            note(.tooManySteps, at: node.mark, "\(drafts.count) steps; at most \(Self.stepCountMax) are run")
+        stepCount += drafts.count
+        guard stepCount <= Self.stepCountMax || stepCount - drafts.count > Self.stepCountMax else {
+            note(.tooManySteps, at: node.mark, "\(stepCount) steps; at most \(Self.stepCountMax) are run")
             return StepScope(steps: [])
         }
-        return joined(drafts, isList: node.items != nil)
+        let joined = joined(drafts, isList: node.items != nil)
+        scopes[scope].steps = joined.steps
+        scopes[scope].marks = drafts.map(\.mark)
+        return joined
     }
 
     private mutating func checkID(_ id: String, at mark: Mark) {
-        if Naming.isLuaKeyword(id) {
+        if id.hasSameBytes(as: "compensate") {
+            note(
+                .badIdentifier, at: mark, "`compensate` is what undoing is called and cannot be an id",
+                hint: "use another, such as `compensate_all`")
+        } else if Naming.isLuaKeyword(id) {
             note(
                 .badIdentifier, at: mark, "\(quote(id)) is a word of Lua and cannot be an id",
                 hint: "use another, such as `\(id)_step`")
@@ -109,10 +126,13 @@ extension WorkflowDecoder {
 
     // MARK: - One step
 
-    private mutating func draft(_ node: Node, id: String, mark: Mark, isInList: Bool) -> Draft {
+    private mutating func draft(
+        _ node: Node, id: String, mark: Mark, at place: Place, isInList: Bool
+    ) -> Draft {
+        owner = .step(place)
         var draft = Draft(step: Step(id: id, action: .finish(.constant(.null))), mark: mark, after: [])
         let known = (isInList ? ["id"] : []) + Self.stepKeys
-        guard let fields = fields(of: node, as: "a step", known: known, later: Self.laterStepKeys) else {
+        guard let fields = fields(of: node, as: "a step", known: known) else {
             return draft
         }
         draft.step.description = fields["description"].flatMap { text($0, as: "a description") }
@@ -127,17 +147,45 @@ extension WorkflowDecoder {
         }
         draft.step.guardExpression = fields["when"].flatMap { bareExpression($0, under: "when") }
         draft.step.onError = fields["on_error"].flatMap { errorRule($0) } ?? .fail
-        if let kind = kind(of: fields, node) { decodeAction(kind, fields, into: &draft.step) }
+        draft.step.strategy = fields["strategy"].flatMap { strategy($0, of: place) }
+        let kind = kind(of: fields, node)
+        if let kind { decodeAction(kind, fields, at: place, into: &draft.step) }
+        owner = .step(place)
         if let compensate = fields.member("compensate") {
-            draft.step.compensation = compensation(compensate.value)
+            draft.step.compensation = compensation(compensate.value, of: place)
         }
+        if let kind { refuseKeys(of: kind, fields) }
         return draft
     }
 
+    /// Notes keys that this kind of step cannot have.
+    private mutating func refuseKeys(of kind: Node.Member, _ fields: Fields) {
+        if kind.name != "steps", let output = fields.member("output") {
+            note(
+                .keyNotForKind, at: output.nameMark, "only a group of `steps` has an `output`",
+                hint: "a `lua` step gives its own value")
+        }
+        if kind.name == "steps", let retry = fields.member("retry") {
+            note(
+                .keyNotForKind, at: retry.nameMark, "a group is not tried again as a whole",
+                hint: "give `retry` to the requests in it")
+        }
+        if kind.name == "steps", let compensate = fields.member("compensate") {
+            note(
+                .keyNotForKind, at: compensate.nameMark, "a group is undone step by step",
+                hint: "give `compensate` to the steps in it")
+        }
+        if ["fail", "finish", "reply"].contains(kind.name), let strategy = fields.member("strategy") {
+            note(
+                .keyNotForKind, at: strategy.nameMark, "a `\(kind.name)` happens once and has no `strategy`",
+                hint: "put it into a group of `steps` with the strategy")
+        }
+    }
+
     /// A request of its own; it may read every step, because it runs after all of them.
-    private mutating func compensation(_ node: Node) -> Compensation? {
+    private mutating func compensation(_ node: Node, of place: Place) -> Compensation? {
         let before = owner
-        owner = .output
+        owner = .compensation(place)
         defer { owner = before }
         guard
             let fields = fields(of: node, as: "compensate", known: ["request", "response", "retry"]),
@@ -163,8 +211,7 @@ extension WorkflowDecoder {
     /// The one member that says what the step does.
     private mutating func kind(of fields: Fields, _ node: Node) -> Node.Member? {
         let kinds = fields.members.filter { member in Self.stepKinds.contains { $0 == member.name } }
-        let later = fields.members.contains { member in Self.laterStepKinds.contains { $0 == member.name } }
-        if kinds.isEmpty, !later {
+        if kinds.isEmpty {
             // Only a key that was refused may stand for a kind: `retry` is near `reply` and none of them.
             let isMisspelt = fields.members.contains { member in
                 !(Self.stepKeys + ["id"]).contains { $0 == member.name }
@@ -185,8 +232,14 @@ extension WorkflowDecoder {
         return kinds.first
     }
 
-    private mutating func decodeAction(_ kind: Node.Member, _ fields: Fields, into step: inout Step) {
-        step.retry = retry(of: kind, fields)
+    private mutating func decodeAction(
+        _ kind: Node.Member, _ fields: Fields, at place: Place, into step: inout Step
+    ) {
+        if kind.name == "steps" {
+            if let group = group(kind, fields, at: place) { step.action = .group(group) }
+        } else {
+            step.retry = retry(of: kind, fields)
+        }
         let isRequest = kind.name == "request"
         if let response = fields.member("response"), !isRequest {
             note(
@@ -195,6 +248,26 @@ extension WorkflowDecoder {
         }
         checkCallKeys(kind, fields)
         if let action = action(kind, fields) { step.action = action }
+    }
+
+    private mutating func group(_ kind: Node.Member, _ fields: Fields, at place: Place) -> StepGroup? {
+        var depth = 1
+        var outer = scopes[place.scope].group
+        while let group = outer {
+            depth += 1
+            outer = scopes[group.scope].group
+        }
+        guard depth <= Self.groupDepthMax else {
+            note(
+                .groupsTooDeep, at: kind.nameMark,
+                "groups stand more than \(Self.groupDepthMax) deep in one another",
+                hint: "take steps out of their groups, or make a workflow of them")
+            return nil
+        }
+        var group = StepGroup(scope: steps(kind.value, in: place))
+        owner = .output(scopes[place.scope].inner[place.index] ?? place.scope)
+        group.output = fields["output"].map { template($0) }
+        return group
     }
 
     private mutating func retry(of kind: Node.Member, _ fields: Fields) -> RetryPolicy {
@@ -225,52 +298,6 @@ extension WorkflowDecoder {
             }
             return .fail(template(kind.value))
         default: return .finish(template(kind.value))
-        }
-    }
-}
-
-// MARK: - What expressions read
-
-extension WorkflowDecoder {
-    /// Notes each expression that reads a step which is not there or not settled by then.
-    mutating func checkReadSteps(in scope: StepScope) {
-        guard !scope.steps.isEmpty else { return }
-        let before = StepOrder.ancestors(in: scope.steps)
-        var positions: [String: Int] = [:]
-        for (index, step) in scope.steps.enumerated() where positions[step.id] == nil {
-            positions[step.id] = index
-        }
-        for use in uses {
-            for name in use.expression.stepNames where name != "*" {
-                guard let position = positions[name] else {
-                    note(
-                        .unknownStep, at: use.mark, "no step is called \(quote(name))",
-                        hint: Suggestion.hint(for: name, among: scope.steps.map(\.id)))
-                    continue
-                }
-                checkRead(of: position, by: use, before: before, scope)
-            }
-        }
-    }
-
-    private mutating func checkRead(of position: Int, by use: Use, before: [StepSet], _ scope: StepScope) {
-        let name = scope.steps[position].id
-        switch use.owner {
-        case .output: break
-        case .trigger:
-            note(
-                .noStepsYet, at: use.mark, "a trigger cannot read `steps.\(name)`: no step has run",
-                hint: "read `trigger`")
-        case .step(let reader) where reader == position:
-            note(
-                .stepNotSettled, at: use.mark, "the step reads its own result, `steps.\(name)`",
-                hint: "in `fail_when` and `retry` read `response`")
-        case .step(let reader):
-            guard before.indices.contains(reader), !before[reader].contains(position) else { return }
-            note(
-                .stepNotSettled, at: use.mark,
-                "the step reads `steps.\(name)` but does not come after it, so there may be no result yet",
-                hint: "add `after: [\(name)]`")
         }
     }
 }

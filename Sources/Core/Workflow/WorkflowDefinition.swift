@@ -112,7 +112,7 @@ package struct ScheduleRule: Sendable, Hashable {
     }
 }
 
-/// Steps that see each other: the file's own, later those of a group.
+/// Steps that see each other: the file's own, or those of a group.
 package struct StepScope: Sendable {
     /// In the order of the file.
     package var steps: [Step]
@@ -144,6 +144,8 @@ package struct Step: Sendable {
         case signal(SignalTemplate)
         /// Answers the caller of a `reply: result` trigger, once.
         case reply(ReplyTemplate)
+        /// Runs steps of its own.
+        case group(StepGroup)
     }
 
     /// `[a-z][a-z0-9_]*`, unique in its scope.
@@ -157,6 +159,8 @@ package struct Step: Sendable {
     package var retry: RetryPolicy
     package var onError: ErrorRule
     package var action: Action
+    /// How often and for what it runs; nil for once.
+    package var strategy: Strategy?
     /// What undoes the step, should the run fail after it; nil for nothing.
     package var compensation: Compensation?
 

@@ -30,8 +30,13 @@ struct WorkflowDecoder {
     /// Which part of the file is being decoded: it decides which steps an expression can see.
     enum Owner: Hashable {
         case trigger
-        case step(Int)
-        case output
+        case step(Place)
+        /// What is asked after each item of a step's strategy.
+        case until(Place)
+        /// What undoes a step.
+        case compensation(Place)
+        /// The output of the whole, or of a group, by the scope whose steps it may all read.
+        case output(Int)
     }
 
     /// An expression, kept until all steps are known.
@@ -46,6 +51,10 @@ struct WorkflowDecoder {
     var problems: [Problem] = []
     var uses: [Use] = []
     var owner = Owner.trigger
+    /// The file's own steps, and those of each group.
+    var scopes: [ScopeDraft] = []
+    /// Steps of all scopes so far.
+    var stepCount = 0
     var schemas: [String: JSONSchema] = [:]
     /// Also those that do not compile, so that a reference to one is not reported as well.
     var schemaNames: [String] = []
@@ -84,9 +93,9 @@ extension WorkflowDecoder {
         let triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
         let concurrency = whole["concurrency"].flatMap { self.concurrency($0) }
         let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
-        owner = .output
+        owner = .output(0)
         let output = whole["output"].map { template($0) }
-        checkReadSteps(in: scope)
+        checkReads()
         let secretNames = Set(uses.flatMap(\.expression.secretNames)).sorted()
         guard let name, let version else { return nil }
         var definition = WorkflowDefinition(

@@ -1,4 +1,5 @@
 package import Engine
+import Ports
 package import Storage
 package import Values
 import Workflow
@@ -28,6 +29,8 @@ final class RunSlot: @unchecked Sendable {
     var replier: (@Sendable (RunReply) -> Void)?
     /// Under which its start and its end count; nil for none.
     var concurrencyKey: ConcurrencyKey?
+    /// Transfers under way, by step; only of workflows that may have to end one.
+    var transfers: [Int: TransferID] = [:]
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 

@@ -29,6 +29,7 @@ extension Runtime {
                 } else {
                     unsent.append(step)
                 }
+            case .abandon(let step): actions.append(abandon(slot, step))
             case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
             case .wakeRun(let instant):
                 let run = slot.run
@@ -72,9 +73,26 @@ extension Runtime {
         request.egress.pool = slot.tenant.number
         sentCount += 1
         let run = slot.run
+        guard slot.machine.plan.hasRaces else {
+            return { [self, request] in
+                transport.send(request) { outcome in
+                    self.handleAnswer(run, step: step, attempt: attempt, outcome)
+                }
+            }
+        }
         return { [self, request] in
-            transport.send(request) { outcome in
+            let transfer = transport.send(request) { outcome in
                 self.handleAnswer(run, step: step, attempt: attempt, outcome)
+            }
+            lock.withLock { slot.transfers[step] = transfer }
+        }
+    }
+
+    /// Ends the transfer of a step whose answer nobody waits for any more; one that is over is left alone.
+    private func abandon(_ slot: RunSlot, _ step: Int) -> Action {
+        { [self] in
+            if let transfer = lock.withLock({ slot.transfers.removeValue(forKey: step) }) {
+                transport.cancel(transfer)
             }
         }
     }

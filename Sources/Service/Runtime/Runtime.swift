@@ -271,6 +271,7 @@ extension Runtime {
         sentCount -= 1
         if sentCount == 0 { allAnswered.broadcast() }
         guard let slot = slots[run], fatal == nil else { return lock.unlock() }
+        if !slot.transfers.isEmpty { slot.transfers[step] = nil }
         refreshSecrets(slot)
         let mustSchedule = outbox.isEmpty
         let actions = decide(slot, .answered(step: step, attempt: attempt, outcome))

@@ -1,0 +1,162 @@
+import Ports
+import Values
+import Workflow
+
+// Opening and ending of groups and strategies, as folding their entries does it.
+
+extension RunState {
+    /// Adds the items of a strategy or the steps of a group, and makes those ready that may start.
+    mutating func open(_ index: Int, over: Value?, _ plan: RunPlan) {
+        let step = plan.steps[nodes[index].step]
+        let number = frames.count
+        if let strategy = step.strategy, nodes[index].item == 0 {
+            let over = over ?? .null
+            let count = strategy.itemCount(over) ?? 0
+            var frame = Frame(owner: index, first: nodes.count, count: count, scope: nil)
+            frame.over = over
+            frames.append(frame)
+            for item in 0..<count {
+                nodes.append(
+                    Node(step: nodes[index].step, frame: number, item: item + 1, waitingCount: .max))
+            }
+            begin(index, number)
+            admit(number, strategy)
+        } else if let inner = plan.innerScope[nodes[index].step] {
+            let scope = plan.scopes[inner]
+            frames.append(Frame(owner: index, first: nodes.count, count: scope.count, scope: inner))
+            for position in scope.first..<(scope.first + scope.count) {
+                nodes.append(
+                    Node(step: position, frame: number, waitingCount: plan.steps[position].after.count))
+            }
+            begin(index, number)
+            startFrame(number)
+        }
+    }
+
+    private mutating func begin(_ index: Int, _ frame: Int) {
+        nodes[index].opened = frame
+        set(index, .open)
+        if frames[frame].count == 0 { touch(frame) }
+    }
+
+    /// Lets as many items of a strategy start as may run at a time, in order.
+    mutating func admit(_ frame: Int, _ strategy: Strategy) {
+        while !frames[frame].isClosed, frames[frame].admittedCount < frames[frame].count,
+            frames[frame].admittedCount - frames[frame].settledCount < strategy.concurrency
+        {
+            frames[frame].admittedCount += 1
+            becomeReady(frames[frame].first + frames[frame].admittedCount - 1)
+        }
+    }
+
+    /// After an item the next one may start, unless the one before has closed the frame.
+    mutating func admitNext(after index: Int, _ plan: RunPlan) {
+        guard nodes[index].item > 0, let strategy = plan.steps[nodes[index].step].strategy else { return }
+        admit(nodes[index].frame, strategy)
+    }
+
+    /// Lets nothing new start in a frame and below: what waits there waits no more.
+    mutating func close(_ frame: Int) {
+        guard !frames[frame].isClosed else { return }
+        frames[frame].isClosed = true
+        calls.mustEnd()
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
+            switch nodes[index].phase {
+            case .waitingRetry, .sleeping, .waiting: set(index, .ready)
+            case .open: if let opened = nodes[index].opened { close(opened) }
+            default: break
+            }
+        }
+        touch(frame)
+    }
+
+    // MARK: - The end of a frame
+
+    /// Ends what a settled node had opened: what has not settled never will.
+    ///
+    /// - Returns: What expressions see of it.
+    mutating func conclude(_ index: Int, _ result: StepResult, _ plan: RunPlan) -> StepView {
+        let step = nodes[index].step
+        guard let frame = nodes[index].opened else {
+            return StepView(result, parsesBody: plan.isRead[step] || isLoop(nodes[index].frame, plan))
+        }
+        cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil)
+        defer { forget(frame, plan) }
+        guard let strategy = plan.steps[step].strategy, nodes[index].item == 0 else {
+            return StepView(result, parsesBody: true)
+        }
+        guard plan.isRead[step] else { return StepView(result, parsesBody: false) }
+        return StepView(items: items(of: frame, strategy), of: result, winner: winner(result, in: frame))
+    }
+
+    private func isLoop(_ frame: Int, _ plan: RunPlan) -> Bool {
+        guard frames[frame].scope == nil, let owner = frames[frame].owner else { return false }
+        return plan.steps[nodes[owner].step].strategy?.isLoop ?? false
+    }
+
+    private func winner(_ result: StepResult, in frame: Int) -> StepView? {
+        guard case .winner(let number) = result.content, (1...max(1, frames[frame].count)).contains(number),
+            frames[frame].count > 0
+        else { return nil }
+        return nodes[frames[frame].first + number - 1].result
+    }
+
+    private func items(of frame: Int, _ strategy: Strategy) -> [Value] {
+        let frame = frames[frame]
+        return (0..<frame.count).map { offset in
+            let node = nodes[frame.first + offset]
+            return StepBranch(phase: node.phase, view: node.result)
+                .itemValue(of: strategy.item(offset + 1, of: frame.over))
+        }
+    }
+
+    /// - Parameters:
+    ///   - frame: With all that is open below it.
+    ///   - leavesUnbegun: Whether it has come to a good end, so that what is not settled never began.
+    private mutating func cancel(_ frame: Int, leavesUnbegun: Bool) {
+        let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
+        guard frames[frame].settledCount < frames[frame].count else { return }
+        frames[frame].isClosed = true
+        for index in range where !nodes[index].phase.isSettled {
+            let isUnbegun = frames[frame].scope == nil && nodes[index].item > frames[frame].admittedCount
+            if case .calling(let child, _) = nodes[index].phase { calls.addStray(child, of: index) }
+            set(index, isUnbegun || leavesUnbegun ? .pending : .cancelled)
+            if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false) }
+        }
+    }
+
+    /// Keeps no result that nothing can read any more.
+    private mutating func forget(_ frame: Int, _ plan: RunPlan) {
+        let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
+        guard let scope = frames[frame].scope else {
+            guard let owner = frames[frame].owner, !isUndoable(owner, plan) else { return }
+            frames[frame].over = .null
+            frames[frame].last = nil
+            for index in range { nodes[index].result = nodes[index].result?.errorAlone }
+            return
+        }
+        // A loop's `until` still reads the steps of the item that has just ended.
+        guard !plan.scopes[scope].isUndoable, !isInLoop(frame, plan) else { return }
+        for index in range { nodes[index].result = nodes[index].result?.errorAlone }
+    }
+
+    /// Forgets what `until` has read of the item before.
+    mutating func forgetBefore(_ index: Int, _ plan: RunPlan) {
+        guard let latest = frames[nodes[index].frame].latest, let frame = nodes[latest].opened,
+            let scope = frames[frame].scope, !plan.scopes[scope].isUndoable
+        else { return }
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
+            nodes[index].result = nodes[index].result?.errorAlone
+        }
+    }
+
+    private func isUndoable(_ owner: Int, _ plan: RunPlan) -> Bool {
+        let step = nodes[owner].step
+        if plan.compensationIndex[step] != nil { return true }
+        return plan.innerScope[step].map { plan.scopes[$0].isUndoable } ?? false
+    }
+
+    private func isInLoop(_ frame: Int, _ plan: RunPlan) -> Bool {
+        frames[frame].owner.map { isLoop(nodes[$0].frame, plan) } ?? false
+    }
+}
