@@ -52,6 +52,7 @@ let package = Package(
         binding("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         binding("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
         binding("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        binding("CJemalloc", pkgConfig: "jemalloc", apt: "libjemalloc-dev"),
         binding("CMicroHTTP", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
         shim("CLuaSandbox", over: "CLua"),
         shim("CCurlShim", over: "CCurl"),
@@ -75,7 +76,7 @@ let package = Package(
         swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
         swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
         swift("Adapters", "Clocks", ["Values", "Ports"]),
-        swift("Adapters", "Processes", ["CSystem"]),
+        swift("Adapters", "Processes", ["CJemalloc", "CSystem"]),
         swift("Adapters", "ZoneFiles", ["Values", "Ports", "Schedules"]),
 
         swift("Service", "Runtime", core),

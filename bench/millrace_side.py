@@ -16,9 +16,10 @@ class Millrace:
         more = ["--through-api"] if through_api else []
         return self._json("steps", "--runs", runs, "--in-flight", in_flight, "--url", url, "--db", db, *more, "--json")
 
-    def recover_ms(self, runs, url, db):
-        """From process start to ready, with `runs` open runs in the file."""
-        self._json("recover", "--fill", "--runs", runs, "--db", db, "--url", url)
+    def recover_ms(self, runs, url, db, waiting=False):
+        """From process start to ready, with `runs` open runs in the file, all under way or all waiting."""
+        more = ["--waiting"] if waiting else []
+        self._json("recover", "--fill", "--runs", runs, "--db", db, "--url", url, *more, seconds=300)
         return self._timed("recover", "--db", db, "--url", url)
 
     def first_run_ms(self, url, db):
@@ -28,6 +29,19 @@ class Millrace:
     def fill_history(self, runs, db):
         """Makes a file that holds `runs` finished runs."""
         self._json("history", "--runs", runs, "--db", db, "--json", seconds=300)
+
+    def sleepers(self, runs, db):
+        """What each of so many sleeping runs costs in memory."""
+        return self._json("sleepers", "--runs", runs, "--db", db)
+
+    def timers(self, runs, db, at_once=False):
+        """How late so many timers are that are due within one second, or at the same instant."""
+        return self._json("timers", "--runs", runs, "--db", db, *(["--at-once"] if at_once else []))
+
+    def signals(self, runs, in_flight, through_api, db):
+        """How long signals take, each to a run of its own that waits out of memory."""
+        more = ["--through-api"] if through_api else []
+        return self._json("signals", "--runs", runs, "--in-flight", in_flight, "--db", db, *more)
 
     def intake(self, port, db):
         """A server for webhooks; its first line is the hook's URL."""

@@ -35,6 +35,37 @@ struct CrashTests {
         try expectConsistency(of: fixture, tenant: tenant.id, load: load)
     }
 
+    /// Goal: the same with runs that leave memory between their steps, and are woken by their time, or by none.
+    @Test(
+        "fifteen rounds of kill -9 lose no wake-up of sleeping runs and double nothing",
+        .timeLimit(.minutes(4)))
+    func killedServersWakeEveryRun() throws {
+        let fixture = try ServerFixture(["--park-after", "0s"])
+        try fixture.start()
+        let tenant = try fixture.makeTenant(
+            between: """
+                  nap:
+                    after: [first]
+                    sleep: 150ms
+                  pause:
+                    after: [nap]
+                    wait: {signal: never, timeout: 100ms, on_timeout: continue}
+                """)
+        let load = Load(client: try fixture.client(key: tenant.key))
+        for round in 1...15 {
+            load.begin(threadCount: 3)
+            usleep(UInt32(60_000 + round * 7_919 % 340 * 1000))
+            fixture.kill()
+            load.end()
+            try fixture.start()
+        }
+        load.retryUnanswered()
+        #expect(load.acknowledged.count > 100, "hardly any load: \(load.acknowledged.count)")
+        #expect(try fixture.openRunCount(atMost: .seconds(60)) == 0)
+        #expect(fixture.stop() == 0)
+        try expectConsistency(of: fixture, tenant: tenant.id, load: load, stepCount: 4)
+    }
+
     @Test("SIGTERM under load exits with 0 and loses nothing", .timeLimit(.minutes(1)))
     func terminatedServerLosesNothing() throws {
         let fixture = try ServerFixture()
@@ -95,7 +126,9 @@ struct CrashTests {
         #expect(fixture.waitForEnd() == 130)
     }
 
-    private func expectConsistency(of fixture: ServerFixture, tenant: String, load: Load) throws {
+    private func expectConsistency(
+        of fixture: ServerFixture, tenant: String, load: Load, stepCount: Int = 2
+    ) throws {
         let tenant = try #require(TenantID(tenant))
         let cryptography = OpenSSLCryptography()
         let store = try SQLiteStore.openForReading(path: fixture.database) { cryptography.sha256($0) }
@@ -111,7 +144,7 @@ struct CrashTests {
             try store.entries(of: run.run).filter { $0.kind == "step.succeeded" }.map(\.key)
         }
         #expect(
-            outcomes.allSatisfy { $0.count == 2 && Set($0).count == 2 },
+            outcomes.allSatisfy { $0.count == stepCount && Set($0).count == stepCount },
             "an outcome is missing or there twice")
 
         let effects = fixture.orders.effectCounts

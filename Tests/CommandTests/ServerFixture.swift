@@ -23,8 +23,11 @@ final class ServerFixture: @unchecked Sendable {
     private let listener: MicroHTTPServer
     private(set) var child: ServerChild?
     private var ports: [String] = []
+    private let moreArguments: [String]
 
-    init() throws {
+    /// Makes the data folder and starts the order backend; `moreArguments` are for `serve`, each time.
+    init(_ moreArguments: [String] = []) throws {
+        self.moreArguments = moreArguments
         folder = try TemporaryFolder()
         let made = CommandLineRun(["init", "--data", "\(folder.path)/data", "--json"]).value
         operatorKey = try #require(made["operator_key"]?.string)
@@ -57,7 +60,7 @@ final class ServerFixture: @unchecked Sendable {
             arguments: [
                 "--data", "\(folder.path)/data", "--listen", addresses[0], "--internal-listen", addresses[1],
                 "--tenant-egress", "127.0.0.1", "--drain-time", "5s",
-            ], logPath: "\(folder.path)/log")
+            ] + moreArguments, logPath: "\(folder.path)/log")
         ports = [child.url, child.internalURL].map { String($0.dropFirst(7)) }
         self.child = child
     }
@@ -86,7 +89,9 @@ final class ServerFixture: @unchecked Sendable {
     func client(key: String) throws -> APIClient { APIClient(server: "http://\(ports[0])", key: key) }
 
     /// A tenant with an hour of run time and a workflow of two steps that count their effects; returns its id and key.
-    func makeTenant() throws -> (id: String, key: String) {
+    ///
+    /// `between` are steps that stand between the two, each line indented; the last is called `pause`.
+    func makeTenant(between: String = "") throws -> (id: String, key: String) {
         let made = try client(key: operatorKey).call(
             "POST", "/api/tenants", body: JSON.bytes(["name": "Acme"])
         ).value
@@ -109,8 +114,9 @@ final class ServerFixture: @unchecked Sendable {
                   url: << vars.orders_url >>/effects
                   body:
                     item: << trigger.body.item >>/first
+            \(between)
               second:
-                after: [first]
+                after: [\(between.isEmpty ? "first" : "pause")]
                 request:
                   method: POST
                   url: << vars.orders_url >>/effects

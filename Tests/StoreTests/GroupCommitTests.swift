@@ -55,8 +55,8 @@ struct GroupCommitTests {
             queue.submit(.job(credit), inPlace: false)
             submit("c", Sample.step(Sample.run(3), "c", charge: 1))
             submit("other", Sample.step(Sample.run(4), "d", tenant: Sample.other, charge: 2))
-            var half = Sample.step(Sample.run(3), "e", 3, charge: 70)
-            half.entries.append(Sample.entry("c", 4))
+            var half = Sample.step(Sample.run(3), "e", charge: 70)
+            half.entries.append(Sample.entry("f", 3))
             submit("half", half)
         }
         guard case .credited = try credit.wait() else { return #expect(Bool(false)) }
@@ -67,11 +67,11 @@ struct GroupCommitTests {
         let crossed = Depletion(tenant: Sample.tenant, sequence: 2, balanceMilliseconds: -2)
         let expected: [(String, Receipt)] = [
             ("a", .success(.stored(balance: 97, depletion: nil))),
-            ("again", .failure(.exists(what: "entry a of \(Sample.run(1))"))),
+            ("again", .failure(.exists(what: "entry 2 of \(Sample.run(1))"))),
             ("b", .success(.stored(balance: 97, depletion: crossed))),
             ("c", .success(.stored(balance: 97, depletion: nil))),
             ("other", .success(.stored(balance: -2, depletion: nil))),
-            ("half", .failure(.exists(what: "entry c of \(Sample.run(3))"))),
+            ("half", .failure(.exists(what: "entry 2 of \(Sample.run(3))"))),
         ]
         #expect(receipts.all.map(\.0) == expected.map(\.0))
         #expect(receipts.all.map(\.1) == expected.map(\.1))

@@ -53,13 +53,14 @@ struct LedgerContractTests {
             try store.commitAndWait(Sample.step(run, "a", charge: 15))
                 == .stored(balance: -5, depletion: first))
         #expect(
-            try store.commitAndWait(Sample.step(run, "b", charge: 1)) == .stored(balance: -6, depletion: nil))
+            try store.commitAndWait(Sample.step(run, "b", 3, charge: 1))
+                == .stored(balance: -6, depletion: nil))
         #expect(try store.pendingDepletions() == [first])
         _ = try store.credit(Sample.credit(6, "second"))
         _ = try store.credit(Sample.credit(1, "third"))
         let second = Depletion(tenant: Sample.tenant, sequence: 6, balanceMilliseconds: 0)
         #expect(
-            try store.commitAndWait(Sample.step(run, "c", charge: 1))
+            try store.commitAndWait(Sample.step(run, "c", 4, charge: 1))
                 == .stored(balance: 0, depletion: second))
         #expect(try store.pendingDepletions().sorted { $0.sequence < $1.sequence } == [first, second])
         var answer = Sample.start(Sample.run(2), tenant: .operatorTenant)

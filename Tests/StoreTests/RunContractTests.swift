@@ -13,27 +13,31 @@ struct RunContractTests {
         let late = Sample.entry("b", 3, charge: 4, body: [0, 255, 10])
         let early = Sample.entry("c", 2, body: [])
         _ = try store.commitAndWait(
-            RunCommit(run: run, tenant: Sample.tenant, entries: [late, early], isMetered: false))
+            RunCommit(run: run, tenant: Sample.tenant, entries: [early, late], isMetered: false))
         #expect(try store.entries(of: run) == [Sample.entry("start"), early, late])
         #expect(try store.entries(of: Sample.run(2)).isEmpty)
     }
 
     @Test(
-        "I2: a taken entry key fails its commit alone and leaves nothing of it",
-        arguments: StoreBackend.allCases)
-    func takenKeyFailsAlone(backend: StoreBackend) throws {
+        "I2: a commit decided on a state that is no more fails alone and leaves nothing",
+        arguments: StoreBackend.allCases, [Int64(1), 2, 3])
+    func staleCommitFailsAlone(backend: StoreBackend, sequence: Int64) throws {
         let harness = try backend.start()
         let (store, run) = (harness.store, Sample.run(1))
         _ = try store.commitAndWait(Sample.start(run))
-        _ = try store.commitAndWait(Sample.step(run, "outcome/charge", charge: 5))
+        var first = Sample.step(run, "outcome/charge", charge: 5)
+        first.entries.append(Sample.entry("outcome/mail", 3))
+        _ = try store.commitAndWait(first)
         let again = RunCommit(
             run: run, tenant: Sample.tenant,
-            entries: [Sample.entry("new", 3, charge: 9), Sample.entry("outcome/charge", 4)], status: .failed,
-            finishedAt: Sample.noon, isMetered: true)
-        #expect(throws: StoreError.exists(what: "entry outcome/charge of \(run)")) {
+            entries: [
+                Sample.entry("outcome/charge", sequence, charge: 9), Sample.entry("finish", sequence + 1),
+            ],
+            status: .failed, finishedAt: Sample.noon, isMetered: true)
+        #expect(throws: StoreError.exists(what: "entry \(sequence) of \(run)")) {
             try store.commitAndWait(again)
         }
-        #expect(try store.entries(of: run).map(\.key) == ["start", "outcome/charge"])
+        #expect(try store.entries(of: run).map(\.key) == ["start", "outcome/charge", "outcome/mail"])
         #expect(try store.run(run, of: Sample.tenant)?.status == .running)
         #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -5)
     }

@@ -46,6 +46,11 @@ package final class ManualClock: RunClock, @unchecked Sendable {
         lock.withLock { current = max(current, instant) }
     }
 
+    /// Sets the clock, forwards or back, and fires nothing: what is due then is late by as much.
+    ///
+    /// As a machine that was halted, or whose clock was set.
+    package func jump(to instant: Instant) { lock.withLock { current = instant } }
+
     /// Turns the clock to the earliest alarm and fires what is due then; false where there is no alarm.
     @discardableResult
     package func advanceToNextAlarm() -> Bool {

@@ -50,7 +50,6 @@ struct MemoryGroup {
         let takes = commit.isMetered && charge > 0
         let sequence = takes ? tables.account(of: commit.tenant).sequence + 1 : 0
         for entry in commit.entries {
-            tables.entryKeys[commit.run, default: []].insert(Array(entry.key.utf8))
             tables.journals[commit.run, default: []].append(
                 MemoryTables.JournalRow(
                     entry: entry, tenant: commit.tenant,
@@ -75,9 +74,10 @@ struct MemoryGroup {
                 throw .missing(what: "run \(commit.run)")
             }
         }
-        var taken = tables.entryKeys[commit.run] ?? []
-        for entry in commit.entries where !taken.insert(Array(entry.key.utf8)).inserted {
-            throw .exists(what: "entry \(entry.key) of \(commit.run)")
+        if let first = commit.entries.first, let last = tables.journals[commit.run]?.last,
+            first.sequence <= last.entry.sequence
+        {
+            throw .exists(what: "entry \(first.sequence) of \(commit.run)")
         }
     }
 
@@ -107,6 +107,7 @@ struct MemoryGroup {
             record.tenant = commit.tenant
             record.status = commit.status ?? record.status
             record.finishedAt = commit.finishedAt ?? record.finishedAt
+            record.wakeAt = commit.wakeAt
             record.chargedMilliseconds = charge
             tables.runs[commit.run] = record
             tables.newestRun = max(tables.newestRun ?? commit.run, commit.run)
@@ -119,6 +120,7 @@ struct MemoryGroup {
             if let status = commit.status {
                 tables.runs[commit.run]?.status = status
                 tables.runs[commit.run]?.finishedAt = commit.finishedAt
+                tables.runs[commit.run]?.wakeAt = commit.wakeAt
             }
         }
     }

@@ -31,10 +31,40 @@ extension MemoryStore {
     package func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord] {
         try read { tables throws(StoreError) in
             let found = tables.runs.values.filter { record in
-                !record.status.isFinal && after.map { record.run > $0 } ?? true
+                (record.status == .running || record.status == .paused)
+                    && after.map { record.run > $0 } ?? true
             }
             return Array(found.sorted { $0.run < $1.run }.prefix(max(0, limit)))
         }
+    }
+
+    package func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime] {
+        try read { tables throws(StoreError) in
+            let found = tables.runs.values.compactMap { record -> WakeTime? in
+                guard record.status == .waiting, let at = record.wakeAt else { return nil }
+                let time = WakeTime(at: at, run: record.run)
+                return after.map { time > $0 } ?? true ? time : nil
+            }
+            return Array(found.sorted().prefix(max(0, limit)))
+        }
+    }
+
+    package func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord? {
+        try read { tables throws(StoreError) in
+            guard let record = tables.runs[run], record.status == .waiting else { return nil }
+            return record
+        }
+    }
+
+    package func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord] {
+        try read { tables throws(StoreError) in
+            tables.runs.values.filter { $0.status == .waiting && $0.trigger.utf8.elementsEqual(trigger.utf8) }
+                .sorted { $0.run < $1.run }
+        }
+    }
+
+    package func waitingRunCount() throws(StoreError) -> Int {
+        try read { tables throws(StoreError) in tables.runs.values.count { $0.status == .waiting } }
     }
 
     package func newestRun() throws(StoreError) -> RunID? {
@@ -86,7 +116,6 @@ extension MemoryTables {
             prunedCharges[place, default: 0] += row.entry.chargeMilliseconds
         }
         journals[run] = nil
-        entryKeys[run] = nil
         runs[run] = nil
     }
 }

@@ -55,7 +55,6 @@ struct MemoryTables: Sendable {
     var epoch: Int64 = 0
     var runs: [RunID: RunRecord] = [:]
     var journals: [RunID: [JournalRow]] = [:]
-    var entryKeys: [RunID: Set<[UInt8]>] = [:]
     var newestRun: RunID?
     var dedupe: [DedupeKey: DedupeRow] = [:]
     var ledgers: [TenantID: [LedgerEntry]] = [:]

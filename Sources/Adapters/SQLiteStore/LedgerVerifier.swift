@@ -31,7 +31,7 @@ struct LedgerVerifier {
         let charges = try connection.statement(
             """
             SELECT tenant_id, sequence, sum(charge_ms) FROM (
-                SELECT tenant_id, ledger_sequence AS sequence, charge_ms FROM journal_entry
+                SELECT tenant_id, ledger_sequence AS sequence, charge_ms FROM journal
                 WHERE ledger_sequence <> 0
                 UNION ALL SELECT tenant_id, sequence, charge_ms FROM pruned_charge)
             GROUP BY tenant_id, sequence ORDER BY tenant_id, sequence

@@ -29,28 +29,29 @@ enum M0001CreateTables {
             status TEXT NOT NULL,
             started_at_us INTEGER NOT NULL,
             finished_at_us INTEGER,
+            -- When a waiting run goes on by itself.
+            wake_at_us INTEGER,
             -- Set when the status changes; of an open run the journal tells.
             charged_ms INTEGER NOT NULL,
             PRIMARY KEY (tenant_id, run_id)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX run_open ON run (run_id) WHERE status IN ('running', 'paused');
+        CREATE INDEX run_wake ON run (wake_at_us, run_id) WHERE status = 'waiting';
+        CREATE INDEX run_waiting ON run (run_id, trigger) WHERE status = 'waiting';
         CREATE INDEX run_unsuccessful ON run (tenant_id, status, run_id) WHERE status IN ('failed', 'cancelled');
 
-        CREATE TABLE journal_entry (
-            journal_id INTEGER PRIMARY KEY,
+        -- A row is what one commit added to a run's journal: its entries, packed by EntryCoding.
+        CREATE TABLE journal (
             tenant_id INTEGER NOT NULL,
             run_id INTEGER NOT NULL,
-            key TEXT NOT NULL,
+            -- Of its last entry. A commit that does not begin above all of these is refused.
             sequence INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            at_us INTEGER NOT NULL,
-            facts BLOB NOT NULL,
-            body BLOB,
+            entries BLOB NOT NULL,
             charge_ms INTEGER NOT NULL,
             -- The ledger entry that took the charge; 0 where nothing was taken.
-            ledger_sequence INTEGER NOT NULL
-        ) STRICT;
-        CREATE UNIQUE INDEX journal_entry_key ON journal_entry (run_id, key);
+            ledger_sequence INTEGER NOT NULL,
+            PRIMARY KEY (run_id, sequence)
+        ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE dedupe_key (
             tenant_id INTEGER NOT NULL,

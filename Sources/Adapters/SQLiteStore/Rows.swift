@@ -151,7 +151,8 @@ enum Rows {
             source: row.blob(4), deployedAt: instant(row.integer(5)))
     }
 
-    /// Reads `tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, charged_ms`.
+    /// Reads `tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+    /// charged_ms`.
     static func run(_ row: Statement) throws(StoreError) -> RunRecord {
         guard let status = RunStatus(rawValue: row.text(5)) else {
             throw damaged("run", "status \(row.text(5))")
@@ -159,13 +160,7 @@ enum Rows {
         return RunRecord(
             run: try runID(row.integer(1)), tenant: try tenantID(row.integer(0)), workflow: row.text(2),
             digest: row.blob(3), trigger: row.text(4), status: status, startedAt: instant(row.integer(6)),
-            finishedAt: row.optionalInteger(7).map(instant), chargedMilliseconds: row.integer(8))
-    }
-
-    /// Reads `key, sequence, kind, at_us, facts, body, charge_ms`.
-    static func entry(_ row: Statement) throws(StoreError) -> StoredEntry {
-        StoredEntry(
-            key: row.text(0), sequence: row.integer(1), kind: row.text(2), at: instant(row.integer(3)),
-            facts: row.blob(4), body: row.optionalBlob(5), chargeMilliseconds: row.integer(6))
+            finishedAt: row.optionalInteger(7).map(instant), wakeAt: row.optionalInteger(8).map(instant),
+            chargedMilliseconds: row.integer(9))
     }
 }

@@ -14,7 +14,7 @@ extension SQLiteStore {
                     SELECT (SELECT min(tenant_id) FROM run WHERE tenant_id > known.tenant_id) FROM known
                     WHERE known.tenant_id IS NOT NULL)
                 SELECT run.tenant_id, run.run_id FROM known CROSS JOIN run ON run.tenant_id = known.tenant_id
-                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'paused')
+                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'waiting', 'paused')
                 LIMIT ?3
                 """, .integer(Self.firstRunNumber(after: instant)), .integer(instant.microseconds),
                 .integer(Int64(max(0, limit)))
@@ -33,11 +33,11 @@ extension SQLiteStore {
         try connection.run(
             """
             INSERT INTO pruned_charge (tenant_id, sequence, charge_ms)
-            SELECT tenant_id, ledger_sequence, sum(charge_ms) FROM journal_entry
+            SELECT tenant_id, ledger_sequence, sum(charge_ms) FROM journal
             WHERE run_id = ? AND ledger_sequence > 0 GROUP BY tenant_id, ledger_sequence
             ON CONFLICT DO UPDATE SET charge_ms = charge_ms + excluded.charge_ms
             """, .integer(run))
-        try connection.run("DELETE FROM journal_entry WHERE run_id = ?", .integer(run))
+        try connection.run("DELETE FROM journal WHERE run_id = ?", .integer(run))
         try connection.run(
             "DELETE FROM run WHERE tenant_id = ? AND run_id = ?", .integer(tenant), .integer(run))
     }

@@ -20,9 +20,9 @@ extension SQLiteStore {
         try readers.read { connection throws(StoreError) in
             try connection.first(
                 """
-                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                    CASE WHEN status IN ('running', 'paused')
-                    THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    CASE WHEN status IN ('running', 'waiting', 'paused')
+                    THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                     ELSE charged_ms END
                 FROM run WHERE tenant_id = ? AND run_id = ?
                 """, .integer(tenant.number), .integer(run.number), read: Rows.run)
@@ -52,9 +52,9 @@ extension SQLiteStore {
         switch status {
         case nil, .succeeded:
             """
-            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                CASE WHEN status IN ('running', 'paused')
-                THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                CASE WHEN status IN ('running', 'waiting', 'paused')
+                THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 ELSE charged_ms END
             FROM run WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3 AND (?4 IS NULL OR workflow = ?4)
                 AND started_at_us >= ?5 AND started_at_us < ?6 AND (?8 IS NULL OR status = ?8)
@@ -62,16 +62,26 @@ extension SQLiteStore {
             """
         case .running, .paused:
             """
-            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
             FROM run INDEXED BY run_open WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3
                 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
                 AND status IN ('running', 'paused') AND status = ?8
             ORDER BY run_id DESC LIMIT ?7
             """
+        case .waiting:
+            """
+            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
+            FROM run INDEXED BY run_waiting WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3
+                AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
+                AND status = 'waiting' AND status = ?8
+            ORDER BY run_id DESC LIMIT ?7
+            """
         case .failed, .cancelled:
             """
-            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, charged_ms
+            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                charged_ms
             FROM run INDEXED BY run_unsuccessful WHERE tenant_id = ?1 AND status = ?8 AND run_id > ?2
                 AND run_id < ?3 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
                 AND status IN ('failed', 'cancelled')
@@ -105,11 +115,17 @@ extension SQLiteStore {
 
     package func entries(of run: RunID) throws(StoreError) -> [StoredEntry] {
         try readers.read { connection throws(StoreError) in
-            try connection.all(
-                """
-                SELECT key, sequence, kind, at_us, facts, body, charge_ms FROM journal_entry WHERE run_id = ?
-                ORDER BY sequence
-                """, .integer(run.number), read: Rows.entry)
+            var entries: [StoredEntry] = []
+            let statement = try connection.statement(
+                "SELECT entries FROM journal WHERE run_id = ? ORDER BY sequence")
+            try statement.bind([.integer(run.number)])
+            defer { statement.reset() }
+            while try statement.step() {
+                try statement.withBlob(0) { bytes throws(StoreError) in
+                    try EntryCoding.unpack(bytes, into: &entries)
+                }
+            }
+            return entries
         }
     }
 
@@ -117,11 +133,56 @@ extension SQLiteStore {
         try readers.read { connection throws(StoreError) in
             try connection.all(
                 """
-                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                    (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = run.run_id)
+                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 FROM run INDEXED BY run_open WHERE status IN ('running', 'paused') AND run_id > ?
                 ORDER BY run_id LIMIT ?
                 """, .integer(after?.number ?? -1), .integer(Int64(max(0, limit))), read: Rows.run)
+        }
+    }
+
+    package func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT wake_at_us, run_id FROM run INDEXED BY run_wake
+                WHERE status = 'waiting' AND (wake_at_us, run_id) > (?1, ?2)
+                ORDER BY wake_at_us, run_id LIMIT ?3
+                """, .integer(after?.at.microseconds ?? .min), .integer(after?.run.number ?? -1),
+                .integer(Int64(max(0, limit)))
+            ) { row throws(StoreError) in
+                WakeTime(at: Rows.instant(row.integer(0)), run: try Rows.runID(row.integer(1)))
+            }
+        }
+    }
+
+    package func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord? {
+        try readers.read { connection throws(StoreError) in
+            try connection.first(
+                """
+                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
+                FROM run INDEXED BY run_waiting WHERE status = 'waiting' AND run_id = ?
+                """, .integer(run.number), read: Rows.run)
+        }
+    }
+
+    package func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
+                FROM run INDEXED BY run_waiting WHERE status = 'waiting' AND trigger = ? ORDER BY run_id
+                """, .text(trigger), read: Rows.run)
+        }
+    }
+
+    package func waitingRunCount() throws(StoreError) -> Int {
+        try readers.read { connection throws(StoreError) in
+            Int(
+                clamping: try connection.integer(
+                    "SELECT count(*) FROM run INDEXED BY run_waiting WHERE status = 'waiting'") ?? 0)
         }
     }
 

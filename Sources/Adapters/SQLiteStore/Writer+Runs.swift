@@ -19,9 +19,8 @@ extension Writer {
             try insert(start, of: commit, charge: charge)
             if let dedupe = commit.dedupe { try insert(dedupe, of: commit, start) }
         }
-        for entry in commit.entries {
-            try insert(entry, of: commit, ledgerSequence: entry.chargeMilliseconds > 0 ? ledgerSequence : 0)
-        }
+        try insert(
+            commit.entries, of: commit, charge: charge, ledgerSequence: charge > 0 ? ledgerSequence : 0)
         if let status = commit.status, commit.start == nil { try update(status, of: commit) }
         if let depletion = commit.settles { try drop(depletion) }
         if ledgerSequence > 0 { add(charge, of: commit, index: index) }
@@ -48,6 +47,7 @@ extension Writer {
             .blob(start.digest), .text(start.trigger), .text((commit.status ?? start.status).rawValue),
             .integer(start.startedAt.microseconds),
             .optional((commit.finishedAt ?? start.finishedAt)?.microseconds), .integer(charge),
+            .optional(commit.wakeAt?.microseconds),
         ])
         do throws(StoreError) { try statement.run() } catch .exists {
             throw .exists(what: "run \(commit.run)")
@@ -68,10 +68,11 @@ extension Writer {
     }
 
     private func update(_ status: RunStatus, of commit: RunCommit) throws(StoreError) {
-        let statement = statements.updateRun
+        let isMoving = status == .waiting || status == .running
+        let statement = isMoving ? statements.updateOpenRun : statements.updateRun
         try statement.bind([
             .integer(commit.tenant.number), .integer(commit.run.number), .text(status.rawValue),
-            .optional(commit.finishedAt?.microseconds),
+            .optional((isMoving ? commit.wakeAt : commit.finishedAt)?.microseconds),
         ])
         try statement.run()
         guard sqlite3_changes(connection.handle) == 1 else { throw .missing(what: "run \(commit.run)") }
@@ -85,65 +86,33 @@ extension Writer {
         hasWritten = true
     }
 
-    /// The dearest statement of all: bound without copies.
+    /// The dearest statement of all: one row for all that a commit adds to the journal.
     private func insert(
-        _ entry: StoredEntry, of commit: RunCommit, ledgerSequence: Int64
+        _ entries: [StoredEntry], of commit: RunCommit, charge: Int64, ledgerSequence: Int64
     ) throws(StoreError) {
-        let handle = statements.insertEntry.handle
+        guard let first = entries.first, let last = entries.last else { return }
+        packed.removeAll(keepingCapacity: true)
+        EntryCoding.pack(entries, into: &packed)
+        let statement = statements.insertEntries
+        let handle = statement.handle
         sqlite3_bind_int64(handle, 1, commit.tenant.number)
         sqlite3_bind_int64(handle, 2, commit.run.number)
-        sqlite3_bind_int64(handle, 4, entry.sequence)
-        sqlite3_bind_int64(handle, 6, entry.at.microseconds)
-        sqlite3_bind_int64(handle, 9, entry.chargeMilliseconds)
-        sqlite3_bind_int64(handle, 10, ledgerSequence)
-        sqlite3_bind_null(handle, 8)
-        let code = Self.bindText(entry.key, handle, 3) {
-            Self.bindText(entry.kind, handle, 5) {
-                Self.bindBlob(entry.facts, handle, 7) {
-                    guard let body = entry.body else { return sqlite3_step(handle) }
-                    return Self.bindBlob(body, handle, 8) { sqlite3_step(handle) }
-                }
-            }
+        sqlite3_bind_int64(handle, 3, last.sequence)
+        sqlite3_bind_int64(handle, 5, charge)
+        sqlite3_bind_int64(handle, 6, ledgerSequence)
+        sqlite3_bind_int64(handle, 7, first.sequence)
+        let code = packed.withUnsafeBytes { bytes in
+            // Read in place: the step is over before the bytes may change.
+            let code = sqlite3_bind_blob64(handle, 4, bytes.baseAddress, UInt64(bytes.count), nil)
+            return code == SQLITE_OK ? sqlite3_step(handle) : code
         }
         let error = code == SQLITE_DONE ? nil : connection.lastError()
         sqlite3_reset(handle)
-        if let error {
-            if case .exists = error { throw .exists(what: "entry \(entry.key) of \(commit.run)") }
-            throw error
+        if let error { throw error }
+        guard sqlite3_changes(connection.handle) == 1 else {
+            throw .exists(what: "entry \(first.sequence) of \(commit.run)")
         }
         hasWritten = true
-    }
-
-    /// Binds text that SQLite reads in place: `body` must step before it returns.
-    private static func bindText(
-        _ text: String, _ handle: OpaquePointer, _ index: Int32, then body: () -> Int32
-    ) -> Int32 {
-        var text = text
-        return text.withUTF8 { bytes in
-            guard let start = bytes.baseAddress, !bytes.isEmpty else {
-                sqlite3_bind_text(handle, index, "", 0, nil)
-                return body()
-            }
-            return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) { start in
-                let code = sqlite3_bind_text64(
-                    handle, index, start, UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
-                return code == SQLITE_OK ? body() : code
-            }
-        }
-    }
-
-    /// As ``bindText(_:_:_:then:)``, for bytes.
-    private static func bindBlob(
-        _ bytes: [UInt8], _ handle: OpaquePointer, _ index: Int32, then body: () -> Int32
-    ) -> Int32 {
-        bytes.withUnsafeBytes { bytes in
-            guard !bytes.isEmpty else {
-                sqlite3_bind_zeroblob(handle, index, 0)
-                return body()
-            }
-            let code = sqlite3_bind_blob64(handle, index, bytes.baseAddress, UInt64(bytes.count), nil)
-            return code == SQLITE_OK ? body() : code
-        }
     }
 }
 

@@ -18,6 +18,8 @@ final class Writer {
     var group = WriteGroup()
     /// Whether the commit at hand has changed anything yet.
     var hasWritten = false
+    /// Where a commit's entries are packed, kept so that no commit asks for memory anew.
+    var packed: [UInt8] = []
     let checkpoints: Checkpoints
 
     init(

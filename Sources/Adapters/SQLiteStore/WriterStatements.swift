@@ -11,7 +11,8 @@ struct WriterStatements {
     let epoch: Statement
     let insertRun: Statement
     let updateRun: Statement
-    let insertEntry: Statement
+    let updateOpenRun: Statement
+    let insertEntries: Statement
     let insertLedgerEntry: Statement
     let selectDedupe: Statement
     let insertDedupe: Statement
@@ -27,18 +28,21 @@ struct WriterStatements {
         insertRun = try connection.statement(
             """
             INSERT INTO run (tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                charged_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                charged_ms, wake_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         updateRun = try connection.statement(
             """
-            UPDATE run SET status = ?3, finished_at_us = ?4, charged_ms =
-                (SELECT coalesce(sum(charge_ms), 0) FROM journal_entry WHERE run_id = ?2)
+            UPDATE run SET status = ?3, finished_at_us = ?4, wake_at_us = NULL, charged_ms =
+                (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = ?2)
             WHERE tenant_id = ?1 AND run_id = ?2
             """)
-        insertEntry = try connection.statement(
+        updateOpenRun = try connection.statement(
+            "UPDATE run SET status = ?3, wake_at_us = ?4 WHERE tenant_id = ?1 AND run_id = ?2")
+        insertEntries = try connection.statement(
             """
-            INSERT INTO journal_entry (tenant_id, run_id, key, sequence, kind, at_us, facts, body, charge_ms,
-                ledger_sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO journal (tenant_id, run_id, sequence, entries, charge_ms, ledger_sequence)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            WHERE NOT EXISTS (SELECT 1 FROM journal WHERE run_id = ?2 AND sequence >= ?7)
             """)
         insertLedgerEntry = try connection.statement(
             """

@@ -30,6 +30,18 @@ final class APICaller: Sendable {
         ]
     }
 
+    /// Signals `go` to a run; `done` hears whether it was stored.
+    func signal(_ run: RunID, _ number: Int, _ done: @escaping @Sendable (Bool) -> Void) {
+        let request = OutboundRequest(
+            method: "POST", url: "http://127.0.0.1:\(listener.port)/api/runs/\(run)/signals/go",
+            headers: headers, body: Array("{\"n\":\(number)}".utf8),
+            egress: EgressPolicy(allowed: [.init(range: "127.0.0.1", port: nil)]))
+        transport.send(request) { outcome in
+            guard case .success(let response) = outcome.result else { return done(false) }
+            done(response.status == 202)
+        }
+    }
+
     func trigger(_ number: Int, over: @escaping @Sendable (RunOutcome) -> Void) {
         let request = OutboundRequest(
             method: "POST", url: "http://127.0.0.1:\(listener.port)/api/workflows/bench/trigger",

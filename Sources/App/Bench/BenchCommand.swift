@@ -32,6 +32,9 @@ package enum BenchCommand {
             case "recover": try RecoverBench(options: options).run()
             case "first-run": try FirstRunBench(options: options).run()
             case "history": try HistoryBench(options: options).run()
+            case "sleepers": try SleepersBench(options: options).run()
+            case "timers": try TimersBench(options: options).run()
+            case "signals": try SignalsBench(options: options).run()
             case "intake": try IntakeBench(options: options).run()
             default: return usage()
             }
@@ -44,13 +47,13 @@ package enum BenchCommand {
 
     private static func usage() -> Int32 {
         BenchOutput.complain(
-            "usage: bench steps|recover|first-run|history|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--json]"
+            "usage: bench steps|recover|first-run|history|sleepers|timers|signals|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--waiting] [--at-once] [--json]"
         )
         return 2
     }
 }
 
-/// The flags of the bench; all have values but `--through-api` and `--json`.
+/// The flags of the bench; those that say how have no values.
 struct BenchOptions {
     var runCount = 1_000
     var inFlight = 64
@@ -60,6 +63,10 @@ struct BenchOptions {
     var port: UInt16 = 0
     var isThroughAPI = false
     var isFilling = false
+    /// Whether the file is filled with runs that wait.
+    var isWaiting = false
+    /// Whether all timers are due at the same instant.
+    var isAtOnce = false
 
     init?(_ arguments: [String]) {
         var rest = arguments[...]
@@ -67,6 +74,8 @@ struct BenchOptions {
             switch name {
             case "--through-api": isThroughAPI = true
             case "--fill": isFilling = true
+            case "--waiting": isWaiting = true
+            case "--at-once": isAtOnce = true
             case "--json": break
             default:
                 guard let value = rest.popFirst(), set(name, value) else { return nil }
@@ -116,15 +125,20 @@ func processorSeconds() -> Double {
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1_000_000
 }
 
-/// The greatest resident size of this process in KiB (`VmHWM`).
-func greatestResidentKibibytes() -> Int64 {
+/// The greatest resident size of this process in KiB.
+func greatestResidentKibibytes() -> Int64 { memory("VmHWM:") }
+
+/// The present resident size of this process in KiB.
+func residentKibibytes() -> Int64 { memory("VmRSS:") }
+
+private func memory(_ name: String) -> Int64 {
     let file = open("/proc/self/status", O_RDONLY)
     guard file >= 0 else { return 0 }
     defer { close(file) }
     var buffer = [UInt8](repeating: 0, count: 8192)
     let count = read(file, &buffer, buffer.count)
     let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
-    for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+    for line in text.split(separator: "\n") where line.hasPrefix(name) {
         return Int64(line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "0") ?? 0
     }
     return 0
@@ -198,9 +212,15 @@ struct BenchInstallation {
     }
 
     func request(_ number: Int, over: @escaping @Sendable (RunOutcome) -> Void) -> StartRequest {
+        request(plan, "{\"kind\":\"order\",\"order\":\(number)}", over: over)
+    }
+
+    func request(
+        _ plan: RunPlan, _ body: String, over: (@Sendable (RunOutcome) -> Void)? = nil
+    ) -> StartRequest {
         let start = RunStart(
             triggerKind: "http", headers: [HTTPHeader("content-type", "application/json")], query: [],
-            body: Array("{\"kind\":\"order\",\"order\":\(number)}".utf8), at: installation.clock.now(),
+            body: Array(body.utf8), at: installation.clock.now(),
             tenantName: tenant.name, externalCustomerID: nil)
         return StartRequest(
             tenant: tenant, plan: plan, start: start, keepsWithoutFunds: false, waiter: over)

@@ -29,11 +29,18 @@ struct RecoverBench {
         exit(0)
     }
 
-    /// Runs whose first step has been answered and whose second is due.
+    /// Runs whose first step has been answered and whose second is due, or runs that sleep for weeks.
     private func fill() throws {
         let bench = try BenchInstallation(options)
         let writer = HistoryWriter(bench)
-        for number in 0..<options.runCount { writer.add(number, stepCount: 1) }
+        let sleeper = options.isWaiting ? try bench.deploySleeper() : nil
+        for number in 0..<options.runCount {
+            if let sleeper {
+                writer.addSleeping(number, sleeper)
+            } else {
+                writer.add(number, stepCount: 1)
+            }
+        }
         writer.finish()
         bench.installation.shutDown(drain: .zero)
         BenchOutput.print(["runs": .int(Int64(options.runCount))])
@@ -113,6 +120,26 @@ final class HistoryWriter: @unchecked Sendable {
             run: run, tenant: bench.tenant.tenant, workflow: "bench", digest: bench.plan.digest,
             trigger: "http",
             status: isOver ? .succeeded : .running, startedAt: start.at, finishedAt: isOver ? start.at : nil)
+        store(commit)
+    }
+
+    /// A run that sleeps, each until another second of the coming months.
+    func addSleeping(_ number: Int, _ plan: RunPlan) {
+        let run = RunID(number: firstRun + Int64(number) * 1_000)
+        var machine = RunMachine(run: run, plan: plan)
+        let until = bench.installation.clock.now() + .seconds(86_400 + Int64(number) * 7_919 % 5_000_000)
+        let start = bench.request(plan, "{\"at\":\"\(until.text)\"}").start
+        let records = machine.handle(.started(start, isFunded: true), in: surroundings).records
+        var commit = RunCommit(
+            run: run, tenant: bench.tenant.tenant, entries: records.map(\.stored), status: .waiting,
+            wakeAt: until, isMetered: true)
+        commit.start = RunRecord(
+            run: run, tenant: bench.tenant.tenant, workflow: "sleeper", digest: plan.digest, trigger: "http",
+            status: .waiting, startedAt: start.at)
+        store(commit)
+    }
+
+    private func store(_ commit: RunCommit) {
         lock.lock()
         while waitingCount >= Self.waitingCountMax { room.wait(lock) }
         waitingCount += 1

@@ -9,7 +9,8 @@ enum RunCommands {
             options: [
                 Option("workflow", placeholder: "NAME", "only of this workflow"),
                 Option(
-                    "status", .choice(["running", "queued", "paused", "succeeded", "failed", "cancelled"]),
+                    "status",
+                    .choice(["running", "queued", "waiting", "paused", "succeeded", "failed", "cancelled"]),
                     "only with this status"),
                 Option("from", placeholder: "TIME", "only started at or after this, RFC 3339 in UTC"),
                 Option("to", placeholder: "TIME", "only started before this"),
@@ -72,7 +73,7 @@ enum RunCommands {
     static func path(_ run: String) -> String { "/api/runs/\(Percent.encode(run))" }
 
     static func isOver(_ record: Value) -> Bool {
-        !["running", "queued", "paused"].contains(record["status"]?.string ?? "")
+        ["succeeded", "failed", "cancelled"].contains(record["status"]?.string ?? "")
     }
 
     /// Waits for a run's end, asking ever less often.

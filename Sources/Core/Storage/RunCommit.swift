@@ -28,9 +28,15 @@ package struct RunCommit: Sendable {
     /// The row's status is `status` below where that is set.
     package var start: RunRecord?
     package var dedupe: Dedupe?
+    /// By rising sequence, the first above all that the run's journal holds.
     package var entries: [StoredEntry]
     /// A new status; with a final one the run leaves the set of open runs.
+    ///
+    /// ``RunStatus/waiting`` puts it among those that ``RunStore/waitingRuns(after:limit:)`` finds, any other
+    /// takes it out.
     package var status: RunStatus?
+    /// With the status ``RunStatus/waiting``: when it goes on by itself; nil where only a signal ends its wait.
+    package var wakeAt: Instant?
     /// When it became final.
     package var finishedAt: Instant?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
@@ -40,8 +46,8 @@ package struct RunCommit: Sendable {
 
     package init(
         run: RunID, tenant: TenantID, start: RunRecord? = nil, dedupe: Dedupe? = nil,
-        entries: [StoredEntry], status: RunStatus? = nil, finishedAt: Instant? = nil, isMetered: Bool,
-        settles: Depletion? = nil
+        entries: [StoredEntry], status: RunStatus? = nil, wakeAt: Instant? = nil, finishedAt: Instant? = nil,
+        isMetered: Bool, settles: Depletion? = nil
     ) {
         self.run = run
         self.tenant = tenant
@@ -49,6 +55,7 @@ package struct RunCommit: Sendable {
         self.dedupe = dedupe
         self.entries = entries
         self.status = status
+        self.wakeAt = wakeAt
         self.finishedAt = finishedAt
         self.isMetered = isMetered
         self.settles = settles
@@ -90,7 +97,7 @@ package enum CommitReceipt: Sendable, Hashable {
 package enum StoreError: Error, Sendable, Hashable {
     /// A newer process has taken the shard over; this one must stop working on it (I2).
     case fenced(heldEpoch: Int64, currentEpoch: Int64)
-    /// An entry's key, or another unique key, exists already: `what` names the key.
+    /// An entry's number in its journal, or another unique key, is taken already: `what` names it.
     case exists(what: String)
     /// The row that was named does not exist.
     case missing(what: String)

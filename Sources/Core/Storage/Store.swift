@@ -31,8 +31,8 @@ package protocol RunStore: Sendable {
     ///     if the store is idle, which spares two hand-offs.
     ///   - completion: Called exactly once, on the store's thread (or the caller's when in place), after
     ///     the sync. It must not block. On failure nothing of this commit has been stored: a
-    ///     taken entry key (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails the
-    ///     whole transaction.
+    ///     taken sequence number (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails
+    ///     the whole transaction.
     func commit(
         _ commit: RunCommit, inPlace: Bool,
         completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
@@ -48,8 +48,16 @@ package protocol RunStore: Sendable {
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
-    /// Up to `limit` runs of all tenants that are not over, with id above `after`, by rising id.
+    /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
+    /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
+    func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime]
+    /// A waiting run of whichever tenant; nil for one that is not waiting.
+    func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord?
+    /// Waiting runs of all tenants that such a trigger started, by rising id.
+    func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord]
+    /// How many runs of all tenants are waiting.
+    func waitingRunCount() throws(StoreError) -> Int
     /// The greatest run id ever stored; nil for none.
     func newestRun() throws(StoreError) -> RunID?
     /// Deletes runs that were over before `instant`, with their journals, at most `limit`; their

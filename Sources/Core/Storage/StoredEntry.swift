@@ -2,12 +2,12 @@ package import Values
 
 /// A journal entry as a store keeps it; what is in it is the engine's business.
 package struct StoredEntry: Sendable, Hashable {
-    /// Unique within the run for ever: `start`, `outcome/charge`, `attempt/charge#2`.
-    ///
-    /// A second entry
-    /// under the same key is refused, which is what records an outcome once (I2).
+    /// What it is about: `start`, `outcome/charge`, `attempt/charge#2`.
     package var key: String
     /// From 1, rising within the run.
+    ///
+    /// A commit that does not begin above all that is stored was decided on a state that is no more, and is
+    /// refused: that is what records an outcome once (I2).
     package var sequence: Int64
     /// A stable token: `run.started`, `step.succeeded`.
     package var kind: String
@@ -37,6 +37,8 @@ package struct StoredEntry: Sendable, Hashable {
 package enum RunStatus: String, Sendable, CaseIterable {
     /// It has started and is not over.
     case running
+    /// It waits for a time or a signal; nothing of it is in memory.
+    case waiting
     /// It waits until the tenant's balance is above zero.
     case paused
     case succeeded
@@ -44,7 +46,7 @@ package enum RunStatus: String, Sendable, CaseIterable {
     case cancelled
 
     /// Whether nothing more happens to it.
-    package var isFinal: Bool { self != .running && self != .paused }
+    package var isFinal: Bool { self != .running && self != .waiting && self != .paused }
 }
 
 /// A run without its journal.
@@ -60,12 +62,14 @@ package struct RunRecord: Sendable, Hashable {
     package var startedAt: Instant
     /// Set when the status became final.
     package var finishedAt: Instant?
+    /// While it is waiting: when it goes on by itself.
+    package var wakeAt: Instant?
     /// Run time charged so far.
     package var chargedMilliseconds: Int64
 
     package init(
         run: RunID, tenant: TenantID, workflow: String, digest: [UInt8], trigger: String, status: RunStatus,
-        startedAt: Instant, finishedAt: Instant? = nil, chargedMilliseconds: Int64 = 0
+        startedAt: Instant, finishedAt: Instant? = nil, wakeAt: Instant? = nil, chargedMilliseconds: Int64 = 0
     ) {
         self.run = run
         self.tenant = tenant
@@ -75,7 +79,23 @@ package struct RunRecord: Sendable, Hashable {
         self.status = status
         self.startedAt = startedAt
         self.finishedAt = finishedAt
+        self.wakeAt = wakeAt
         self.chargedMilliseconds = chargedMilliseconds
+    }
+}
+
+/// When a waiting run goes on by itself: its place in the order of waking.
+package struct WakeTime: Sendable, Hashable, Comparable {
+    package var at: Instant
+    package var run: RunID
+
+    package init(at: Instant, run: RunID) {
+        self.at = at
+        self.run = run
+    }
+
+    package static func < (left: WakeTime, right: WakeTime) -> Bool {
+        left.at == right.at ? left.run < right.run : left.at < right.at
     }
 }
 

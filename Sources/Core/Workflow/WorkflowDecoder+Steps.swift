@@ -247,7 +247,7 @@ extension WorkflowDecoder {
                 hint: "move it to the step with the `request`")
         }
         checkCallKeys(kind, fields)
-        if let action = action(kind, fields) { step.action = action }
+        if kind.name != "steps", let action = action(kind, fields) { step.action = action }
     }
 
     private mutating func group(_ kind: Node.Member, _ fields: Fields, at place: Place) -> StepGroup? {

@@ -31,8 +31,22 @@ final class RunSlot: @unchecked Sendable {
     var concurrencyKey: ConcurrencyKey?
     /// Transfers under way, by step; only of workflows that may have to end one.
     var transfers: [Int: TransferID] = [:]
+    /// Alarms on the clock for its timers, by step; -1 for the run's own timeout.
+    var alarms: [Int: AlarmID] = [:]
+    /// How its row stands in the store.
+    var stored = Stored.open
+    /// Whether something that only this process knows depends on it, so that it must not leave memory.
+    var staysInMemory = false
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
+
+    /// What a run's row says of its waiting.
+    enum Stored: Equatable {
+        /// It is running or paused: a process that starts reads it at once.
+        case open
+        /// It waits: whoever starts leaves it until then, or until someone asks for it.
+        case waiting(until: Instant?)
+    }
 
     init(
         tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings,

@@ -30,12 +30,8 @@ extension Runtime {
                     unsent.append(step)
                 }
             case .abandon(let step): actions.append(abandon(slot, step))
-            case .wake(let step, let instant): actions.append(wake(slot.run, step, at: instant))
-            case .wakeRun(let instant):
-                let run = slot.run
-                actions.append { [self] in
-                    clock.schedule(at: instant) { self.handle(run, .timeoutDue(at: self.clock.now())) }
-                }
+            case .wake(let step, let instant): setAlarm(at: instant, of: slot, step: step)
+            case .wakeRun(let instant): setAlarm(at: instant, of: slot, step: nil)
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
             case .call(let step, let call):
@@ -62,9 +58,8 @@ extension Runtime {
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if mustPause || !unsent.isEmpty, !isStopping {
             slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
-            actions += decideWaiting(slot)
         }
-        return actions
+        return actions + decideWaiting(slot)
     }
 
     private func send(_ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest) -> Action {
@@ -119,10 +114,24 @@ extension Runtime {
         }
     }
 
-    private func wake(_ run: RunID, _ step: Int, at instant: Instant) -> Action {
-        { [self] in
-            clock.schedule(at: instant) { self.handle(run, .retryDue(step: step, at: self.clock.now())) }
+    /// Sets one of the run's timers, or lets it go on at once where that is due.
+    ///
+    /// Called under the lock.
+    private func setAlarm(at instant: Instant, of slot: RunSlot, step: Int?) {
+        let now = clock.now()
+        let input: @Sendable (Instant) -> RunInput = { now in
+            step.map { .retryDue(step: $0, at: now) } ?? .timeoutDue(at: now)
         }
+        guard instant > now else { return slot.waitingInputs.append(input(now)) }
+        let run = slot.run
+        let alarm = clock.schedule(at: instant) { [self] in handle(run, input(clock.now())) }
+        if let old = slot.alarms.updateValue(alarm, forKey: step ?? -1) { clock.cancel(old) }
+    }
+
+    /// Called under the lock.
+    func cancelAlarms(of slot: RunSlot) {
+        for alarm in slot.alarms.values { clock.cancel(alarm) }
+        slot.alarms = [:]
     }
 
     /// Not at once: in between the lock is free for others.
@@ -137,6 +146,7 @@ extension Runtime {
     func finish(_ slot: RunSlot, _ outcome: RunOutcome) -> [Action] {
         slots[slot.run] = nil
         stuck[slot.run] = nil
+        cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
         return tellCancelWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }
@@ -176,6 +186,11 @@ extension Runtime {
 }
 
 extension RunInput {
+    var isSignal: Bool {
+        if case .signalled = self { return true }
+        return false
+    }
+
     var isCancel: Bool {
         if case .cancelRequested = self { return true }
         return false
@@ -186,6 +201,16 @@ extension RunEffect {
     var isSend: Bool {
         if case .send = self { return true }
         return false
+    }
+}
+
+extension RunEffect {
+    /// Whether it only asks for a timer, which a run that has left memory finds in its journal.
+    var isAlarm: Bool {
+        switch self {
+        case .wake, .wakeRun: true
+        default: false
+        }
     }
 }
 

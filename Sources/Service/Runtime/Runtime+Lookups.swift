@@ -52,12 +52,18 @@ extension Runtime {
 
 extension Runtime {
     /// Runs that are not over and that such a trigger started.
-    func openRuns(startedBy kind: String) -> [(run: RunID, tenant: TenantID, workflow: String)] {
-        lock.withLock {
-            slots.values.compactMap { slot in
-                guard slot.machine.state.start?.triggerKind == kind else { return nil }
-                return (slot.run, slot.tenant, slot.machine.plan.definition.name)
-            }
+    ///
+    /// - Throws: ``StoreError`` where those out of memory cannot be read.
+    func openRuns(startedBy kind: String) throws(StoreError) -> [(
+        run: RunID, tenant: TenantID, workflow: String
+    )] {
+        let waiting = try store.waitingRuns(startedBy: kind).map { ($0.run, $0.tenant, $0.workflow) }
+        return lock.withLock {
+            waiting
+                + slots.values.compactMap { slot in
+                    guard slot.machine.state.start?.triggerKind == kind else { return nil }
+                    return (slot.run, slot.tenant, slot.machine.plan.definition.name)
+                }
         }
     }
 }

@@ -6,9 +6,10 @@ package import Values
 // Reading runs back from their journals.
 
 extension Runtime {
-    /// Reads every run that is not over, sets each going again, and raises what was not yet announced.
+    /// Reads every run that is running or paused, sets each going again, and raises what was not yet announced.
     ///
-    /// Called once, before anything else arrives. Returns how many runs there were.
+    /// Called once, before anything else arrives. Runs that wait stay in the store until their time comes, so
+    /// that however many they are, none of them keeps a process from starting. Returns how many runs are open.
     ///
     /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
     @discardableResult
@@ -18,7 +19,7 @@ extension Runtime {
         var read: [RunID] = []
         while true {
             let page = try store.openRuns(after: last, limit: 500)
-            for record in page where try readBack(record) { read.append(record.run) }
+            for record in page where try recover(record) { read.append(record.run) }
             count += page.count
             guard let newest = page.last else { break }
             last = newest.run
@@ -26,7 +27,9 @@ extension Runtime {
         try setGoing(read)
         for depletion in try store.pendingDepletions() { announce(depletion) }
         scheduleHousekeeping()
-        return count
+        let (waiting, actions) = lock.withLock { (waitingCount, setWakeAlarm()) }
+        perform(actions)
+        return count + waiting
     }
 
     /// Sets runs going once all are in memory, because they may depend on each other.
@@ -42,9 +45,9 @@ extension Runtime {
         perform(lock.withLock { queues.keys.flatMap { admitNext($0) } })
     }
 
-    /// Whether the run can be read.
-    private func readBack(_ record: RunRecord) throws(StoreError) -> Bool {
-        guard let machine = try machine(of: record) else { return false }
+    /// A run that is not in memory, read from the store; nil after noting why it cannot be read.
+    func slot(of record: RunRecord) throws(StoreError) -> RunSlot? {
+        guard let machine = try machine(of: record) else { return nil }
         let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
@@ -52,6 +55,13 @@ extension Runtime {
             surroundings: surroundings(
                 of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
             secretGeneration: generation)
+        if record.status == .waiting { slot.stored = .waiting(until: record.wakeAt) }
+        return slot
+    }
+
+    /// Whether the run can be read.
+    private func recover(_ record: RunRecord) throws(StoreError) -> Bool {
+        guard let slot = try slot(of: record) else { return false }
         lock.withLock {
             slots[record.run] = slot
             restoreQueue(slot)
@@ -100,6 +110,7 @@ extension Runtime {
             var actions: [Action] = []
             if let machine {
                 slot.machine = machine
+                slot.stored = record.status == .waiting ? .waiting(until: record.wakeAt) : .open
                 slot.isCommitting = false
                 // Its end may have been stored although the store did not say so.
                 actions = machine.state.outcome.map { finish(slot, $0) } ?? setGoing(slot) + flush()
@@ -167,9 +178,10 @@ extension Runtime {
         }
     }
 
-    /// Runs in memory, attempts in flight, and runs that cannot go on.
-    package var load: (openRuns: Int, sent: Int, stuck: [RunID: String]) {
-        lock.withLock { (slots.count + startingCount, sentCount, stuck) }
+    /// Runs that are not over, how many of them only wait and are not in memory, attempts in flight, and runs
+    /// that cannot go on.
+    package var load: (openRuns: Int, waitingRuns: Int, sent: Int, stuck: [RunID: String]) {
+        lock.withLock { (slots.count + startingCount + waitingCount, waitingCount, sentCount, stuck) }
     }
 
     /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
@@ -184,15 +196,11 @@ extension Runtime {
         _ run: RunID, of tenant: TenantID, reason: String,
         completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        lock.lock()
-        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
-            lock.unlock()
-            return completion(false)
+        withSlot(run) { [self] slot in
+            guard let slot, slot.tenant == tenant else { return [{ completion(false) }] }
+            slot.cancelWaiters.append { completion(true) }
+            return decide(slot, .cancelRequested(reason: reason, at: clock.now()))
         }
-        slot.cancelWaiters.append { completion(true) }
-        let actions = decide(slot, .cancelRequested(reason: reason, at: clock.now())) + flush()
-        lock.unlock()
-        perform(actions)
     }
 
     /// Called under the lock.
@@ -201,13 +209,27 @@ extension Runtime {
         return slot.cancelWaiters
     }
 
-    /// Calls `waiter` when the run is over; false where it is not open (any more).
-    package func whenOver(_ run: RunID, _ waiter: @escaping @Sendable (RunOutcome) -> Void) -> Bool {
-        lock.withLock {
-            guard let slot = slots[run] else { return false }
-            slot.waiters.append(waiter)
-            return true
+    /// Calls `waiter` when the run is over, or `otherwise` where it is not open (any more).
+    package func whenOver(
+        _ run: RunID, otherwise: @escaping @Sendable () -> Void,
+        _ waiter: @escaping @Sendable (RunOutcome) -> Void
+    ) {
+        withSlot(run) { slot in
+            slot?.waiters.append(waiter)
+            return slot == nil ? [otherwise] : []
         }
+    }
+
+    /// As ``whenOver(_:otherwise:_:)``; returns false where the run is not open.
+    ///
+    /// Waits while a run out of memory is read; not for the clock's thread.
+    package func whenOver(_ run: RunID, _ waiter: @escaping @Sendable (RunOutcome) -> Void) -> Bool {
+        let isOpen = Promise<Bool>()
+        withSlot(run) { slot in
+            slot?.waiters.append(waiter)
+            return [{ isOpen.fulfil(slot != nil) }]
+        }
+        return isOpen.wait()
     }
 
     /// Sends nothing more, waits up to `limit` for the answers under way, and returns whether all

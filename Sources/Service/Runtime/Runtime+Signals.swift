@@ -24,24 +24,19 @@ extension Runtime {
         _ run: RunID, of tenant: TenantID, _ signal: RunSignal,
         completion: @escaping @Sendable (SignalResult) -> Void
     ) {
-        lock.lock()
-        guard let slot = slots[run], slot.tenant == tenant, fatal == nil else {
-            lock.unlock()
-            return completion(hasTaken(signal.id, run, of: tenant) ? .duplicate : .runOver)
+        withSlot(run) { [self] slot in
+            guard let slot, slot.tenant == tenant else {
+                return [
+                    { [self] in completion(hasTaken(signal.id, run, of: tenant) ? .duplicate : .runOver) }
+                ]
+            }
+            let isKnown = slot.machine.state.hasSignal(signal.id)
+            if isKnown, !slot.isCommitting { return [{ completion(.duplicate) }] }
+            let keptCount = slot.machine.state.mailboxCount + slot.waitingInputs.count(where: \.isSignal)
+            guard keptCount < Self.mailboxCountMax else { return [{ completion(.full) }] }
+            slot.signalWaiters.append((signal.id, completion))
+            return decide(slot, .signalled(signal, at: clock.now()))
         }
-        let isKnown = slot.machine.state.hasSignal(signal.id)
-        if isKnown, !slot.isCommitting {
-            lock.unlock()
-            return completion(.duplicate)
-        }
-        guard slot.machine.state.mailboxCount + slot.waitingInputs.count < Self.mailboxCountMax else {
-            lock.unlock()
-            return completion(.full)
-        }
-        slot.signalWaiters.append((signal.id, completion))
-        let actions = decide(slot, .signalled(signal, at: clock.now())) + flush()
-        lock.unlock()
-        perform(actions)
     }
 
     /// Whether a run that is over took that signal: a sender that crashed before it knew asks again.
@@ -84,7 +79,11 @@ extension Runtime {
     }
 
     /// Whose run that is; nil where it is not open.
-    package func tenant(ofOpen run: RunID) -> TenantID? { lock.withLock { slots[run]?.tenant } }
+    package func tenant(ofOpen run: RunID) -> TenantID? {
+        let inMemory = { [self] in lock.withLock { slots[run]?.tenant } }
+        // Asked once more, because it may have come back into memory in between.
+        return inMemory() ?? (try? store.waitingRun(run))?.tenant ?? inMemory()
+    }
 
     /// For a signal whose sender gave no key.
     package func newSignalID() -> String { "id:" + Hex.encode(cryptography.randomBytes(count: 12)) }

@@ -30,6 +30,14 @@ package final class Runtime: @unchecked Sendable {
     var slots: [RunID: RunSlot] = [:]
     /// Starts whose commit has not returned; with `slots` the work in memory.
     var startingCount = 0
+    /// Runs being read back from the store, and what is to be done with each then; see ``withSlot(_:_:)``.
+    var loading: [RunID: [SlotUse]] = [:]
+    /// Who waits for runs that have left memory.
+    var awaited: [RunID: Awaited] = [:]
+    /// Runs that have left memory, for ``load``.
+    var waitingCount = 0
+    var wakes = WakeList()
+    var wakeAlarm: (id: AlarmID, at: Instant)?
     /// When the last run began to start.
     private var lastStartAt = Instant(microseconds: 0)
     /// Starts in a row that came alone.
@@ -93,6 +101,9 @@ package final class Runtime: @unchecked Sendable {
         self.log = log
         self.onFatal = onFatal
         ids = RunIDSource(after: try store.newestRun())
+        waitingCount = try store.waitingRunCount()
+        wakes.beginRefill()
+        wakes.endRefill(try store.waitingRuns(after: nil, limit: WakeList.pageSize))
     }
 
     private struct KnownSurroundings {
@@ -163,14 +174,17 @@ extension Runtime {
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
+        park(&commit, slot, decision)
         commit.start = RunRecord(
             run: run, tenant: slot.tenant, workflow: request.plan.definition.name,
             digest: request.plan.digest,
             trigger: request.start.triggerKind, status: commit.status ?? .running,
             startedAt: request.start.at,
-            finishedAt: commit.finishedAt)
+            finishedAt: commit.finishedAt, wakeAt: commit.wakeAt)
+        let stored = commit.stored
         submit(commit) { [self] result in
             startingCount -= 1
+            if case .success(.stored) = result { slot.stored = stored }
             return settleStart(slot, decision, result, completion)
         }
         quietStartCount = request.start.at - lastStartAt > Self.quietStartInterval ? quietStartCount + 1 : 0
@@ -207,6 +221,9 @@ extension Runtime {
         switch result {
         case .success(.stored):
             metrics.add("runs_started_total")
+            if slot.stored != .open {
+                return [{ completion(.started(run)) }] + leaveAtStart(slot, decision.effects)
+            }
             slots[run] = slot
             var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
             actions += admitAfterStart(slot)
@@ -315,23 +332,36 @@ extension Runtime {
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
             return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
-                + carryOut(decision.effects, of: slot)
+                + carryOut(decision.effects, of: slot) + leaveIfAtRest(slot)
         }
         slot.isCommitting = true
-        submit(commit(of: decision, slot: slot)) { [self, decision] result in
+        var commit = commit(of: decision, slot: slot)
+        park(&commit, slot, decision)
+        let stored = commit.status == nil ? slot.stored : commit.stored
+        submit(commit) { [self, decision] result in
             switch result {
             case .success:
-                slot.isCommitting = false
-                slot.reloadCount = 0
-                // A cancel that still waits has been told to nobody.
-                let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
-                let told = isCancelWaiting ? [] : tellCancelWaiters(of: slot)
-                return told + tellSignalWaiters(of: slot) + carryOut(decision.effects, of: slot)
-                    + decideWaiting(slot)
+                slot.stored = stored
+                return settle(slot, decision)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }
         }
         return []
+    }
+
+    /// A decision is durable.
+    ///
+    /// Called under the lock.
+    private func settle(_ slot: RunSlot, _ decision: Decision) -> [Action] {
+        slot.isCommitting = false
+        slot.reloadCount = 0
+        // A cancel that still waits has been told to nobody.
+        let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
+        let told = (isCancelWaiting ? [] : tellCancelWaiters(of: slot)) + tellSignalWaiters(of: slot)
+        if slot.stored != .open, slot.mayLeave {
+            return told + carryOut(decision.effects.filter { !$0.isAlarm }, of: slot) + leave(slot)
+        }
+        return told + carryOut(decision.effects, of: slot) + decideWaiting(slot)
     }
 
     /// A tenant whose expressions have taken too much of everyone's time waits, with its inputs kept (S15).

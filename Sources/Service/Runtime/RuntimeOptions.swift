@@ -6,12 +6,14 @@ package struct RuntimeOptions: Sendable {
     package var tenantEgress = EgressPolicy.publicOnly
     /// Where steps of the operator may connect: also its own internal API.
     package var operatorEgress = EgressPolicy.publicOnly
-    /// Runs that are not over, of all tenants, before triggers are answered 503.
+    /// Runs in memory, of all tenants, before triggers are answered 503; runs that only wait are not there.
     package var openRunCountMax = 100_000
     /// Runs that are over are deleted after this; at least a day.
     package var runRetention: Duration = .seconds(30 * 86_400)
     /// Dedupe keys of tenants are forgotten after this; the operator's never are.
     package var dedupeRetention: Duration = .seconds(30 * 86_400)
+    /// A run that does nothing for longer than this leaves memory until then.
+    package var parkingDelay: Duration = .seconds(5)
     /// Between two rounds of deleting.
     package var housekeepingInterval: Duration = .seconds(60)
 

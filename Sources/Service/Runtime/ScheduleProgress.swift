@@ -1,4 +1,5 @@
 import Values
+import Workflow
 
 /// How far schedules have been handled, as the store keeps it.
 struct ScheduleProgress {
@@ -6,6 +7,8 @@ struct ScheduleProgress {
         var tenant: TenantID
         var workflow: String
         var at: Instant
+        /// Its own trigger's, as it was when it came due; a workflow may have several.
+        var overlap: ScheduleRule.Overlap
     }
 
     /// Every occurrence up to it has been started or dropped, except those that wait.
@@ -25,9 +28,11 @@ struct ScheduleProgress {
         self.until = Instant(microseconds: until)
         waiting = (value["waiting"]?.array ?? []).compactMap { item in
             guard let tenant = item["tenant"]?.string.flatMap({ TenantID($0) }),
-                let workflow = item["workflow"]?.string, case .int(let at)? = item["at_us"]
+                let workflow = item["workflow"]?.string, case .int(let at)? = item["at_us"],
+                let overlap = item["overlap"]?.string.flatMap({ ScheduleRule.Overlap(rawValue: $0) })
             else { return nil }
-            return Waiter(tenant: tenant, workflow: workflow, at: Instant(microseconds: at))
+            return Waiter(
+                tenant: tenant, workflow: workflow, at: Instant(microseconds: at), overlap: overlap)
         }
     }
 
@@ -35,7 +40,7 @@ struct ScheduleProgress {
         let waiting: [Value] = waiting.map { waiter in
             [
                 "tenant": .string("\(waiter.tenant)"), "workflow": .string(waiter.workflow),
-                "at_us": .int(waiter.at.microseconds),
+                "at_us": .int(waiter.at.microseconds), "overlap": .string(waiter.overlap.rawValue),
             ]
         }
         return JSON.bytes(["until_us": .int(until.microseconds), "waiting": .array(waiting)])

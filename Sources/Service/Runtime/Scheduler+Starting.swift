@@ -110,8 +110,9 @@ extension Scheduler {
     /// Remembers that a run is open until it is over.
     func track(_ run: RunID, _ key: Key) {
         lock.withLock { _ = open[key, default: []].insert(run) }
-        let isOpen = runtime.whenOver(run) { [weak self] _ in self?.runIsOver(run, key) }
-        if !isOpen { runIsOver(run, key) }
+        runtime.whenOver(run, otherwise: { [weak self] in self?.runIsOver(run, key) }) { [weak self] _ in
+            self?.runIsOver(run, key)
+        }
     }
 
     private func runIsOver(_ run: RunID, _ key: Key) {
@@ -159,7 +160,8 @@ extension Scheduler {
             isSaveScheduled = false
             defer { refused = [] }
             let unsettled = (waiting + starting).map {
-                ScheduleProgress.Waiter(tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at)
+                ScheduleProgress.Waiter(
+                    tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at, overlap: $0.overlap)
             }
             return (ScheduleProgress(until: handledUntil, waiting: unsettled), refused)
         }

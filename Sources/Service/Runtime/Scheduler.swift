@@ -73,7 +73,7 @@ package final class Scheduler: @unchecked Sendable {
         let now = runtime.clock.now()
         let kept = ScheduleProgress(try runtime.store.setting(Self.settingName))
         let workflows = try runtime.store.currentWorkflows()
-        let running = runtime.openRuns(startedBy: "schedule")
+        let running = try runtime.openRuns(startedBy: "schedule")
         lock.withLock {
             isRunning = true
             handledUntil = kept?.until ?? now
@@ -85,8 +85,8 @@ package final class Scheduler: @unchecked Sendable {
         lock.withLock {
             for waiter in kept?.waiting ?? [] {
                 let key = Key(tenant: waiter.tenant, workflow: waiter.workflow)
-                guard let item = entries[key]?.items.first else { continue }
-                waiting.append(Waiting(key: key, at: waiter.at, overlap: item.rule.overlap))
+                guard entries[key] != nil else { continue }
+                waiting.append(Waiting(key: key, at: waiter.at, overlap: waiter.overlap))
             }
         }
         for (run, tenant, workflow) in running {

@@ -31,14 +31,16 @@ struct HealthPages {
             readiness.isReady ? 200 : 503,
             [
                 "ready": .bool(readiness.isReady), "reason": .string(readiness.reason),
-                "open_runs": .int(Int64(load.openRuns)), "stuck": .array(Array(stuck)),
+                "open_runs": .int(Int64(load.openRuns)),
+                "waiting_runs": .int(Int64(load.waitingRuns)), "stuck": .array(Array(stuck)),
             ])
     }
 
     private var metrics: String {
         let load = runtime.load
         return runtime.metrics.text(gauges: [
-            ("open_runs", Int64(load.openRuns)), ("attempts_in_flight", Int64(load.sent)),
+            ("open_runs", Int64(load.openRuns)), ("waiting_runs", Int64(load.waitingRuns)),
+            ("attempts_in_flight", Int64(load.sent)),
             ("stuck_runs", Int64(load.stuck.count)), ("store_bytes", runtime.store.byteCountOnDisk),
             ("store_flushes", runtime.store.flushCount), ("ready", runtime.readiness.isReady ? 1 : 0),
         ])

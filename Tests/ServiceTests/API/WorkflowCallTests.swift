@@ -1,3 +1,4 @@
+import Assembly
 import Ingress
 import Ports
 import Runtime
@@ -241,6 +242,35 @@ struct WorkflowCallTests {
             #expect(post(#"{"n":1,"x":""# + String(repeating: "x", count: 1 << 20) + #""}"#).status == 413)
             #expect(post(#"{"n":1}"#).status == 202)
             #expect(acme.runs().count == 1)
+        }
+    }
+
+    @Test("A workflow shows its schedules in the order of its file, with the next time of each")
+    func schedulesAreShown() throws {
+        try withService { service in
+            try service.installation.scheduler.start()
+            let acme = try service.tenant()
+            acme.deploy(
+                """
+                name: nightly
+                version: 1
+                triggers:
+                  - {type: schedule, cron: "30 2 * * *", timezone: Europe/Amsterdam}
+                  - {type: http}
+                  - {type: schedule, cron: "0 * * * *", overlap: allow}
+                steps:
+                  one: {lua: "return 1"}
+                """)
+            let shown = acme.get("/api/workflows/nightly")["schedules"]?.array ?? []
+            #expect(shown.map { $0["cron"] } == ["30 2 * * *", "0 * * * *"])
+            #expect(shown.map { $0["timezone"] } == ["Europe/Amsterdam", "UTC"])
+            let next = try #require(shown.first?["next_at"]?.string.flatMap { Instant(rfc3339: $0) })
+            #expect(next > service.now && next <= service.now + .seconds(25 * 3600))
+            #expect(next.text.hasSuffix(":30:00.000Z"), "\(next.text)")
+            #expect(shown.last?["next_at"]?.string?.hasSuffix(":00:00.000Z") == true)
+            acme.deploy(
+                "name: nightly\nversion: 1\ntriggers: [{type: http}]\nsteps:\n  one: {lua: 'return 1'}")
+            #expect(acme.get("/api/workflows/nightly")["schedules"] == .array([]))
         }
     }
 }

@@ -34,6 +34,15 @@ private struct Storm {
           e: {after: [d], request: {method: POST, url: https://e.example/, body: {d: << steps.d.output >>}}}
         """
 
+    /// Leaves memory between its steps.
+    private static let sleeper = """
+        steps:
+          a: {request: {method: POST, url: https://a.example/, body: << trigger.body >>}}
+          nap: {after: [a], sleep: 8s}
+          word: {after: [nap], wait: {signal: go, timeout: 20s, on_timeout: continue}}
+          b: {after: [word], request: {method: POST, url: https://b.example/}, retry: {max: 9, delay: 7s, jitter: none}}
+        """
+
     struct Sending: Hashable {
         var key: String?
         var body: [UInt8]
@@ -52,6 +61,7 @@ private struct Storm {
         random = SeededGenerator(seed: seed)
         world = try RuntimeWorld(completesOnFlush: true)
         try world.deploy(Self.workflow, of: RuntimeWorld.tenant)
+        try world.deploy(Self.sleeper, name: "sleeper", of: RuntimeWorld.tenant)
         try credit(400)
     }
 
@@ -66,7 +76,8 @@ private struct Storm {
     private mutating func step() throws {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<12:
-            let plan = try #require(try world.catalog.plan(named: "flow", of: RuntimeWorld.tenant))
+            let name = Int.random(in: 0..<3, using: &random) == 0 ? "sleeper" : "flow"
+            let plan = try #require(try world.catalog.plan(named: name, of: RuntimeWorld.tenant))
             try world.start(
                 plan, of: RuntimeWorld.tenant, body: ["n": .int(Int64.random(in: 0..<1000, using: &random))],
                 keepsWithoutFunds: Bool.random(using: &random))
@@ -79,7 +90,13 @@ private struct Storm {
             if let run = started.randomElement(using: &random) {
                 _ = world.cancel(run, of: RuntimeWorld.tenant, reason: "storm")
             }
-        case 96..<98: try crash()
+        case 96: try crash()
+        case 97:
+            if let run = started.randomElement(using: &random) {
+                let id = "\(Int.random(in: 0..<3, using: &random))"
+                world.runtime.signal(run, of: RuntimeWorld.tenant, RunSignal(id: id, name: "go", body: .null))
+                { _ in }
+            }
         default: world.clock.advance(by: .seconds(10))
         }
         look()

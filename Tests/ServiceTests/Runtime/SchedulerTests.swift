@@ -5,6 +5,7 @@ import Runtime
 import Storage
 import Testing
 import Values
+import Workflow
 import ZoneFiles
 
 @Suite("Runs by the calendar")
@@ -133,5 +134,112 @@ struct SchedulerTests {
         world.clock.advance(by: .seconds(2 * 86_400))
         #expect(try Self.starts(world) == ["2026-03-29T01:00", "2026-03-30T00:30"])
         withExtendedLifetime(scheduler) {}
+    }
+
+    @Test(
+        "an alarm that comes late starts what it stands for; after a minute catch_up decides",
+        arguments: [
+            ("none", 30, 1), ("none", 90, 0), ("one", 90, 1), ("one", 7_300, 1), ("all", 7_300, 3),
+        ])
+    func lateAlarm(rule: String, secondsLate: Int64, expected: Int) throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            Self.finishing, trigger: Self.schedule("cron: '0 * * * *', overlap: allow, catch_up: \(rule)"))
+        world.clock.jump(to: world.clock.now() + .seconds(3600 + secondsLate))
+        world.clock.advance(by: .zero)
+        #expect(try Self.count(world) == expected)
+        // The next one is on time again.
+        world.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(world) == expected + 1)
+        withExtendedLifetime(scheduler) {}
+    }
+
+    @Test("a clock that is set back starts no occurrence twice and none early")
+    func clockSetBack() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(Self.finishing, trigger: Self.schedule("cron: '0 * * * *', catch_up: all"))
+        let begin = world.clock.now()
+        world.clock.advance(by: .seconds(2 * 3600 + 1800))
+        #expect(try Self.count(world) == 2)
+        world.clock.jump(to: begin)
+        world.clock.advance(by: .seconds(2 * 3600 + 3599))
+        #expect(try Self.count(world) == 2)
+        world.clock.advance(by: .seconds(1))
+        #expect(try Self.count(world) == 3)
+        // The same for the next process: what was handled is known to the store.
+        let next = try world.crashed()
+        try next.runtime.recover()
+        next.clock.jump(to: begin)
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .seconds(3 * 3600 + 1))
+        #expect(try Self.count(next) == 3)
+        withExtendedLifetime((scheduler, revived)) {}
+    }
+
+    @Test("two schedules of one workflow start a run each, and one where they coincide")
+    func twoTriggers() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            Self.finishing,
+            trigger: Self.schedule("cron: '*/20 * * * *'") + "\n  - " + Self.schedule("cron: '*/30 * * * *'"))
+        world.clock.advance(by: .seconds(3600))
+        #expect(
+            try Self.starts(world) == [
+                "2026-01-01T00:20", "2026-01-01T00:30", "2026-01-01T00:40", "2026-01-01T01:00",
+            ])
+        let schedules = scheduler.schedules(of: "flow", tenant: .operatorTenant)
+        #expect(schedules.map(\.rule.cron) == ["*/20 * * * *", "*/30 * * * *"])
+        #expect(schedules.map { $0.nextAt?.text.prefix(16) } == ["2026-01-01T01:20", "2026-01-01T01:30"])
+    }
+
+    @Test(
+        "an occurrence that waits survives a crash with the rule of its own schedule",
+        arguments: [("skip", "queue", 2), ("queue", "skip", 1)])
+    func queuedAcrossCrash(first: String, second: String, expected: Int) throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        world.clock.advance(by: .seconds(1800))
+        // The second one's occurrence comes while the first one's run is open.
+        try world.deploy(
+            Self.calling,
+            trigger: Self.schedule("cron: '0 * * * *', overlap: \(first)") + "\n  - "
+                + Self.schedule("cron: '10 * * * *', overlap: \(second)"))
+        world.clock.advance(by: .seconds(2400))
+        world.clock.advance(by: .seconds(1))
+        #expect(try Self.count(world) == 1)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .seconds(1))
+        #expect(try Self.count(next) == 1)
+        next.transport.succeed(0)
+        next.clock.advance(by: .seconds(1))
+        #expect(try Self.count(next) == expected)
+        withExtendedLifetime((scheduler, revived)) {}
+    }
+
+    @Test("a run that sleeps, out of memory, still counts for overlap, also after a restart")
+    func sleepingRunOverlaps() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            "steps:\n  - sleep: 150m", trigger: Self.schedule("cron: '0 * * * *', overlap: queue"))
+        world.clock.advance(by: .seconds(3600))
+        #expect(world.runtime.load.waitingRuns == 1)
+        world.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(world) == 1)
+        world.clock.advance(by: .seconds(1))
+        let next = try world.crashed()
+        try next.runtime.recover()
+        let revived = try Self.begin(next)
+        #expect(next.runtime.load.waitingRuns == 1)
+        next.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(next) == 1)
+        next.clock.advance(by: .seconds(1800))
+        #expect(try Self.count(next) == 2)
+        withExtendedLifetime((scheduler, revived)) {}
     }
 }

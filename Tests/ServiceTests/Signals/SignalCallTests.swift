@@ -32,7 +32,7 @@ struct SignalCallTests {
             let (run, _) = try begin(acme)
             let shown = acme.get("/api/runs/\(run)")
             let step = shown["steps"]?.array?.last
-            #expect(shown["status"] == "running" && step?["state"] == "waiting")
+            #expect(shown["status"] == "waiting" && step?["state"] == "waiting")
             #expect(step?["waits_for"]?["kind"] == "signal")
             #expect(step?["waits_for"]?["signals"] == ["paid", "declined"])
             let key = [HTTPHeader("Idempotency-Key", "k1")]
@@ -71,7 +71,7 @@ struct SignalCallTests {
             let long = [HTTPHeader("Idempotency-Key", String(repeating: "k", count: 256))]
             #expect(acme.post("\(path)/paid", [:], headers: long).code == "idempotency_key_length")
             #expect(acme.get("\(path)/paid").status == 405)
-            #expect(acme.get("/api/runs/\(run)")["status"] == "running")
+            #expect(acme.get("/api/runs/\(run)")["status"] == "waiting")
         }
     }
 
@@ -99,7 +99,7 @@ struct SignalCallTests {
             #expect(taken.status == 202, "\(taken.text)")
             #expect(acme.finished(first.run)["output"]?["body"] == ["n": 1])
             #expect(service.call("POST", path).text == unknown.text)
-            #expect(acme.get("/api/runs/\(second.run)")["status"] == "running")
+            #expect(acme.get("/api/runs/\(second.run)")["status"] == "waiting")
         }
     }
 

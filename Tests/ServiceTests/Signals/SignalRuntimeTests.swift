@@ -74,7 +74,7 @@ struct SignalRuntimeTests {
         let next = try world.crashed()
         try next.runtime.recover()
         next.clock.advance(to: due + .microseconds(-1))
-        #expect(try next.status(of: run, RuntimeWorld.tenant) == .running)
+        #expect(try next.status(of: run, RuntimeWorld.tenant) == .waiting)
         next.clock.advance(to: due)
         #expect(try next.status(of: run, RuntimeWorld.tenant) == .succeeded)
         #expect(try next.store.account(of: RuntimeWorld.tenant).balanceMilliseconds == 60_000)

@@ -172,6 +172,7 @@ final class ServerProcess: Sendable {
             allowed: Destinations.readAll(settings.text("operator-egress") ?? "")
                 + internalAddress.destinations)
         wanted.runtime.openRunCountMax = Int(clamping: settings.integer("open-runs-max"))
+        wanted.runtime.parkingDelay = settings.duration("park-after")
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")
         wanted.transport.transferCountMax = files.requestCountMax

@@ -59,7 +59,10 @@ package enum SettingTable {
         Setting(
             name: "open-runs-max", audience: .server, kind: .integer(1...10_000_000), placeholder: "COUNT",
             standard: "100000",
-            summary: "runs that are not over, of all tenants, before triggers are answered 503"),
+            summary: "runs in memory, of all tenants, before triggers are answered 503"),
+        Setting(
+            name: "park-after", audience: .server, kind: .duration(0...86_400), placeholder: "DURATION",
+            standard: "5s", summary: "a run that only waits, for longer than this, leaves memory until then"),
         Setting(
             name: "requests-max", audience: .server, kind: .integer(1...100_000), placeholder: "COUNT",
             standard: "512", summary: "requests of steps under way at once; more wait"),
