@@ -61,7 +61,7 @@ struct NestedStepTests {
             """)
         let run = bench.run("--coverage")
         #expect(run.code == 0, "\(run.output)\(run.error)")
-        #expect(run.output.contains("covered 100 % of 6 steps and branches"))
+        #expect(run.output.contains("covered 100 % of 7 steps and branches"))
     }
 
     @Test("coverage names steps of groups by their place, and a path that leads nowhere is told")
