@@ -291,7 +291,7 @@ struct CallingTests {
         #expect(play.begin(isQueued: true) == ["started"])
         #expect(play.machine.state.isQueued && play.machine.state.isTiedToOthers)
         #expect(
-            play.machine.view(errorsIn: [])["steps"]?[0]?["waits_for"]
+            play.machine.view(errorsIn: play.records)["steps"]?[0]?["waits_for"]
                 == ["kind": "limit", "since": .string(Play.start.text)])
         #expect(try play.crash() == [])
         #expect(play.feed(.admitted(at: play.now)) == ["admitted", "call child of c"])

@@ -101,7 +101,8 @@ struct JournalCodingTests {
                 error: StepError(code: "timed_out", message: "m"), content: .timedOut, attemptCount: 0,
                 interval: nil)),
         .stepSkipped(path: "w", reason: .timedOut),
-        .runPaused, .runResumed, .cancelRequested(reason: "why"),
+        .runPaused, .runResumed, .runHeld(reason: "a \"look\""), .runReleased,
+        .cancelRequested(reason: "why"),
         .runFinished(RunOutcome(status: .succeeded, output: ["x": 1])),
         .runFinished(RunOutcome(status: .succeeded)),
         .runFinished(

@@ -215,6 +215,8 @@ struct Play {
         case .runTimedOut: "timed out"
         case .runPaused: "paused"
         case .runResumed: "resumed"
+        case .runHeld(let reason): "held: \(reason)"
+        case .runReleased: "released"
         case .cancelRequested(let reason): "cancel: \(reason)"
         case .runFinished(let outcome): "finished: \(outcome.status.rawValue)"
         }

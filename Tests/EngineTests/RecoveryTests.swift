@@ -100,15 +100,22 @@ private struct Simulation {
     var crashCount = 0
     var inputCount = 0
 
-    init(plan: RunPlan, seed: UInt64, crashPercent: Int) {
-        play = Play(plan: plan)
+    init(plan: RunPlan, seed: UInt64, crashPercent: Int, run: Int64 = 7) {
+        play = Play(plan: plan, run: run)
         world = World(seed: seed)
         random = SeededGenerator(seed: seed &+ 1)
         self.crashPercent = crashPercent
     }
 
-    mutating func run() throws {
-        try take { $0.begin(body: ["n": 1, "flag0": true, "flag1": false], isFunded: true) }
+    mutating func run(beginning: RunInput? = nil) throws {
+        try take { play in
+            if let beginning {
+                play.now = beginning.startedAt ?? play.now
+                play.feed(beginning)
+                return
+            }
+            play.begin(body: ["n": 1, "flag0": true, "flag1": false], isFunded: true)
+        }
         while play.outcome == nil, inputCount < 500 {
             inputCount += 1
             try step()
@@ -120,6 +127,10 @@ private struct Simulation {
         if random.chance(4), !play.machine.state.isPaused {
             let now = play.now
             return try take { $0.feed(.fundsEnded(unsent: [], at: now)) }
+        }
+        if random.chance(4), !play.machine.state.isHeld {
+            let now = play.now
+            return try take { $0.feed(.held(reason: "chance", at: now)) }
         }
         if let signal = nextSignal(), inFlight.isEmpty || random.chance(30) {
             return try take { $0.signal(signal, ["n": .string(signal)]) }
@@ -142,6 +153,9 @@ private struct Simulation {
         } else if play.machine.state.isPaused {
             let now = play.now
             try take { $0.feed(.fundsReturned(at: now)) }
+        } else if play.machine.state.isHeld {
+            let now = play.now
+            try take { $0.feed(.released(at: now)) }
         } else if let next = alarms.indices.min(by: { alarms[$0].at < alarms[$1].at }) {
             let alarm = alarms.remove(at: next)
             play.now = max(play.now, alarm.at)
@@ -190,7 +204,7 @@ private struct Simulation {
         deliveries = []
         let records = try journal.map { try JournalRecord(stored: $0) }
         var next = Play(plan: play.plan)
-        next.machine = RunMachine(run: RunID(number: 7), plan: play.plan, records: records)
+        next.machine = RunMachine(run: play.machine.state.run, plan: play.plan, records: records)
         next.now = play.now + .milliseconds(1)
         next.records = records
         play = next
@@ -248,13 +262,41 @@ struct RecoveryTests {
             let (live, stored) = (simulation.play.machine, folded)
             #expect(live.view(errorsIn: records) == stored.view(errorsIn: records), "seed \(seed)")
             #expect(
-                live.state.sequence == stored.state.sequence && live.state.isPaused == stored.state.isPaused,
+                live.state.sequence == stored.state.sequence && live.state.isPaused == stored.state.isPaused
+                    && live.state.isHeld == stored.state.isHeld,
                 "seed \(seed)")
             #expect(
                 live.state.meter.totalMicroseconds == stored.state.meter.totalMicroseconds, "seed \(seed)")
             #expect(
                 live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)"
             )
+        }
+    }
+
+    @Test(
+        "a fork from any step of any run goes on to an end and sends nothing that it has kept",
+        arguments: 0..<4)
+    func everyForkGoesOn(group: Int) throws {
+        for seed in (UInt64(group) * 20)..<(UInt64(group) * 20 + 20) {
+            var random = SeededGenerator(seed: seed &+ 30_000)
+            let plan = try plan(randomWorkflow(&random))
+            var simulation = Simulation(plan: plan, seed: seed, crashPercent: 0)
+            try simulation.run()
+            let records = try simulation.journal.map { try JournalRecord(stored: $0) }
+            let machine = RunMachine(run: RunID(number: 7), plan: plan, records: records)
+            for step in plan.definition.root.steps {
+                let wish = RunFork.Wish(
+                    kind: .fork, step: step.id, tenantName: "Acme", externalCustomerID: nil,
+                    at: simulation.play.now)
+                let fork = try RunFork(of: machine, records: records, onto: plan, wish)
+                var again = Simulation(plan: plan, seed: seed, crashPercent: 10, run: 8)
+                try again.run(beginning: .forked(fork, isFunded: true))
+                #expect(again.play.outcome != nil, "seed \(seed), from \(step.id)")
+                let kept = Set(fork.copies.compactMap(\.path))
+                let keys = again.world.bodies.keys.map { String($0.split(separator: "/")[1]) }
+                #expect(kept.isDisjoint(with: keys), "seed \(seed), from \(step.id): \(kept) and \(keys)")
+                #expect(!kept.contains(step.id) && kept.count == fork.copies.count)
+            }
         }
     }
 
@@ -275,6 +317,22 @@ struct RecoveryTests {
                         again.play.outcome == simulation.play.outcome, "seed \(seed), after \(count) entries")
                 }
             }
+        }
+    }
+}
+
+extension RunInput {
+    fileprivate var startedAt: Instant? {
+        if case .forked(let fork, _) = self { return fork.start.at }
+        return nil
+    }
+}
+
+extension JournalEntry {
+    fileprivate var path: String? {
+        switch self {
+        case .stepSettled(let path, _), .stepSkipped(let path, _): path
+        default: nil
         }
     }
 }

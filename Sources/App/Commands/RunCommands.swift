@@ -123,6 +123,11 @@ enum RunCommands {
         var lines = facts.compactMap { name in
             record[name].flatMap { $0.isNull ? nil : "\(label(name))\($0.text)" }
         }
+        if let origin = record["origin"], !origin.isNull {
+            let step = origin["step"].flatMap { $0.isNull ? nil : " from step \($0.text)" } ?? ""
+            lines.append(
+                label("origin") + "\(origin["kind"]?.text ?? "") of \(origin["run"]?.text ?? "")\(step)")
+        }
         if let output = record["output"], !output.isNull { lines.append(label("output") + JSON.text(output)) }
         if let error = record["error"], !error.isNull {
             let step = error["step"].flatMap { $0.isNull ? nil : " in step \($0.text)" } ?? ""
@@ -133,8 +138,9 @@ enum RunCommands {
         var table = TextTable(["STEP", "STATE", "ATTEMPTS", "ERROR"], rightAligned: [2])
         for step in record["steps"]?.array ?? [] {
             let error = step["error"]?["message"] ?? step["error"]
+            let state = (step["state"]?.text ?? "") + (step["copied"]?.bool == true ? " (copied)" : "")
             table.add([
-                step["id"]?.text ?? "", step["state"]?.text ?? "", step["attempts"]?.text ?? "",
+                step["id"]?.text ?? "", state, step["attempts"]?.text ?? "",
                 error?.text ?? "",
             ])
         }

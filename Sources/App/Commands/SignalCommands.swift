@@ -41,6 +41,7 @@ enum SignalCommands {
         let waiting = (record["steps"]?.array ?? []).filter {
             $0["waits_for"].map { !$0.isNull } ?? false
         }
+        let pauses = record["paused_by"]?.array ?? []
         if invocation.isJSON {
             let steps = waiting.map { step -> Value in
                 [
@@ -50,11 +51,12 @@ enum SignalCommands {
             }
             invocation.console.print([
                 "run_id": record["run_id"] ?? .null, "status": record["status"] ?? .null,
-                "steps": .array(steps),
+                "paused_by": .array(pauses), "steps": .array(steps),
             ])
             return .ok
         }
         invocation.console.print("\(record["run_id"]?.text ?? "") is \(record["status"]?.text ?? "")")
+        for pause in pauses { invocation.console.print("paused by " + text(ofPause: pause)) }
         var table = TextTable(["STEP", "STATE", "WAITS FOR"])
         if !RunCommands.isOver(record) {
             for step in waiting {
@@ -74,6 +76,8 @@ enum SignalCommands {
             switch kind {
             case "steps": "steps " + list(reason["steps"])
             case "balance": "a balance above zero"
+            case "operator": "`millrace resume`"
+            case "end": "nothing: the run is ending"
             case "turn": "its turn"
             case "answer": "an answer"
             case "retry": "attempt \(reason["attempt"]?.text ?? "")"
@@ -85,6 +89,13 @@ enum SignalCommands {
             }
         if let since = reason["since"], !since.isNull { text += ", since \(since.text)" }
         if let until = reason["until"], !until.isNull { text += ", until \(until.text)" }
+        return text
+    }
+
+    private static func text(ofPause pause: Value) -> String {
+        var text = pause["by"] == "balance" ? "the balance" : "hand"
+        if let since = pause["since"], !since.isNull { text += ", since \(since.text)" }
+        if let reason = pause["reason"], !reason.isNull { text += ": \(reason.text)" }
         return text
     }
 

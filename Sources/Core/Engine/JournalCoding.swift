@@ -7,7 +7,8 @@ import Values
 // keys and names of facts are never reused with another meaning.
 //
 //   kind                 key                       facts                                   body
-//   run.started          start                     trigger, headers, query, tenant, …      as it came
+//   run.started          start                     trigger, headers, query, tenant,
+//                                                  origin, …                               as it came
 //   step.succeeded       outcome/<path>            path, attempts, start, end, status, …   of the answer
 //   step.failed          outcome/<path>            the same and error                      of the answer
 //   step.skipped         outcome/<path>            path, reason                            -
@@ -21,6 +22,8 @@ import Values
 //   run.paused           pause/<sequence>          -                                       -
 //   run.admitted         admission                 -                                       -
 //   run.resumed          resume/<sequence>         -                                       -
+//   run.held             hold/<sequence>           reason                                  -
+//   run.released         release/<sequence>        -                                       -
 //   run.cancel_requested cancel                    reason                                  -
 //   run.finished         finish                    status, output, error, step             -
 //
@@ -75,6 +78,10 @@ extension JournalRecord {
         case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
         case .runAdmitted: (key, kind) = ("admission", "run.admitted")
         case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
+        case .runHeld(let reason):
+            (key, kind) = ("hold/\(sequence)", "run.held")
+            facts.text("reason", reason)
+        case .runReleased: (key, kind) = ("release/\(sequence)", "run.released")
         case .cancelRequested(let reason):
             (key, kind) = ("cancel", "run.cancel_requested")
             facts.text("reason", reason)
@@ -127,6 +134,8 @@ extension JournalRecord {
         case "run.paused": entry = .runPaused
         case "run.admitted": entry = .runAdmitted
         case "run.resumed": entry = .runResumed
+        case "run.held": entry = .runHeld(reason: try facts.text("reason"))
+        case "run.released": entry = .runReleased
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
         case "run.finished": entry = .runFinished(try facts.runOutcome())
         default:

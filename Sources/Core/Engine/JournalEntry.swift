@@ -32,6 +32,9 @@ package enum JournalEntry: Sendable {
     /// The run waited for others with its concurrency key, and now it is its turn.
     case runAdmitted
     case runResumed
+    /// A person has paused the run: nothing new starts until it is released or cancelled.
+    case runHeld(reason: String)
+    case runReleased
     case cancelRequested(reason: String)
     case runFinished(RunOutcome)
 }
@@ -49,6 +52,8 @@ package struct RunStart: Sendable {
     /// As they were at the start: later changes do not reach a run under way.
     package var tenantName: String
     package var externalCustomerID: String?
+    /// The run that this one goes on from; nil for one that a trigger started.
+    package var origin: RunOrigin?
     /// Who called the run; nil where a trigger started it.
     package var parent: RunParent?
     /// Runs of the workflow with the same key share a limit; nil for none.
@@ -113,6 +118,8 @@ package struct StepResult: Sendable {
     package var attemptCount: Int
     /// When the last attempt was in flight; nil for a step that sends nothing.
     package var interval: Meter.Interval?
+    /// Whether an earlier run did the work, so that this one neither pays for it nor undoes it.
+    package var isCopied = false
 
     package init(error: StepError?, content: Content, attemptCount: Int, interval: Meter.Interval?) {
         self.error = error

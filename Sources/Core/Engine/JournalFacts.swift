@@ -70,6 +70,7 @@ struct FactsWriter {
         value("query", .array(start.query.map { .array([.string($0.name), .string($0.value)]) }))
         text("tenant_name", start.tenantName)
         if let customer = start.externalCustomerID { text("external_customer_id", customer) }
+        if let origin = start.origin { value("origin", origin.value) }
         if let parent = start.parent {
             text("parent_run", "\(parent.run)")
             text("parent_step", parent.step)
@@ -85,6 +86,7 @@ struct FactsWriter {
         if result.attemptCount > 0 { int("attempts", Int64(result.attemptCount)) }
         if let interval = result.interval { write(interval) }
         if let error = result.error { write(error) }
+        if result.isCopied { value("copied", true) }
         switch result.content {
         case .none: return nil
         case .timedOut:
@@ -173,6 +175,10 @@ struct FactsReader {
             triggerKind: try text("trigger"), headers: try headers(), query: try pairs("query"), body: body,
             at: at, tenantName: try text("tenant_name"),
             externalCustomerID: values["external_customer_id"]?.string)
+        if let facts = values["origin"] {
+            guard let origin = RunOrigin(facts) else { throw problem("origin") }
+            start.origin = origin
+        }
         if values["parent_run"] != nil {
             start.parent = RunParent(
                 run: try run("parent_run"), step: try text("parent_step"),
@@ -208,10 +214,12 @@ struct FactsReader {
         } else if let winner = values["winner"]?.int {
             content = .winner(Int(truncatingIfNeeded: winner))
         }
-        return StepResult(
+        var result = StepResult(
             error: values["error"] == nil ? nil : try error(), content: content,
             attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
             interval: values["start"] == nil ? nil : try interval())
+        result.isCopied = values["copied"]?.bool == true
+        return result
     }
 
     func signal(prefix: String) throws(JournalProblem) -> RunSignal {

@@ -7,6 +7,8 @@ package import Values
 package enum RunInput: Sendable {
     /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
     case started(RunStart, isFunded: Bool)
+    /// The run begins with what another has done already; see ``RunFork``.
+    case forked(RunFork, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
     /// An attempt has ended.
@@ -31,6 +33,11 @@ package enum RunInput: Sendable {
     /// held back.
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
+    /// A person pauses the run, or lets it go on.
+    case held(reason: String, at: Instant)
+    case released(at: Instant)
+    /// Requests that had been decided and were held back, because the run was paused by a person meanwhile.
+    case withheld(unsent: [Int], at: Instant)
     case cancelRequested(reason: String, at: Instant)
     /// Others had their turn after ``RunEffect/goOn``.
     case resumed(at: Instant)
@@ -38,12 +45,13 @@ package enum RunInput: Sendable {
     var at: Instant {
         switch self {
         case .started(let start, _): start.at
+        case .forked(let fork, _): fork.start.at
         case .answered(_, _, let outcome): outcome.finishedAt
         case .recovered(let at), .signalled(_, let at),
             .delivered(_, _, let at), .called(_, _, let at), .notCalled(_, _, let at),
             .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at),
             .fundsEnded(_, let at),
-            .fundsReturned(let at),
+            .fundsReturned(let at), .held(_, let at), .released(let at), .withheld(_, let at),
             .cancelRequested(_, let at), .resumed(let at):
             at
         }

@@ -15,7 +15,8 @@ extension RunMachine {
     ///
     /// A run at rest can be forgotten and read back later: ``RunInput/recovered(at:)`` then finds it as it was.
     package var rest: Rest? {
-        guard state.start != nil, !state.isOver, !state.isPaused, !state.isTiedToOthers, !state.hasInFlight
+        guard state.start != nil, !state.isOver, !state.isPaused, !state.isHeld, !state.isTiedToOthers,
+            !state.hasInFlight
         else { return nil }
         var until: Instant?
         var isWaiting = false

@@ -4,20 +4,19 @@ import Workflow
 extension RunMachine {
     /// The run for people: outcome, what each step has come to, and what started it.
     ///
-    /// - Parameter records: The journal, for the errors of attempts that were repeated.
-    /// - Returns: Output, error, steps and the trigger's body.
+    /// - Parameter records: The journal: errors of attempts that were repeated, and when things happened.
+    /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord]) -> Object {
-        var lastErrors: [String: StepError] = [:]
-        for record in records {
-            if case .attemptFailed(let path, _, let error, _, _) = record.entry { lastErrors[path] = error }
-        }
+        let timeline = RunTimeline(records)
+        let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
         object["error"] = Self.value(of: state.outcome)
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
-        let (shown, leftOutCount) = shownNodes()
-        object["steps"] = .array(
-            shown.map { .object(step($0, lastError: lastErrors.isEmpty ? nil : lastErrors[path(of: $0)])) })
+        object["origin"] = state.start?.origin?.value ?? .null
+        object["paused_by"] = pauses(timeline)
+        let (shown, leftOutCount) = shownNodes(due)
+        object["steps"] = .array(shown.map { .object(step($0, timeline)) })
         if leftOutCount > 0 { object["steps_left_out"] = .int(Int64(leftOutCount)) }
         object["parent"] = state.start?.parent?.value ?? .null
         object["children"] = .array(children)
@@ -44,9 +43,9 @@ extension RunMachine {
     /// The file's own steps, behind each what is open or was open below it, and what was undone at the end.
     ///
     /// Of more inner steps than are shown, those that have gone wrong or go on are kept first.
-    private func shownNodes() -> (nodes: [Int], leftOutCount: Int) {
+    private func shownNodes(_ due: Set<Int>) -> (nodes: [Int], leftOutCount: Int) {
         var inner: [Int] = []
-        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index) {
+        for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index, due) {
             inner.append(index)
         }
         let leftOutCount = max(0, inner.count - Self.innerShownMax)
@@ -61,9 +60,9 @@ extension RunMachine {
         return (nodes + inner.filter { isCompensation($0) && shown.contains($0) }, leftOutCount)
     }
 
-    private func isShownInside(_ index: Int) -> Bool {
-        let isUnbegun = state.phase(index) == .pending
-        return isUnbegun ? !isCompensation(index) && state.nodes[index].item == 0 : true
+    private func isShownInside(_ index: Int, _ due: Set<Int>) -> Bool {
+        guard state.phase(index) == .pending else { return true }
+        return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
     }
 
     private func list(_ index: Int, _ shown: Set<Int>, into nodes: inout [Int]) {
@@ -75,14 +74,15 @@ extension RunMachine {
         }
     }
 
-    private func step(_ index: Int, lastError: StepError?) -> Object {
+    private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
         let phase = state.phase(index)
         let result = state.result(index)
+        let path = path(of: index)
         var object = Object()
-        object["id"] = .string(path(of: index))
+        object["id"] = .string(path)
         object["state"] = .string(phase.token)
         object["attempts"] = .int(Int64(result?.attemptCount ?? attemptCount(index, phase)))
-        let error = phase == .succeeded ? nil : result?.error ?? lastError
+        let error = phase == .succeeded ? nil : result?.error ?? timeline.lastErrors[path]
         object["error"] = error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null
         if case .waitingRetry(_, let instant) = phase {
             object["retry_at"] = .string(instant.text)
@@ -92,7 +92,8 @@ extension RunMachine {
         if case .call = plan.steps[state.nodes[index].step].action {
             object["run_id"] = state.nodes[index].child.map { .string("\($0)") } ?? .null
         }
-        object["waits_for"] = waitsFor(index, phase)
+        object["waits_for"] = waitsFor(index, timeline)
+        object["copied"] = .bool(timeline.copiedPaths.contains(path))
         if let opened = state.nodes[index].opened, state.frames[opened].scope == nil {
             let frame = state.frames[opened]
             object["items"] = ["count": .int(Int64(frame.count)), "settled": .int(Int64(frame.settledCount))]
@@ -107,50 +108,6 @@ extension RunMachine {
             case .request = plan.steps[state.nodes[index].step].action
         else { return failed }
         return failed + 1
-    }
-
-    /// What an unfinished step waits for and since when, for `explain`; null for any other.
-    private func waitsFor(_ index: Int, _ phase: RunState.Phase) -> Value {
-        let step = plan.steps[state.nodes[index].step]
-        switch phase {
-        case .pending:
-            let first = state.frames[state.nodes[index].frame].first
-            let open = step.after.filter { !state.phase(first + $0).isSettled }.map {
-                Value.string(path(of: first + $0))
-            }
-            return ["kind": "steps", "steps": .array(open)]
-        case .ready where state.isQueued:
-            return ["kind": "limit", "since": .string((state.start?.at ?? Instant(microseconds: 0)).text)]
-        case .ready: return state.isPaused ? ["kind": "balance"] : ["kind": "turn"]
-        case .inFlight: return ["kind": "answer"]
-        case .waitingRetry(let attempt, let at):
-            return ["kind": "retry", "attempt": .int(Int64(attempt)), "until": .string(at.text)]
-        case .sleeping(let until): return ["kind": "time", "until": .string(until.text)]
-        case .waiting(let since, let until):
-            guard case .wait(let rule) = step.action else { return .null }
-            return [
-                "kind": "signal", "signals": .array(rule.signals.map { .string($0) }),
-                "since": .string(since.text), "until": until.map { .string($0.text) } ?? .null,
-            ]
-        case .calling(let child, let since):
-            return ["kind": "run", "run": .string("\(child)"), "since": .string(since.text)]
-        case .open: return waitsInside(index)
-        case .succeeded, .failed, .skipped, .cancelled: return .null
-        }
-    }
-
-    /// What a group or a strategy waits for: its own steps, or its items.
-    private func waitsInside(_ index: Int) -> Value {
-        guard let opened = state.nodes[index].opened else { return .null }
-        let frame = state.frames[opened]
-        guard frame.scope != nil else {
-            return [
-                "kind": "items", "settled": .int(Int64(frame.settledCount)),
-                "count": .int(Int64(frame.count)),
-            ]
-        }
-        let open = (frame.first..<(frame.first + frame.count)).filter { !state.phase($0).isSettled }
-        return ["kind": "steps", "steps": .array(open.map { .string(path(of: $0)) })]
     }
 
     private static func value(of outcome: RunOutcome?) -> Value {

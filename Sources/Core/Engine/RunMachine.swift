@@ -93,10 +93,8 @@ struct Turn {
 
     mutating func take(_ input: RunInput) {
         switch input {
-        case .started(let start, let isFunded):
-            record(.runStarted(start))
-            if !isFunded { record(.runPaused) }
-            if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
+        case .started(let start, let isFunded): begin(start, copies: [], isFunded: isFunded)
+        case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
         case .recovered: rearm()
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
@@ -128,12 +126,28 @@ struct Turn {
         case .fundsReturned:
             guard machine.state.isPaused else { return }
             record(.runResumed)
+        case .held(let reason, _):
+            guard !machine.state.isHeld else { return }
+            record(.runHeld(reason: bounded(reason)))
+        case .released:
+            guard machine.state.isHeld else { return }
+            record(.runReleased)
+        case .withheld(let unsent, _):
+            for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
         case .cancelRequested(let reason, _):
-            guard machine.state.ending == nil else { return }
-            record(.cancelRequested(reason: reason))
+            // One that is ending already needs no more than to be let go on with that.
+            guard machine.state.ending == nil || machine.state.isHeld else { return }
+            record(machine.state.ending == nil ? .cancelRequested(reason: reason) : .runReleased)
         case .resumed: break
         }
         advance()
+    }
+
+    private mutating func begin(_ start: RunStart, copies: [JournalEntry], isFunded: Bool) {
+        record(.runStarted(start))
+        for entry in copies { record(entry) }
+        if !isFunded { record(.runPaused) }
+        if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
     }
 
     /// Appends an entry and folds it in; `node` is the one that it speaks of.
@@ -182,7 +196,7 @@ extension Turn {
                 endIfDone(frame)
                 continue
             }
-            guard !machine.state.isPaused, !machine.state.isQueued, let index = machine.state.nextReady()
+            guard !machine.state.isAtRest, !machine.state.isQueued, let index = machine.state.nextReady()
             else { break }
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
@@ -212,7 +226,9 @@ extension Turn {
     private mutating func isUndone() -> Bool {
         while let index = machine.state.nextUndoing() {
             switch machine.state.phase(index) {
-            case .pending, .ready: startStep(index)
+            case .pending, .ready:
+                if machine.state.isHeld { return false }
+                startStep(index)
             default: break
             }
             if !machine.state.phase(index).isSettled { return false }

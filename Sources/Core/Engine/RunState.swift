@@ -61,7 +61,10 @@ package struct RunState: Sendable {
     var nodes: [Node]
     var frames: [Frame]
     package private(set) var meter = Meter()
+    /// Whether the balance is used up.
     package private(set) var isPaused = false
+    /// Whether a person has paused the run.
+    package private(set) var isHeld = false
     /// Whether it waits until fewer runs with its concurrency key go.
     package private(set) var isQueued = false
     /// Steps whose child is open, and children that nobody waits for any more.
@@ -76,7 +79,7 @@ package struct RunState: Sendable {
     private var ready = NodeQueue()
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
     private var waiters: [String: NodeQueue] = [:]
-    /// Nodes that succeeded and can be undone, in that order.
+    /// Nodes that succeeded in this run and can be undone, in that order.
     private(set) var undoable: [Int] = []
     /// How many of those the undoing has not come to yet; nil before it begins.
     private var undoCount: Int?
@@ -100,7 +103,10 @@ package struct RunState: Sendable {
         self.init(run: run, nodes: plan.rootNodes, frames: [root])
     }
 
-    var isOver: Bool { outcome != nil }
+    package var isOver: Bool { outcome != nil }
+
+    /// Whether nothing new starts just now; a run that is ending undoes its steps also without a balance.
+    package var isAtRest: Bool { isHeld || isPaused && ending == nil }
 
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
@@ -203,6 +209,10 @@ extension RunState {
             if case .child(let child) = result.content { nodes[index].child = child.run }
             let view = conclude(index, result, plan)
             settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
+            // What an earlier run did is that run's to undo.
+            if result.error == nil, !result.isCopied, !plan.isCompensation[nodes[index].step] {
+                keepUndoable(index, plan)
+            }
             if case .signal(let signal) = result.content { mailbox.removeAll { $0.id == signal.id } }
             if !plan.isCompensation[nodes[index].step] {
                 note(result, of: index, plan)
@@ -241,8 +251,11 @@ extension RunState {
         case .runPaused: isPaused = true
         case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
+        case .runHeld: isHeld = true
+        case .runReleased: isHeld = false
         case .cancelRequested(let reason):
             end(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason)))
+            isHeld = false
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
             self.outcome = outcome
@@ -293,7 +306,6 @@ extension RunState {
         if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
         guard !plan.isCompensation[step] else { return }
         frames[frame].settledCount += 1
-        if phase == .succeeded { keepUndoable(index, plan) }
         guard let scope = frames[frame].scope else { return settleItem(index, as: phase, view, plan) }
         let offset = frames[frame].first - plan.scopes[scope].first
         for dependent in plan.dependents[step] {

@@ -21,14 +21,12 @@ final class RunSlot: @unchecked Sendable {
     var waitingInputs: [RunInput] = []
     /// Whether an alarm is set for them, because the tenant has used up its share of work.
     var isPostponed = false
-    /// Called once a cancel is durable, or the run is over without it.
-    var cancelWaiters: [@Sendable () -> Void] = []
+    /// Called once a cancel, pause or resume is durable, or the run is over without it.
+    var orderWaiters: [@Sendable (OrderResult) -> Void] = []
     /// Called once their signals are durable.
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.
     var replier: (@Sendable (RunReply) -> Void)?
-    /// Under which its start and its end count; nil for none.
-    var concurrencyKey: ConcurrencyKey?
     /// Transfers under way, by step; only of workflows that may have to end one.
     var transfers: [Int: TransferID] = [:]
     /// Alarms on the clock for its timers, by step; -1 for the run's own timeout.
@@ -37,6 +35,8 @@ final class RunSlot: @unchecked Sendable {
     var stored = Stored.open
     /// Whether something that only this process knows depends on it, so that it must not leave memory.
     var staysInMemory = false
+    /// Under which its start and its end count; nil for none.
+    var concurrencyKey: ConcurrencyKey?
     /// How often in a row the journal was read again because the store had refused a commit.
     var reloadCount = 0
 
@@ -67,6 +67,8 @@ package struct StartRequest: Sendable {
     package var tenant: Tenant
     package var plan: RunPlan
     package var start: RunStart
+    /// What the run need not do again; its start is `start`.
+    package var fork: RunFork?
     package var dedupe: RunCommit.Dedupe?
     /// The depletion that this run answers.
     package var settles: Depletion?
@@ -90,6 +92,15 @@ package struct StartRequest: Sendable {
         self.settles = settles
         self.keepsWithoutFunds = keepsWithoutFunds
         self.waiter = waiter
+    }
+}
+
+extension StartRequest {
+    /// What the run begins with; `start` is the request's, completed.
+    func input(_ start: RunStart, isFunded: Bool) -> RunInput {
+        guard var fork else { return .started(start, isFunded: isFunded) }
+        fork.start = start
+        return .forked(fork, isFunded: isFunded)
     }
 }
 

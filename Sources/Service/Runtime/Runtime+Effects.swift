@@ -16,14 +16,16 @@ extension Runtime {
         var actions: [Action] = []
         var unsent: [Int] = []
         var mustPause = false
-        // A cancel decided together with a send comes before it: nothing new starts.
+        // A cancel or a pause decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
-        let maySend = effects.contains(where: \.isSend) && !isStopping && !isEnding && hasFunds(slot)
+        let isHeld = slot.machine.state.isHeld
+        let maySend =
+            effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
         for effect in effects {
             switch effect {
             case .send(let step, let attempt, let request):
-                let mayUndo = slot.machine.isCompensation(step) && !isStopping
+                let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
                     actions.append(send(slot, step, attempt, request))
                 } else {
@@ -35,7 +37,7 @@ extension Runtime {
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
             case .call(let step, let call):
-                if isStopping || isEnding || !hasFunds(slot) {
+                if isStopping || isEnding || isHeld || !hasFunds(slot) {
                     unsent.append(step)
                 } else {
                     let tenant = slot.tenant
@@ -57,7 +59,9 @@ extension Runtime {
         }
         // While stopping, what was not sent is sent by the next process: the journal has it.
         if mustPause || !unsent.isEmpty, !isStopping {
-            slot.waitingInputs.insert(.fundsEnded(unsent: unsent, at: clock.now()), at: 0)
+            let now = clock.now()
+            slot.waitingInputs.insert(
+                isHeld ? .withheld(unsent: unsent, at: now) : .fundsEnded(unsent: unsent, at: now), at: 0)
         }
         return actions + decideWaiting(slot)
     }
@@ -148,7 +152,7 @@ extension Runtime {
         stuck[slot.run] = nil
         cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellCancelWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
+        return tellOrderWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
@@ -191,9 +195,12 @@ extension RunInput {
         return false
     }
 
-    var isCancel: Bool {
-        if case .cancelRequested = self { return true }
-        return false
+    /// Whether a person waits for it to be durable.
+    var isOrder: Bool {
+        switch self {
+        case .cancelRequested, .held, .released: true
+        default: false
+        }
     }
 }
 

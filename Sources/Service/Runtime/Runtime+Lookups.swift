@@ -33,20 +33,39 @@ extension Runtime {
     /// Steps, output, error and trigger of a run, folded from its journal.
     package func view(of record: RunRecord) throws(StoreError) -> Object {
         var object = Object()
-        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
-            object["note"] = "the workflow's source no longer loads in this version: see the events"
+        let reading = try reading(of: record)
+        guard case .read(let machine, let records) = reading else {
+            object["note"] = .string(reading.problem ?? "")
             return object
+        }
+        // A run in memory also knows what is in flight just now.
+        let live = lock.withLock { slots[record.run]?.machine }
+        return (live ?? machine).view(errorsIn: records)
+    }
+
+    /// A run read from its journal, whether it is over or not.
+    enum Reading {
+        case read(RunMachine, [JournalRecord])
+        /// Its source no longer loads, or an entry cannot be read: why.
+        case unreadable(String)
+
+        var problem: String? {
+            if case .unreadable(let reason) = self { return reason }
+            return nil
+        }
+    }
+
+    func reading(of record: RunRecord) throws(StoreError) -> Reading {
+        guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
+            return .unreadable("the workflow's source no longer loads in this version: see the events")
         }
         var records: [JournalRecord] = []
         for entry in try store.entries(of: record.run) {
             do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
-                object["note"] = .string("the journal entry \(error.key) cannot be read: \(error.reason)")
-                return object
+                return .unreadable("the journal entry \(error.key) cannot be read: \(error.reason)")
             }
         }
-        // A run in memory also knows what is in flight just now.
-        let live = lock.withLock { slots[record.run]?.machine }
-        return (live ?? RunMachine(run: record.run, plan: plan, records: records)).view(errorsIn: records)
+        return .read(RunMachine(run: record.run, plan: plan, records: records), records)
     }
 }
 
@@ -61,7 +80,9 @@ extension Runtime {
         return lock.withLock {
             waiting
                 + slots.values.compactMap { slot in
-                    guard slot.machine.state.start?.triggerKind == kind else { return nil }
+                    // One that a person made out of another is no occurrence of a schedule.
+                    guard let start = slot.machine.state.start, start.triggerKind == kind, start.origin == nil
+                    else { return nil }
                     return (slot.run, slot.tenant, slot.machine.plan.definition.name)
                 }
         }

@@ -49,7 +49,8 @@ extension Runtime {
         lock.lock()
         var actions: [Action] = []
         for (run, slot) in read { actions += take(slot, run) }
-        actions += flush(mayCommitInPlace: runs.count == 1)
+        // Never in place: most are out of memory, so that in a crowd of signals each would seem to be alone.
+        actions += flush(mayCommitInPlace: false)
         lock.unlock()
         perform(actions)
     }
@@ -142,7 +143,7 @@ extension Runtime {
 extension RunSlot {
     /// Whether nothing of it is on its way and nobody in this process needs it.
     var mayLeave: Bool {
-        !isCommitting && !staysInMemory && waitingInputs.isEmpty && cancelWaiters.isEmpty
+        !isCommitting && !staysInMemory && waitingInputs.isEmpty && orderWaiters.isEmpty
             && signalWaiters.isEmpty
     }
 }

@@ -19,7 +19,7 @@ extension Runtime {
         var read: [RunID] = []
         while true {
             let page = try store.openRuns(after: last, limit: 500)
-            for record in page where try recover(record) { read.append(record.run) }
+            for record in page where try readBack(record) { read.append(record.run) }
             count += page.count
             guard let newest = page.last else { break }
             last = newest.run
@@ -45,6 +45,16 @@ extension Runtime {
         perform(lock.withLock { queues.keys.flatMap { admitNext($0) } })
     }
 
+    /// Whether the run can be read.
+    private func readBack(_ record: RunRecord) throws(StoreError) -> Bool {
+        guard let slot = try slot(of: record) else { return false }
+        lock.withLock {
+            slots[record.run] = slot
+            restoreQueue(slot)
+        }
+        return true
+    }
+
     /// A run that is not in memory, read from the store; nil after noting why it cannot be read.
     func slot(of record: RunRecord) throws(StoreError) -> RunSlot? {
         guard let machine = try machine(of: record) else { return nil }
@@ -57,16 +67,6 @@ extension Runtime {
             secretGeneration: generation)
         if record.status == .waiting { slot.stored = .waiting(until: record.wakeAt) }
         return slot
-    }
-
-    /// Whether the run can be read.
-    private func recover(_ record: RunRecord) throws(StoreError) -> Bool {
-        guard let slot = try slot(of: record) else { return false }
-        lock.withLock {
-            slots[record.run] = slot
-            restoreQueue(slot)
-        }
-        return true
     }
 
     /// The run as its journal tells it; nil after noting why it cannot be read.
@@ -166,7 +166,7 @@ extension Runtime {
     }
 }
 
-// MARK: - Looking, cancelling, stopping
+// MARK: - Looking, stopping
 
 extension Runtime {
     /// Whether runs can start, and if not, why.
@@ -182,31 +182,6 @@ extension Runtime {
     /// that cannot go on.
     package var load: (openRuns: Int, waitingRuns: Int, sent: Int, stuck: [RunID: String]) {
         lock.withLock { (slots.count + startingCount + waitingCount, waitingCount, sentCount, stuck) }
-    }
-
-    /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
-    ///
-    /// - Parameters:
-    ///   - run: The run.
-    ///   - tenant: Whose run it must be.
-    ///   - reason: For people.
-    ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
-    ///     where it is not open or not of that tenant. Not called any more once the store has failed.
-    package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String,
-        completion: @escaping @Sendable (Bool) -> Void = { _ in }
-    ) {
-        withSlot(run) { [self] slot in
-            guard let slot, slot.tenant == tenant else { return [{ completion(false) }] }
-            slot.cancelWaiters.append { completion(true) }
-            return decide(slot, .cancelRequested(reason: reason, at: clock.now()))
-        }
-    }
-
-    /// Called under the lock.
-    func tellCancelWaiters(of slot: RunSlot) -> [Action] {
-        defer { slot.cancelWaiters = [] }
-        return slot.cancelWaiters
     }
 
     /// Calls `waiter` when the run is over, or `otherwise` where it is not open (any more).

@@ -169,7 +169,8 @@ extension Runtime {
         }
         startingCount += 1
         let begun = ContinuousClock.now
-        let decision = slot.machine.handle(.started(start, isFunded: isFunded), in: slot.surroundings)
+        let decision = slot.machine.handle(
+            request.input(start, isFunded: isFunded), in: slot.surroundings)
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
@@ -331,7 +332,7 @@ extension Runtime {
         }
         allowance.charge(slot.tenant, ContinuousClock.now - begun)
         guard !decision.records.isEmpty else {
-            return tellCancelWaiters(of: slot) + tellSignalWaiters(of: slot)
+            return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot)
                 + carryOut(decision.effects, of: slot) + leaveIfAtRest(slot)
         }
         slot.isCommitting = true
@@ -355,9 +356,9 @@ extension Runtime {
     private func settle(_ slot: RunSlot, _ decision: Decision) -> [Action] {
         slot.isCommitting = false
         slot.reloadCount = 0
-        // A cancel that still waits has been told to nobody.
-        let isCancelWaiting = slot.waitingInputs.contains(where: \.isCancel)
-        let told = (isCancelWaiting ? [] : tellCancelWaiters(of: slot)) + tellSignalWaiters(of: slot)
+        // An order that still waits has been told to nobody.
+        let isOrderWaiting = slot.waitingInputs.contains(where: \.isOrder)
+        let told = (isOrderWaiting ? [] : tellOrderWaiters(of: slot)) + tellSignalWaiters(of: slot)
         if slot.stored != .open, slot.mayLeave {
             return told + carryOut(decision.effects.filter { !$0.isAlarm }, of: slot) + leave(slot)
         }
@@ -485,8 +486,8 @@ extension Runtime {
             isMetered: slot.isMetered)
         for record in decision.records {
             switch record.entry {
-            case .runPaused: commit.status = .paused
-            case .runResumed: commit.status = .running
+            case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested:
+                commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at

@@ -17,13 +17,14 @@ struct RunCalls {
         case ("GET", 0): call.respond(try list())
         case ("GET", 1): call.respond(try show(try record(path[0])))
         case ("GET", 2) where path[1] == "events": call.respond(try events(try record(path[0])))
-        case ("POST", 2) where path[1] == "cancel": try cancel(try record(path[0]))
+        case ("POST", 2) where RunOrders.names.contains(path[1]):
+            try RunOrders(runtime: runtime, call: call, record: try record(path[0])).take(path[1])
         case ("POST", 3) where path[1] == "signals":
             try SignalCalls(runtime: runtime).signal(call, run: try record(path[0]).run, name: path[2])
         case (_, 3) where path[1] == "signals": throw Refusal(Answer.methodNotAllowed("POST"))
         case (_, 0), (_, 1): throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 2) where path[1] == "events": throw Refusal(Answer.methodNotAllowed("GET"))
-        case (_, 2) where path[1] == "cancel": throw Refusal(Answer.methodNotAllowed("POST"))
+        case (_, 2) where RunOrders.names.contains(path[1]): throw Refusal(Answer.methodNotAllowed("POST"))
         default: throw Refusal(Answer.notFound)
         }
     }
@@ -112,17 +113,6 @@ struct RunCalls {
                 "facts": (try? JSON.parse(entry.facts)) ?? .null,
                 "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
             ]
-        }
-    }
-
-    private func cancel(_ record: RunRecord) throws(Refusal) {
-        let body = try call.object(["reason"])
-        let reason = try Call.text(body, "reason", byteCountMax: 500) ?? "cancelled by the tenant"
-        runtime.cancel(record.run, of: tenant, reason: reason) { [respond = call.respond] isCancelled in
-            respond(
-                isCancelled
-                    ? Answer.json(202, ["run_id": .string("\(record.run)")])
-                    : Answer.error(409, "run_over", "the run is over: nothing was cancelled"))
         }
     }
 }

@@ -13,7 +13,12 @@ struct AccessTests {
         ("DELETE", "/api/workflows/x", ""), ("POST", "/api/workflows/validate", "x"),
         ("POST", "/api/workflows/x/trigger", "{}"), ("GET", "/api/runs", ""),
         ("GET", "/api/runs/run_0000000000001", ""), ("GET", "/api/runs/run_0000000000001/events", ""),
-        ("POST", "/api/runs/run_0000000000001/cancel", ""), ("PUT", "/api/secrets/X", #"{"value":"123456"}"#),
+        ("POST", "/api/runs/run_0000000000001/cancel", ""),
+        ("POST", "/api/runs/run_0000000000001/pause", ""),
+        ("POST", "/api/runs/run_0000000000001/resume", ""),
+        ("POST", "/api/runs/run_0000000000001/retry", ""),
+        ("POST", "/api/runs/run_0000000000001/fork", #"{"step":"one"}"#),
+        ("PUT", "/api/secrets/X", #"{"value":"123456"}"#),
         ("GET", "/api/secrets", ""), ("DELETE", "/api/secrets/X", ""), ("GET", "/api/balance", ""),
         ("GET", "/api/ledger", ""), ("POST", "/api/billing/purchases", #"{"minutes":1}"#),
     ]
@@ -156,7 +161,9 @@ struct AccessTests {
             for id in [run, waiting] {
                 attempts += [
                     ("GET", "/api/runs/\(id)", ""), ("GET", "/api/runs/\(id)/events", ""),
-                    ("POST", "/api/runs/\(id)/cancel", ""),
+                    ("POST", "/api/runs/\(id)/cancel", ""), ("POST", "/api/runs/\(id)/pause", ""),
+                    ("POST", "/api/runs/\(id)/resume", ""), ("POST", "/api/runs/\(id)/retry", ""),
+                    ("POST", "/api/runs/\(id)/fork", #"{"step":"one"}"#),
                     ("GET", "/api/runs/\(id)?tenant_id=\(acme.tenant)", ""),
                 ]
             }

@@ -1,0 +1,109 @@
+import Ports
+import Values
+
+/// `pause`, `resume`, `retry` and `fork`: what people do to runs.
+enum OrderCommands {
+    private static let key = Option(
+        "idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing")
+    private static let wait = Option(
+        "wait", .flag, "wait until the new run is over; exits with 1 where it does not succeed")
+
+    static let all = [
+        Command(
+            "pause", "pause a run", operands: [Operand("RUN")],
+            options: [Option("reason", placeholder: "TEXT", "why, for people")] + APIClient.options,
+            details: """
+                Nothing new starts; what is in flight is let finish, and sleeps and waits go on. Also across
+                restarts, until `millrace resume`.
+                """, run: pause),
+        Command(
+            "resume", "let a paused run go on", operands: [Operand("RUN")], options: APIClient.options,
+            details: "A run without balance stays paused for that.", run: resume),
+        Command(
+            "retry", "go on from where a run failed, in a new run", operands: [Operand("RUN")],
+            options: [key, wait] + APIClient.options,
+            details: """
+                The new run keeps the outcomes of the steps that the failed one went on from, and does the failed
+                step, what was undone, and all behind these again.
+                """, run: retry),
+        Command(
+            "fork", "go on from a step of a run, in a new run", operands: [Operand("RUN")],
+            options: [
+                Option("from", placeholder: "STEP", "the step of the workflow's own scope to begin with"),
+                Option("input", placeholder: "JSON|@FILE|-", "in place of trigger.body"),
+                Option("version", .choice(["same", "current"]), "of the workflow (default same)"),
+                key, wait,
+            ] + APIClient.options,
+            details: "Steps that do not come after STEP keep the outcomes of the first run.", run: fork),
+    ]
+
+    @Sendable private static func pause(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let body: Value = invocation.arguments.text("reason").map { ["reason": .string($0)] } ?? [:]
+        return try order("pause", body, invocation)
+    }
+
+    @Sendable private static func resume(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        try order("resume", [:], invocation)
+    }
+
+    private static func order(
+        _ name: String, _ body: Value, _ invocation: Invocation
+    ) throws(CommandFailure) -> ExitCode {
+        let run = invocation.arguments.operands[0]
+        let answer = try APIClient(invocation).call(
+            "POST", "\(RunCommands.path(run))/\(name)", body: JSON.bytes(body))
+        if invocation.isJSON {
+            invocation.console.print(answer.value)
+        } else {
+            let status = answer.value["status"]?.text ?? ""
+            let isShort = name == "resume" && status == "paused"
+            invocation.console.print("\(run) is \(status)" + (isShort ? ": the balance is used up" : ""))
+        }
+        return .ok
+    }
+
+    @Sendable private static func retry(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        try start("retry", [:], invocation)
+    }
+
+    @Sendable private static func fork(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let arguments = invocation.arguments
+        guard let step = arguments.text("from") else {
+            throw .usage(
+                "`fork` needs `--from STEP`", hint: "`millrace run \(arguments.operands[0])` lists the steps")
+        }
+        var body = Object()
+        body["step"] = .string(step)
+        if let input = try WorkflowCommands.data(arguments.text("input"), invocation) {
+            body["input"] = (try? JSON.parse(input)) ?? .null
+        }
+        if let version = arguments.text("version") { body["version"] = .string(version) }
+        return try start("fork", .object(body), invocation)
+    }
+
+    /// Prints the new run's id, or, with `--wait`, the run once it is over.
+    private static func start(
+        _ name: String, _ body: Value, _ invocation: Invocation
+    ) throws(CommandFailure) -> ExitCode {
+        let (arguments, client) = (invocation.arguments, try APIClient(invocation))
+        let key = arguments.text("idempotency-key")
+        let answer = try client.call(
+            "POST", "\(RunCommands.path(arguments.operands[0]))/\(name)", body: JSON.bytes(body),
+            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+        let run = answer.value["run_id"]?.text ?? ""
+        if arguments.has("wait") {
+            return RunCommands.show(try RunCommands.awaitEnd(of: run, with: client), invocation)
+        }
+        if invocation.isJSON {
+            invocation.console.print(answer.value)
+        } else {
+            let isRepeat = answer.value["duplicate"]?.bool == true
+            let isSkipped = answer.value["skipped"]?.bool == true
+            let note =
+                isRepeat
+                ? " (the first run of this key)" : isSkipped ? " (under way: nothing was started)" : ""
+            invocation.console.print(run + note)
+        }
+        return .ok
+    }
+}

@@ -1,0 +1,215 @@
+import Ports
+package import Values
+import Workflow
+
+/// What a run starts with that goes on from another one: the same trigger, and the outcomes of all steps
+/// that need not be done again.
+///
+/// A step keeps its outcome where the first run went on from it: it succeeded, was skipped, or failed under
+/// `on_error: continue`. Done anew are the chosen step, all that never settled, all that was undone, and
+/// everything behind any of these.
+package struct RunFork: Sendable {
+    package var start: RunStart
+    /// Outcomes, in the order in which the first run reached them, without charges.
+    package let copies: [JournalEntry]
+
+    /// What is asked for.
+    package struct Wish: Sendable {
+        package var kind: RunOrigin.Kind
+        /// The top-level step from which to go on; nil for the one that failed.
+        package var step: String?
+        /// In place of the trigger's body.
+        package var body: Value?
+        package var tenantName: String
+        package var externalCustomerID: String?
+        package var at: Instant
+
+        package init(
+            kind: RunOrigin.Kind, step: String? = nil, body: Value? = nil, tenantName: String,
+            externalCustomerID: String?, at: Instant
+        ) {
+            self.kind = kind
+            self.step = step
+            self.body = body
+            self.tenantName = tenantName
+            self.externalCustomerID = externalCustomerID
+            self.at = at
+        }
+    }
+
+    /// Why no such run can be made.
+    package enum Refusal: Error, Sendable, Hashable {
+        /// Only a run that is over is retried.
+        case notOver
+        /// It succeeded.
+        case nothingToRetry
+        /// It is ending: what it has done is being undone just now.
+        case ending
+        /// The workflow has no such top-level step.
+        case stepUnknown(String)
+        /// Whether that step's work still stands is not known.
+        case undoingFailed(step: String)
+        /// The step could keep its outcome, but comes after one of this version that has none.
+        case outcomeMissing(of: String, before: String)
+    }
+
+    /// - Parameters:
+    ///   - run: The first run, folded from `records`.
+    ///   - records: Its journal.
+    ///   - plan: What the new run is to follow; the first run's or another version's.
+    ///   - wish: What is asked for.
+    /// - Throws: ``Refusal`` where no such run can be made.
+    package init(
+        of run: RunMachine, records: [JournalRecord], onto plan: RunPlan, _ wish: Wish
+    ) throws(Refusal) {
+        let chosen = try Self.chosenStep(run, plan, wish)
+        let kept = try Selection(run: run, plan: plan, chosen: chosen).kept()
+        copies = records.compactMap { Self.copy($0.entry, where: kept) }
+        guard var start = run.state.start else { throw .ending }
+        start.at = wish.at
+        start.tenantName = wish.tenantName
+        start.externalCustomerID = wish.externalCustomerID
+        // Whoever called the first run has been told its end, and its turn is not the new one's.
+        start.parent = nil
+        start.concurrencyKey = nil
+        start.isQueued = false
+        start.origin = RunOrigin(run: run.state.run, kind: wish.kind, step: chosen)
+        if let body = wish.body {
+            start.body = JSON.bytes(body)
+            start.headers.removeAll { $0.name == "content-type" || $0.name == "content-length" }
+            start.headers.append(.init("content-type", "application/json"))
+        }
+        self.start = start
+    }
+
+    private static func chosenStep(
+        _ run: RunMachine, _ plan: RunPlan, _ wish: Wish
+    ) throws(Refusal) -> String? {
+        if wish.kind == .retry {
+            guard let outcome = run.state.outcome else { throw .notOver }
+            guard outcome.status != .succeeded else { throw .nothingToRetry }
+            if let step = run.firstStepNotUndone { throw .undoingFailed(step: step) }
+            return outcome.failedStep.map(topLevelStep)
+        }
+        if let ending = run.state.ending, ending.status != .succeeded, !run.state.isOver { throw .ending }
+        if let step = wish.step, !plan.hasTopLevelStep(step) { throw .stepUnknown(step) }
+        return wish.step
+    }
+
+    /// The entry as the new run begins with it; nil for one that it does not take over.
+    private static func copy(_ entry: JournalEntry, where kept: Set<String>) -> JournalEntry? {
+        switch entry {
+        case .stepSettled(let path, var result):
+            guard kept.contains(topLevelStep(path)), !isCompensation(path) else { return nil }
+            result.interval = nil
+            result.isCopied = true
+            return .stepSettled(path: path, result)
+        case .stepSkipped(let path, _), .stepOpened(let path, _): return kept.contains(topLevelStep(path)) ? entry : nil
+        default: return nil
+        }
+    }
+
+    /// The step of the file's own scope that a path lies in or is.
+    static func topLevelStep(_ path: String) -> String {
+        String(path.prefix { $0 != "/" })
+    }
+
+    private static func isCompensation(_ path: String) -> Bool { path.hasSuffix("/compensate") }
+}
+
+/// Which steps keep the outcome that the first run reached.
+private struct Selection {
+    let run: RunMachine
+    let plan: RunPlan
+    /// Positions in `plan`.
+    private var withOutcome: Set<Int> = []
+    private var toRepeat: Set<Int> = []
+
+    init(run: RunMachine, plan: RunPlan, chosen: String?) {
+        self.run = run
+        self.plan = plan
+        for (index, id) in plan.topLevelSteps {
+            switch run.standing(of: id) {
+            case .kept: withOutcome.insert(index)
+            case .toRepeat: toRepeat.insert(index)
+            case .open: break
+            }
+            if id == chosen { toRepeat.insert(index) }
+        }
+        toRepeat = plan.withAllBehind(toRepeat)
+    }
+
+    func kept() throws(RunFork.Refusal) -> Set<String> {
+        let open = Set(plan.topLevelSteps.map(\.index)).subtracting(withOutcome).subtracting(toRepeat)
+        for index in plan.withAllBehind(open).intersection(withOutcome).subtracting(toRepeat).sorted() {
+            // A step that settled came after nothing open, so the versions differ here.
+            if let needed = plan.topLevelPredecessors(of: index).first(where: open.contains) {
+                throw .outcomeMissing(of: plan.steps[needed].id, before: plan.steps[index].id)
+            }
+        }
+        return Set(withOutcome.subtracting(toRepeat).map { plan.steps[$0].id })
+    }
+}
+
+extension RunMachine {
+    fileprivate enum Standing {
+        /// The run went on from its outcome.
+        case kept
+        /// It failed the run, was undone, or ended the run by itself.
+        case toRepeat
+        /// It never settled, or the run's version did not have it.
+        case open
+    }
+
+    fileprivate func standing(of id: String) -> Standing {
+        guard let index = plan.topLevelIndex(of: id) else { return .open }
+        switch state.phase(index) {
+        case .skipped: return .kept
+        case .failed:
+            let failed = state.ending?.failedStep.map(RunFork.topLevelStep)
+            let isTolerated = plan.steps[index].onError == .continue && failed != id
+            return isTolerated ? .kept : .toRepeat
+        case .succeeded:
+            if case .finish = plan.steps[index].action { return .toRepeat }
+            return compensationPhase(of: index) == .succeeded ? .toRepeat : .kept
+        default: return .open
+        }
+    }
+
+    private func compensationPhase(of index: Int) -> RunState.Phase? {
+        state.nodes[index].compensation.map { state.phase($0) }
+    }
+
+    /// The first step whose compensation failed for good.
+    fileprivate var firstStepNotUndone: String? {
+        plan.topLevelSteps.first { compensationPhase(of: $0.index) == .failed }?.id
+    }
+}
+
+// MARK: - The file's own steps
+
+extension RunPlan {
+    fileprivate var topLevelSteps: [(index: Int, id: String)] {
+        (0..<scopes[0].count).map { ($0, steps[$0].id) }
+    }
+
+    fileprivate func topLevelIndex(of id: String) -> Int? {
+        scopes[0].indexByID[id]
+    }
+
+    fileprivate func hasTopLevelStep(_ id: String) -> Bool { topLevelIndex(of: id) != nil }
+
+    fileprivate func topLevelPredecessors(of index: Int) -> [Int] { steps[index].after }
+
+    /// Those steps, and all that come after one of them, directly or not.
+    fileprivate func withAllBehind(_ first: Set<Int>) -> Set<Int> {
+        var all = first
+        var waiting = Array(first)
+        while let index = waiting.popLast() {
+            for dependent in dependents[index] where all.insert(dependent).inserted {
+                waiting.append(dependent)
+            }
+        }
+        return all
+    }
+}

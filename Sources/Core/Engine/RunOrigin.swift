@@ -1,0 +1,38 @@
+package import Values
+
+/// Where a run comes from that was made out of another one.
+package struct RunOrigin: Sendable, Hashable {
+    package enum Kind: String, Sendable {
+        /// Goes on where a run failed or was cancelled.
+        case retry
+        /// Goes on from a step that a person chose.
+        case fork
+    }
+
+    /// The run whose outcomes were copied.
+    package var run: RunID
+    package var kind: Kind
+    /// The top-level step from which everything is done anew; nil where the first run names none.
+    package var step: String?
+
+    package init(run: RunID, kind: Kind, step: String?) {
+        self.run = run
+        self.kind = kind
+        self.step = step
+    }
+
+    package var value: Value {
+        [
+            "run": .string("\(run)"), "kind": .string(kind.rawValue),
+            "step": step.map { .string($0) } ?? .null,
+        ]
+    }
+
+    /// Reads ``value``; nil for anything else.
+    init?(_ value: Value) {
+        guard let run = value["run"]?.string.flatMap({ RunID($0) }),
+            let kind = value["kind"]?.string.flatMap({ Kind(rawValue: $0) })
+        else { return nil }
+        self.init(run: run, kind: kind, step: value["step"]?.string)
+    }
+}

@@ -1,0 +1,112 @@
+import Engine
+import Testing
+import Values
+
+@Suite("What a run waits for")
+struct ExplainTests {
+    /// Kind and since of what a step waits for, the latter in seconds after the start.
+    private func waits(_ play: Play, _ step: String) -> String? {
+        let steps = play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
+        guard let reason = steps.first(where: { $0["id"]?.text == step })?["waits_for"], !reason.isNull,
+            let since = reason["since"]?.string.flatMap({ Instant(rfc3339: $0) })
+        else { return nil }
+        return "\(reason["kind"]?.text ?? "?") +\((since - Play.start).milliseconds / 1000)"
+    }
+
+    private static let source = """
+        steps:
+          a: {request: {url: https://a.example/}, retry: {delay: 10s, jitter: none}}
+          b: {after: [a], request: {url: https://b.example/}}
+          s: {after: [a], sleep: 1h}
+          w: {after: [a], wait: {signal: paid, timeout: 2h}}
+          late: {after: [b, s, w], lua: return 1}
+        """
+
+    @Test("every unfinished step says what it waits for and since when, the same before and after a crash")
+    func everyStepSaysSince() throws {
+        var play = try Play(Self.source)
+        play.begin()
+        #expect(waits(play, "a") == "answer +0" && waits(play, "b") == "steps +0")
+        play.answer("a", 503, took: .seconds(5))
+        #expect(waits(play, "a") == "retry +5" && waits(play, "late") == "steps +0")
+        play.retry("a")
+        #expect(waits(play, "a") == "answer +15", "since it was sent again")
+        play.answer("a", took: .seconds(5))
+        let expected = ["b": "answer +20", "s": "time +20", "w": "signal +20", "late": "steps +0"]
+        for (step, reason) in expected { #expect(waits(play, step) == reason) }
+        #expect(waits(play, "a") == nil)
+        play.now = play.now + .seconds(100)
+        try play.crash()
+        for (step, reason) in expected { #expect(waits(play, step) == reason, "after a restart") }
+        play.answer("b", took: .seconds(5))
+        #expect(waits(play, "late") == "steps +125")
+    }
+
+    @Test("a paused run says by whom, and a step that could start waits for that since it could")
+    func pausesSaySince() throws {
+        var play = try Play(Self.source)
+        play.begin()
+        play.now = play.now + .seconds(10)
+        play.feed(.held(reason: "a look", at: play.now))
+        play.now = play.now + .seconds(10)
+        #expect(waits(play, "a") == "answer +0", "what is in flight was sent before")
+        play.answer("a", took: .seconds(10))
+        #expect(waits(play, "b") == "operator +30")
+        let pauses = play.machine.view(errorsIn: play.records)["paused_by"]
+        #expect(pauses?[0]?["reason"] == "a look" && pauses?[0]?["by"] == "operator")
+        try play.crash()
+        #expect(waits(play, "b") == "operator +30")
+        play.now = play.now + .seconds(10)
+        play.feed(.released(at: play.now))
+        #expect(waits(play, "b") == "answer +40", "since it was sent and not since it could have been")
+        play.now = play.now + .seconds(10)
+        play.feed(.fundsEnded(unsent: [play.index("b")], at: play.now))
+        #expect(waits(play, "b") == "balance +50")
+        #expect(play.machine.view(errorsIn: play.records)["paused_by"]?[0]?["by"] == "balance")
+    }
+
+    @Test("in a run that is ending, steps wait for nothing any more and the undoing says how far it is")
+    func endingSaysSince() throws {
+        var play = try Play(
+            """
+            steps:
+              one: {request: {url: https://a.example/}, compensate: {request: {url: https://x.example/}}}
+              two: {after: [one], request: {url: https://b.example/}, compensate: {request: {url: https://y.example/}}}
+              slow: {request: {url: https://s.example/}}
+              bad: {after: [two], request: {url: https://c.example/}, retry: {max: 0}}
+              never: {after: [bad], lua: return 1}
+            """)
+        play.begin()
+        play.answer("one", took: .seconds(1))
+        play.answer("two", took: .seconds(1))
+        play.answer("bad", 500, took: .seconds(1))
+        #expect(waits(play, "never") == "end +3" && waits(play, "slow") == "answer +0")
+        #expect(waits(play, "one/compensate") == "steps +3")
+        play.answer("slow", took: .seconds(1))
+        #expect(waits(play, "two/compensate") == "answer +3")
+        play.answer("two/compensate", took: .seconds(1))
+        #expect(waits(play, "one/compensate") == "answer +5")
+        play.answer("one/compensate")
+        #expect(waits(play, "never") == nil, "over")
+    }
+
+    @Test("a run that waits for its turn, and a step that waits for a child, say since when")
+    func othersSaySince() throws {
+        var play = try Play("steps:\n  - {id: c, call: child}\n  - {id: d, lua: return 1}")
+        play.begin(isQueued: true)
+        #expect(waits(play, "c") == "limit +0" && waits(play, "d") == "steps +0")
+        play.now = play.now + .seconds(7)
+        play.feed(.held(reason: "x", at: play.now))
+        #expect(
+            play.feed(.admitted(at: play.now)).count == 1, "a held run takes its turn, and starts nothing")
+        #expect(waits(play, "c") == "operator +7")
+        play.now = play.now + .seconds(1)
+        #expect(play.feed(.released(at: play.now)) == ["released", "call child of c"])
+        #expect(waits(play, "c") == "answer +8")
+        play.now = play.now + .seconds(1)
+        play.called("c", child: 40)
+        #expect(waits(play, "c") == "run +9")
+        try play.crash()
+        #expect(waits(play, "c") == "run +9")
+    }
+}
