@@ -96,35 +96,28 @@ package struct CaseRunner: Sendable {
             return trace
         }
         trace.isAccepted = true
-        for sent in simulation.sent { trace.run.insert(StepPaths.place(of: sent.step)) }
-        for called in simulation.called { trace.run.insert(StepPaths.place(of: called.step)) }
-        for record in simulation.records { note(record.entry, in: &trace) }
+        for sent in simulation.sent { trace.run.insert(sent.step) }
+        for called in simulation.called { trace.run.insert(called.step) }
+        for record in simulation.records {
+            switch record.entry {
+            case .stepSettled(let path, let result):
+                guard result.error.map({ !$0.message.hasPrefix("when: ") }) ?? true else { continue }
+                trace.run.insert(path)
+                if case .signal = result.content { trace.signalled.insert(path) }
+                if case .timedOut = result.content { trace.timedOut.insert(path) }
+                if result.error != nil { trace.forgiven.insert(path) }
+            case .stepSkipped(let path, let reason):
+                trace.skipped.insert(path)
+                if reason == .timedOut {
+                    trace.run.insert(path)
+                    trace.timedOut.insert(path)
+                }
+                if reason == .guardFalse { trace.guardFalse.insert(path) }
+            case .attemptFailed(let path, _, _, _, _): trace.retried.insert(path)
+            default: break
+            }
+        }
         trace.guardTrue = trace.run
         return trace
-    }
-
-    private func note(_ entry: JournalEntry, in trace: inout Trace) {
-        switch entry {
-        case .stepSettled(let path, let result):
-            guard result.error.map({ !$0.message.hasPrefix("when: ") }) ?? true else { return }
-            let place = StepPaths.place(of: path)
-            trace.run.insert(place)
-            if case .signal = result.content { trace.signalled.insert(place) }
-            if case .timedOut = result.content { trace.timedOut.insert(place) }
-            // The item of a strategy is not what `on_error` speaks of.
-            let isItem = path.split(separator: "/").last.map { StepPaths.isItem($0) } ?? false
-            if result.error != nil, !isItem { trace.forgiven.insert(place) }
-        case .stepSkipped(let path, let reason):
-            let place = StepPaths.place(of: path)
-            trace.skipped.insert(place)
-            if reason == .timedOut {
-                trace.run.insert(place)
-                trace.timedOut.insert(place)
-            }
-            if reason == .guardFalse { trace.guardFalse.insert(place) }
-        case .stepOpened(let path, _): trace.run.insert(StepPaths.place(of: path))
-        case .attemptFailed(let path, _, _, _, _): trace.retried.insert(StepPaths.place(of: path))
-        default: break
-        }
     }
 }

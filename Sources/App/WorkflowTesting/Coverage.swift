@@ -20,31 +20,32 @@ package struct Coverage: Sendable {
             points.append(Point(name: "trigger: taken", isCovered: trace.isAccepted))
             points.append(Point(name: "trigger: refused", isCovered: trace.isRefused))
         }
-        for step in definition.root.steps { points += Self.points(of: step, below: "", trace) }
+        for step in definition.root.steps {
+            points.append(Point(name: step.id, isCovered: trace.run.contains(step.id)))
+            if step.guardExpression != nil {
+                points.append(
+                    Point(name: "\(step.id): guard true", isCovered: trace.guardTrue.contains(step.id)))
+                points.append(
+                    Point(name: "\(step.id): guard false", isCovered: trace.guardFalse.contains(step.id)))
+            }
+            if case .wait(let rule) = step.action {
+                points.append(
+                    Point(name: "\(step.id): signal", isCovered: trace.signalled.contains(step.id)))
+                if rule.timeout != nil {
+                    points.append(
+                        Point(name: "\(step.id): timed out", isCovered: trace.timedOut.contains(step.id)))
+                }
+            }
+            if step.compensation != nil {
+                let path = step.id + "/compensate"
+                points.append(Point(name: path, isCovered: trace.run.contains(path)))
+            }
+            if step.onError == .continue {
+                points.append(
+                    Point(name: "\(step.id): failed, went on", isCovered: trace.forgiven.contains(step.id)))
+            }
+        }
         self.points = points
-    }
-
-    /// Of a step and of all below it, under the paths that the file gives them.
-    private static func points(of step: Step, below prefix: String, _ trace: Trace) -> [Point] {
-        let path = prefix + step.id
-        func point(_ branch: String, in paths: Set<String>) -> Point {
-            Point(name: "\(path): \(branch)", isCovered: paths.contains(path))
-        }
-        var points = [Point(name: path, isCovered: trace.run.contains(path))]
-        if step.guardExpression != nil {
-            points += [point("guard true", in: trace.guardTrue), point("guard false", in: trace.guardFalse)]
-        }
-        if case .wait(let rule) = step.action {
-            points.append(point("signal", in: trace.signalled))
-            if rule.timeout != nil { points.append(point("timed out", in: trace.timedOut)) }
-        }
-        if step.compensation != nil {
-            let undoing = path + "/compensate"
-            points.append(Point(name: undoing, isCovered: trace.run.contains(undoing)))
-        }
-        if step.onError == .continue { points.append(point("failed, went on", in: trace.forgiven)) }
-        guard case .group(let group) = step.action else { return points }
-        return points + group.scope.steps.flatMap { Self.points(of: $0, below: path + "/", trace) }
     }
 
     /// Whole percent, rounded down; 100 where all is covered.

@@ -16,15 +16,10 @@ struct MockBook {
     ///
     /// Those for its step go before those for its address.
     mutating func answer(to question: Simulation.Question) -> MockAnswer? {
-        let named = mocks.indices.filter { isForStep(mocks[$0], question.step) }
-        // Those for this very item go before those for any.
-        let byStep = named.filter { !isForAnyItem(mocks[$0]) } + named.filter { isForAnyItem(mocks[$0]) }
+        let byStep = mocks.indices.filter { isForStep(mocks[$0], question.step) }
         let byAddress = mocks.indices.filter { isForAddress(mocks[$0], question) }
         // A case that speaks of a step speaks of all its attempts.
-        var ownSteps = byStep.filter { !mocks[$0].isDefault }
-        if let first = ownSteps.first, !isForAnyItem(mocks[first]) {
-            ownSteps.removeAll { isForAnyItem(mocks[$0]) }
-        }
+        let ownSteps = byStep.filter { !mocks[$0].isDefault }
         for index in (ownSteps.isEmpty ? byStep : ownSteps) + (ownSteps.isEmpty ? byAddress : []) {
             if let answer = next(index) { return answer }
         }
@@ -43,20 +38,14 @@ struct MockBook {
             }
             left -= answer.times
         }
-        // What stands for an address or for any item goes on answering; what stands for one step is told
-        // try by try.
-        if case .step = mocks[index].target, !isForAnyItem(mocks[index]) { return nil }
+        // What stands for an address goes on answering; what stands for a step is told try by try.
+        guard case .request = mocks[index].target else { return nil }
         given[index] += 1
         return mocks[index].answers.last
     }
 
-    private func isForAnyItem(_ mock: Mock) -> Bool {
-        if case .step(let step) = mock.target { return step.utf8.contains(UInt8(ascii: "*")) }
-        return false
-    }
-
     private func isForStep(_ mock: Mock, _ path: String) -> Bool {
-        if case .step(let step) = mock.target { return StepPaths.matches(step, path) }
+        if case .step(let step) = mock.target { return step.hasSameBytes(as: path) }
         return false
     }
 

@@ -13,10 +13,16 @@ extension TestFileReader {
 
     /// Whether a path stands for a step that calls a workflow.
     func isCall(_ path: String) -> Bool {
-        guard let definition, case .call = StepPaths(root: definition.root).step(at: path)?.action else {
-            return false
+        guard var scope = definition?.root else { return false }
+        var found: Step?
+        // A number is an item of the step before it.
+        for part in path.split(separator: "/") where Int(part) == nil {
+            guard let index = scope.index(of: String(part)) else { return false }
+            found = scope.steps[index]
+            if case .group(let group) = scope.steps[index].action { scope = group.scope }
         }
-        return true
+        if case .call? = found?.action { return true }
+        return false
     }
 
     mutating func childAnswers(_ node: Node) -> [MockAnswer] {

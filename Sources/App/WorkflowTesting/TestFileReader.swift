@@ -278,10 +278,9 @@ extension TestFileReader {
 
     /// A name of a step of the workflow.
     mutating func step(_ name: String, at mark: Mark) -> String? {
-        guard let definition else { return nil }
-        let paths = StepPaths(root: definition.root)
-        if paths.step(at: name) != nil { return name }
-        let names = paths.all
+        let steps = definition?.root.steps ?? []
+        let names = steps.map(\.id) + steps.filter { $0.compensation != nil }.map { $0.id + "/compensate" }
+        if names.contains(where: { $0.hasSameBytes(as: name) }) { return name }
         note(
             .unknownName, mark, "the workflow has no step `\(name)`",
             Suggestion.hint(for: name, among: names) ?? "it has: \(names.joined(separator: ", "))")
