@@ -96,24 +96,27 @@ package struct CaseRunner: Sendable {
             return trace
         }
         trace.isAccepted = true
-        for sent in simulation.sent { trace.run.insert(sent.step) }
-        for called in simulation.called { trace.run.insert(called.step) }
+        for sent in simulation.sent { trace.run.insert(StepPath.plain(sent.step)) }
+        for called in simulation.called { trace.run.insert(StepPath.plain(called.step)) }
         for record in simulation.records {
             switch record.entry {
-            case .stepSettled(let path, let result):
+            case .stepOpened(let path, _): trace.run.insert(StepPath.plain(path))
+            case .stepSettled(let itemPath, let result):
+                let path = StepPath.plain(itemPath)
                 guard result.error.map({ !$0.message.hasPrefix("when: ") }) ?? true else { continue }
                 trace.run.insert(path)
                 if case .signal = result.content { trace.signalled.insert(path) }
                 if case .timedOut = result.content { trace.timedOut.insert(path) }
                 if result.error != nil { trace.forgiven.insert(path) }
-            case .stepSkipped(let path, let reason):
+            case .stepSkipped(let itemPath, let reason):
+                let path = StepPath.plain(itemPath)
                 trace.skipped.insert(path)
                 if reason == .timedOut {
                     trace.run.insert(path)
                     trace.timedOut.insert(path)
                 }
                 if reason == .guardFalse { trace.guardFalse.insert(path) }
-            case .attemptFailed(let path, _, _, _, _): trace.retried.insert(path)
+            case .attemptFailed(let path, _, _, _, _): trace.retried.insert(StepPath.plain(path))
             default: break
             }
         }

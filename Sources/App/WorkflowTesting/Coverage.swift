@@ -20,29 +20,29 @@ package struct Coverage: Sendable {
             points.append(Point(name: "trigger: taken", isCovered: trace.isAccepted))
             points.append(Point(name: "trigger: refused", isCovered: trace.isRefused))
         }
-        for step in definition.root.steps {
-            points.append(Point(name: step.id, isCovered: trace.run.contains(step.id)))
+        for (path, step) in StepPath.all(in: definition.root) {
+            points.append(Point(name: path, isCovered: trace.run.contains(path)))
             if step.guardExpression != nil {
                 points.append(
-                    Point(name: "\(step.id): guard true", isCovered: trace.guardTrue.contains(step.id)))
+                    Point(name: "\(path): guard true", isCovered: trace.guardTrue.contains(path)))
                 points.append(
-                    Point(name: "\(step.id): guard false", isCovered: trace.guardFalse.contains(step.id)))
+                    Point(name: "\(path): guard false", isCovered: trace.guardFalse.contains(path)))
             }
             if case .wait(let rule) = step.action {
                 points.append(
-                    Point(name: "\(step.id): signal", isCovered: trace.signalled.contains(step.id)))
+                    Point(name: "\(path): signal", isCovered: trace.signalled.contains(path)))
                 if rule.timeout != nil {
                     points.append(
-                        Point(name: "\(step.id): timed out", isCovered: trace.timedOut.contains(step.id)))
+                        Point(name: "\(path): timed out", isCovered: trace.timedOut.contains(path)))
                 }
             }
             if step.compensation != nil {
-                let path = step.id + "/compensate"
-                points.append(Point(name: path, isCovered: trace.run.contains(path)))
+                let undoing = path + "/compensate"
+                points.append(Point(name: undoing, isCovered: trace.run.contains(undoing)))
             }
             if step.onError == .continue {
                 points.append(
-                    Point(name: "\(step.id): failed, went on", isCovered: trace.forgiven.contains(step.id)))
+                    Point(name: "\(path): failed, went on", isCovered: trace.forgiven.contains(path)))
             }
         }
         self.points = points

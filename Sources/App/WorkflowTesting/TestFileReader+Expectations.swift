@@ -62,7 +62,10 @@ extension TestFileReader {
     }
 
     private mutating func steps(_ node: Node) -> [Expectation] {
-        let states = ["succeeded", "failed", "skipped", "ready", "pending", "waiting", "sleeping", "calling"]
+        let states = [
+            "succeeded", "failed", "skipped", "cancelled", "ready", "pending", "waiting", "sleeping",
+            "calling", "open",
+        ]
         return (entries(node, "steps") ?? []).compactMap { member in
             guard let step = step(member.name, at: member.nameMark),
                 let state = choice(member.value, "state of a step", states)

@@ -276,11 +276,13 @@ extension TestFileReader {
         return nil
     }
 
-    /// A name of a step of the workflow.
+    /// The path of a step of the workflow; numbers of items may be left out.
     mutating func step(_ name: String, at mark: Mark) -> String? {
-        let steps = definition?.root.steps ?? []
-        let names = steps.map(\.id) + steps.filter { $0.compensation != nil }.map { $0.id + "/compensate" }
-        if names.contains(where: { $0.hasSameBytes(as: name) }) { return name }
+        let scope = definition?.root ?? StepScope(steps: [])
+        if StepPath.exists(name, in: scope) { return name }
+        let steps = StepPath.all(in: scope)
+        let names =
+            steps.map(\.path) + steps.filter { $0.step.compensation != nil }.map { $0.path + "/compensate" }
         note(
             .unknownName, mark, "the workflow has no step `\(name)`",
             Suggestion.hint(for: name, among: names) ?? "it has: \(names.joined(separator: ", "))")

@@ -104,7 +104,8 @@ package struct RunFork: Sendable {
             result.interval = nil
             result.isCopied = true
             return .stepSettled(path: path, result)
-        case .stepSkipped(let path, _), .stepOpened(let path, _): return kept.contains(topLevelStep(path)) ? entry : nil
+        case .stepSkipped(let path, _), .stepOpened(let path, _):
+            return kept.contains(topLevelStep(path)) ? entry : nil
         default: return nil
         }
     }

@@ -49,9 +49,11 @@ extension RunState {
         }
     }
 
-    /// After an item the next one may start, unless the one before has closed the frame.
+    /// After an item the next one may start, unless the one before has closed the frame or won.
     mutating func admitNext(after index: Int, _ plan: RunPlan) {
-        guard nodes[index].item > 0, let strategy = plan.steps[nodes[index].step].strategy else { return }
+        guard nodes[index].item > 0, frames[nodes[index].frame].winner == nil,
+            let strategy = plan.steps[nodes[index].step].strategy
+        else { return }
         admit(nodes[index].frame, strategy)
     }
 

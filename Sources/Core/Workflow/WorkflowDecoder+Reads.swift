@@ -10,6 +10,8 @@ extension WorkflowDecoder {
         var group: Place?
         var steps: [Step] = []
         var marks: [Mark] = []
+        /// Those whose ids the author did not write.
+        var generated: Set<Int> = []
         /// Of each step's group, where it is one.
         var inner: [Int: Int] = [:]
     }
@@ -33,7 +35,7 @@ extension WorkflowDecoder {
     /// A step inside a group that is called as one outside would hide it.
     private mutating func noteShadows(_ tables: [ReadTable]) {
         for scope in scopes {
-            for (index, step) in scope.steps.enumerated() {
+            for (index, step) in scope.steps.enumerated() where !scope.generated.contains(index) {
                 var group = scope.group
                 while let place = group {
                     if tables[place.scope].positions[step.id] != nil {
@@ -59,7 +61,9 @@ extension WorkflowDecoder {
         case .output(let scope):
             if tables[scope].positions[name] == nil { checkAround(scope, name, use, tables) }
         case .until(let place):
-            if let inner = scopes[place.scope].inner[place.index], tables[inner].positions[name] != nil { return }
+            if let inner = scopes[place.scope].inner[place.index], tables[inner].positions[name] != nil {
+                return
+            }
             if tables[place.scope].positions[name] != place.index { checkStep(place, name, use, tables) }
         case .compensation(let place):
             var scopeIndex: Int? = place.scope

@@ -38,6 +38,7 @@ extension WorkflowDecoder {
             for (index, item) in items.enumerated() {
                 let place = Place(scope: scope, index: index)
                 let id = listedID(item, index: index)
+                if item["id"] == nil { scopes[scope].generated.insert(index) }
                 drafts.append(
                     draft(item, id: id, mark: item["id"]?.mark ?? item.mark, at: place, isInList: true))
             }

@@ -9,7 +9,8 @@ extension WorkflowDecoder {
     /// What expressions know already: the scope's names and the functions beside them.
     private static let takenNames: Set<String> = [
         "trigger", "steps", "secrets", "vars", "run", "tenant", "response", "index", "last", "null",
-        "assert", "base64", "crypto", "error", "hex", "ipairs", "json", "len", "list", "math", "money", "next",
+        "assert", "base64", "crypto", "error", "hex", "ipairs", "json", "len", "list", "math", "money",
+        "next",
         "pairs", "rawequal", "rawlen", "select", "string", "table", "time", "tonumber", "tostring", "type",
         "url",
     ]
@@ -103,7 +104,9 @@ extension WorkflowDecoder {
     private mutating func decodeSize(_ fields: Fields, at node: Node, into strategy: inout Strategy) {
         guard let size = fields.member("size") else {
             if strategy.kind == .batch {
-                note(.missingKey, at: node.mark, "`size` is missing", hint: "say how many elements an item has")
+                note(
+                    .missingKey, at: node.mark, "`size` is missing", hint: "say how many elements an item has"
+                )
             }
             return
         }
