@@ -52,7 +52,7 @@ struct SimulateTests {
     }
 
     @Test("a test file answers with its defaults, and with a case that is named")
-    func testFilesAnswer() throws {
+    func aTestFileAnswers() throws {
         let bench = try Bench(
             workflow: Self.workflow,
             test: """

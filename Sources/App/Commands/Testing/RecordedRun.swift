@@ -7,7 +7,7 @@ enum RecordedRun {
         let client = try APIClient(invocation)
         let record = try client.call("GET", RunCommands.path(run)).value
         let status = record["status"]?.string
-        guard status != "running", status != "paused" else {
+        guard let status, ["succeeded", "failed", "cancelled"].contains(status) else {
             throw CommandFailure(
                 .notOK, "run_open", "the run is not over: its test would not know what is still to come",
                 place: run, hint: "`millrace explain \(run)` says what it waits for")
