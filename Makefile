@@ -26,7 +26,7 @@ define install-missing
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench format lint golden clean install
+.PHONY: help setup build test simulate demo bench format lint golden clean install
 
 help: ## this text
 	@echo "usage: make TARGET"; echo
@@ -42,6 +42,14 @@ build: setup ## release build: .build/release/millrace
 test: setup lint ## lint, build and run every test
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build $(SWIFT_FLAGS)
+
+SEEDS ?= 1000-1999
+STORY ?=
+
+simulate: setup ## the whole service under faults: SEEDS=1000-1999, or SEEDS=17 STORY=story.txt
+	swift build --build-tests $(SWIFT_FLAGS)
+	SIMULATE_SEEDS=$(SEEDS) $(if $(STORY),SIMULATE_STORY=$(abspath $(STORY))) \
+	    swift test --skip-build $(SWIFT_FLAGS) --filter SimulationTests.SimulationTests
 
 demo: build ## the whole story on this machine, in about a minute
 	$(RELEASE) demo

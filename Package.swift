@@ -114,6 +114,12 @@ let package = Package(
             "StandInTests",
             ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
         tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
+        tests(
+            "SimulationTests",
+            core + service + [
+                "MemoryStore", "SQLiteStore", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles",
+                "StandIns",
+            ]),
         tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
         tests("WorkflowTestingTests", ["Values", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands"]),
         tests("TidyTests", []),

@@ -83,7 +83,7 @@ struct ExplainTests {
         #expect(waits(play, "never") == "end +3" && waits(play, "slow") == "answer +0")
         #expect(waits(play, "one/compensate") == "steps +3")
         play.answer("slow", took: .seconds(1))
-        #expect(waits(play, "two/compensate") == "answer +3")
+        #expect(waits(play, "two/compensate") == "answer +4", "the undoing waits for what is in flight")
         play.answer("two/compensate", took: .seconds(1))
         #expect(waits(play, "one/compensate") == "answer +5")
         play.answer("one/compensate")
@@ -108,5 +108,42 @@ struct ExplainTests {
         #expect(waits(play, "c") == "run +9")
         try play.crash()
         #expect(waits(play, "c") == "run +9")
+    }
+
+    @Test("groups, items and their steps say what they wait for and since when")
+    func groupsSaySince() throws {
+        var play = try Play(
+            """
+            steps:
+              - {id: a, request: {url: https://a.example/}}
+              - id: all
+                strategy: {type: fan_out, over: 3, concurrency: 2}
+                steps:
+                  - {id: x, request: {url: https://x.example/}, retry: {max: 0}}
+                  - {id: y, lua: return 1}
+            """)
+        play.begin()
+        #expect(waits(play, "all") == "steps +0")
+        play.answer("a", took: .seconds(4))
+        #expect(waits(play, "all") == "items +4" && waits(play, "all/1") == "steps +4")
+        #expect(waits(play, "all/1/x") == "answer +4" && waits(play, "all/1/y") == "steps +4")
+        play.answer("all/1/x", took: .seconds(2))
+        #expect(waits(play, "all/3/x") == "answer +6" && waits(play, "all/2/y") == "steps +4")
+        try play.crash()
+        #expect(waits(play, "all/3/x") == "answer +6" && waits(play, "all/2/x") == "answer +4")
+        play.answer("all/2/x", 500, attempt: 1, took: .seconds(2))
+        #expect(waits(play, "all/3/y") == "end +8")
+
+        var simple = try Play(
+            "steps:\n  - {id: all, strategy: {type: scatter, over: 4, concurrency: 2}, "
+                + "request: {url: https://x.example/}, retry: {max: 0}}")
+        simple.begin()
+        simple.answer("all/2", 500, took: .seconds(3))
+        simple.answer("all/3", took: .seconds(2))
+        let expected = ["all/1": "answer +0", "all/4": "answer +5"]
+        for (step, reason) in expected { #expect(waits(simple, step) == reason) }
+        simple.now = simple.now + .seconds(9)
+        try simple.crash()
+        for (step, reason) in expected { #expect(waits(simple, step) == reason, "after a restart") }
     }
 }

@@ -46,7 +46,7 @@ struct ForkTests {
     private static func failed() throws -> Play {
         var play = try Play(order)
         play.begin(body: ["n": 5])
-        play.answer("reserve", took: .milliseconds(500))
+        play.answer("reserve", took: .microseconds(500_600))
         play.answer("charge", 200, ["id": "ch_1"])
         play.answer("ship", 503)
         play.retry("ship")
@@ -72,9 +72,10 @@ struct ForkTests {
         #expect(request.url == "https://c.example/ch_1")
         #expect(request.headers["idempotency-key"] == "\(RunID(number: 8))/ship")
         #expect(try play.crash() == ["send ship#1"], "the copies are a journal like any other")
-        #expect(play.answer("ship").last == "finish succeeded")
+        #expect(play.answer("ship", took: .microseconds(10_600)).last == "finish succeeded")
         #expect(play.outcome?.output == "ch_1")
-        #expect(play.chargedMilliseconds == 10, "the first run has paid for its own steps")
+        #expect(
+            play.chargedMilliseconds == 11, "the first run has paid for its own steps, to the last fraction")
         let steps = play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
         #expect(steps.map { $0["copied"]?.bool } == [true, true, false, false, false])
         #expect(play.machine.view(errorsIn: play.records)["origin"]?["kind"] == "retry")
@@ -288,5 +289,94 @@ struct ForkTests {
         #expect(lines == ["started", "c succeeded", "send d#1"], "the child is not called again")
         let steps = play.machine.view(errorsIn: play.records)["steps"]
         #expect(steps?[0]?["run_id"]?.string == "\(RunID(number: 40))")
+    }
+
+    @Test(
+        "a group and a strategy that succeeded are kept with all that lies inside of them, and nothing of it is undone"
+    )
+    func groupsAreKept() throws {
+        var old = try Play(
+            """
+            steps:
+              - id: all
+                strategy: {type: fan_out, over: [5, 6]}
+                steps:
+                  - {id: pay, request: {url: https://p.example/}, compensate: {request: {url: https://u.example/}}}
+                  - {id: note, when: "item == 5", lua: return item}
+              - id: race
+                strategy: {type: race, over: 2}
+                request: {url: https://r.example/}
+              - {id: last, lua: "return {#steps.all.items, steps.race.winner}"}
+              - {id: ship, request: {url: https://s.example/}, retry: {max: 0}}
+            output: << steps.last.output >>
+            """)
+        old.begin()
+        old.answer("all/1/pay")
+        old.answer("all/2/pay")
+        old.answer("race/2")
+        #expect(old.steps["last"] == "succeeded" && old.steps["race/1"] == "cancelled")
+        #expect(old.steps["all/2/note"] == "skipped")
+        old.feed(.held(reason: "x", at: old.now))
+        old.answer("ship")
+        #expect(old.outcome?.output == [2, 2])
+        var (play, lines) = Self.begin(try Self.fork(old, .fork, from: "ship"), plan: old.plan)
+        #expect(lines.last == "send ship#1" && play.sent.count == 1)
+        #expect(play.steps == old.steps.merging(["ship": "in_flight"]) { $1 })
+        #expect(try play.crash() == ["send ship#1"])
+        #expect(play.answer("ship", 500).last == "finish failed", "nothing of it is undone")
+
+        // Begun anew, it sends for each item again, under the new run's keys.
+        let (again, _) = Self.begin(try Self.fork(old, .fork, from: "all"), plan: old.plan)
+        #expect(again.sent.map(\.step) == ["all/1/pay", "all/2/pay"])
+    }
+
+    @Test("a failed item has its whole strategy done again; an inner step that was undone, its group")
+    func failedItemsAreRepeatedAsAWhole() throws {
+        var old = try Play(
+            """
+            steps:
+              - id: group
+                steps:
+                  - {id: pay, request: {url: https://p.example/}, compensate: {request: {url: https://u.example/}}}
+              - {id: plain, lua: return 1}
+              - id: all
+                strategy: {type: fan_out, over: 2}
+                request: {url: https://r.example/}
+                retry: {max: 0}
+            """)
+        old.begin()
+        old.answer("group/pay")
+        old.answer("all/1")
+        old.answer("all/2", 500)
+        #expect(throws: RunFork.Refusal.notOver) { try Self.fork(old) }
+        old.answer("group/pay/compensate")
+        #expect(old.outcome?.failedStep?.hasPrefix("all") == true)
+        let fork = try Self.fork(old)
+        #expect(fork.start.origin?.step == "all" && fork.copies.isEmpty)
+
+        old = try Play(
+            "steps:\n  - {id: a, lua: return 1}\n  - {id: all, strategy: {type: scatter, over: 2}, "
+                + "request: {url: https://r.example/}, retry: {max: 0}}\n  - {id: z, fail: no}")
+        old.begin()
+        old.answer("all/1")
+        old.answer("all/2", 500)
+        #expect(old.outcome?.failedStep == "z")
+        let (_, lines) = Self.begin(try Self.fork(old), plan: old.plan)
+        #expect(
+            lines.last == "finish failed" && lines.contains("all/2 failed: status"),
+            "its failure was an item's")
+    }
+
+    @Test("an outcome is not kept across versions where a step has become a group")
+    func changedShapesAreRefused() throws {
+        let old = try Self.failed()
+        let other = try plan(
+            Self.order.replacing(
+                "reserve: {request: {method: POST, url: https://a.example/}}",
+                with: "reserve: {steps: [{id: x, lua: return 1}]}"))
+        #expect(throws: RunFork.Refusal.stepChanged("reserve")) {
+            try Self.fork(old, .fork, from: "ship", onto: other)
+        }
+        #expect(throws: Never.self) { try Self.fork(old, .fork, from: "reserve", onto: other) }
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import Ports
 import Values
 
@@ -38,9 +37,7 @@ final class LuaExpression: CompiledExpression {
     func evaluateInLua(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
         guard let meter = scope.meter else { return try evaluateUncounted(in: scope) }
         if meter.isExhausted { throw .budgetExceeded }
-        let start = threadTime()
-        defer { meter.add(threadTime() - start) }
-        return try evaluateUncounted(in: scope)
+        return try meter.measure { () throws(ExpressionFailure) in try evaluateUncounted(in: scope) }
     }
 
     private func evaluateUncounted(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
@@ -55,11 +52,4 @@ final class LuaExpression: CompiledExpression {
                 message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
         }
     }
-}
-
-/// Time for which the current thread has run.
-private func threadTime() -> Duration {
-    var time = timespec()
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
 }

@@ -69,15 +69,16 @@ struct MemoryGroup {
     private func check(_ commit: RunCommit) throws(StoreError) {
         if commit.start != nil {
             guard tables.runs[commit.run] == nil else { throw .exists(what: "run \(commit.run)") }
-        } else if commit.status != nil {
-            guard tables.runs[commit.run]?.tenant == commit.tenant else {
-                throw .missing(what: "run \(commit.run)")
-            }
         }
         if let first = commit.entries.first, let last = tables.journals[commit.run]?.last,
             first.sequence <= last.entry.sequence
         {
             throw .exists(what: "entry \(first.sequence) of \(commit.run)")
+        }
+        if commit.start == nil, commit.status != nil {
+            guard tables.runs[commit.run]?.tenant == commit.tenant else {
+                throw .missing(what: "run \(commit.run)")
+            }
         }
     }
 

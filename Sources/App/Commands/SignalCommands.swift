@@ -77,7 +77,9 @@ enum SignalCommands {
             case "steps": "steps " + list(reason["steps"])
             case "balance": "a balance above zero"
             case "operator": "`millrace resume`"
-            case "end": "nothing: the run is ending"
+            case "end": "nothing: what it is part of is ending"
+            case "items":
+                "its items: \(reason["settled"]?.text ?? "") of \(reason["count"]?.text ?? "") settled"
             case "turn": "its turn"
             case "answer": "an answer"
             case "retry": "attempt \(reason["attempt"]?.text ?? "")"

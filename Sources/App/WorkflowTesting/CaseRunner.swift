@@ -1,6 +1,7 @@
 import Engine
 import OpenSSLCrypto
 import Ports
+import Runtime
 import Values
 package import Workflow
 
@@ -74,6 +75,7 @@ package struct CaseRunner: Sendable {
             tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
             cryptography: cryptography)
         surroundings.signalKey = Array("millrace test".utf8)
+        surroundings.gauge = TimeGauge()
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)
         simulation.plan(.started(start, isFunded: true), at: one.at)
         if let cancel = one.cancel {

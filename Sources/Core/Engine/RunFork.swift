@@ -10,7 +10,8 @@ import Workflow
 /// everything behind any of these.
 package struct RunFork: Sendable {
     package var start: RunStart
-    /// Outcomes, in the order in which the first run reached them, without charges.
+    /// Outcomes, and of groups and strategies all that lies inside of them, in the order in which the first
+    /// run reached them, without charges.
     package let copies: [JournalEntry]
 
     /// What is asked for.
@@ -49,6 +50,8 @@ package struct RunFork: Sendable {
         case stepUnknown(String)
         /// Whether that step's work still stands is not known.
         case undoingFailed(step: String)
+        /// The step could keep its outcome, but is a group or has a strategy in one version alone.
+        case stepChanged(String)
         /// The step could keep its outcome, but comes after one of this version that has none.
         case outcomeMissing(of: String, before: String)
     }
@@ -122,6 +125,8 @@ package struct RunFork: Sendable {
 private struct Selection {
     let run: RunMachine
     let plan: RunPlan
+    /// Top-level steps of which something was undone.
+    private let undone: Set<String>
     /// Positions in `plan`.
     private var withOutcome: Set<Int> = []
     private var toRepeat: Set<Int> = []
@@ -129,8 +134,9 @@ private struct Selection {
     init(run: RunMachine, plan: RunPlan, chosen: String?) {
         self.run = run
         self.plan = plan
+        undone = Set(run.stepsUndone(.succeeded))
         for (index, id) in plan.topLevelSteps {
-            switch run.standing(of: id) {
+            switch undone.contains(id) ? .toRepeat : run.standing(of: id) {
             case .kept: withOutcome.insert(index)
             case .toRepeat: toRepeat.insert(index)
             case .open: break
@@ -148,7 +154,11 @@ private struct Selection {
                 throw .outcomeMissing(of: plan.steps[needed].id, before: plan.steps[index].id)
             }
         }
-        return Set(withOutcome.subtracting(toRepeat).map { plan.steps[$0].id })
+        let kept = withOutcome.subtracting(toRepeat)
+        for index in kept.sorted() where !plan.hasShape(of: run.plan, at: index) {
+            throw .stepChanged(plan.steps[index].id)
+        }
+        return Set(kept.map { plan.steps[$0].id })
     }
 }
 
@@ -172,19 +182,22 @@ extension RunMachine {
             return isTolerated ? .kept : .toRepeat
         case .succeeded:
             if case .finish = plan.steps[index].action { return .toRepeat }
-            return compensationPhase(of: index) == .succeeded ? .toRepeat : .kept
+            return .kept
         default: return .open
         }
     }
 
-    private func compensationPhase(of index: Int) -> RunState.Phase? {
-        state.nodes[index].compensation.map { state.phase($0) }
+    /// Top-level steps in which a compensation ended so.
+    fileprivate func stepsUndone(_ phase: RunState.Phase) -> [String] {
+        state.undoable.compactMap { index in
+            guard let compensation = state.nodes[index].compensation, state.phase(compensation) == phase
+            else { return nil }
+            return RunFork.topLevelStep(path(of: index))
+        }
     }
 
-    /// The first step whose compensation failed for good.
-    fileprivate var firstStepNotUndone: String? {
-        plan.topLevelSteps.first { compensationPhase(of: $0.index) == .failed }?.id
-    }
+    /// A step whose compensation failed for good, or one inside of which one did.
+    fileprivate var firstStepNotUndone: String? { stepsUndone(.failed).first }
 }
 
 // MARK: - The file's own steps
@@ -199,6 +212,13 @@ extension RunPlan {
     }
 
     fileprivate func hasTopLevelStep(_ id: String) -> Bool { topLevelIndex(of: id) != nil }
+
+    /// Whether a top-level step has items and steps of its own where the other plan's of the same name has.
+    fileprivate func hasShape(of other: RunPlan, at index: Int) -> Bool {
+        guard let old = other.topLevelIndex(of: steps[index].id) else { return true }
+        let isGroup = (innerScope[index] != nil, other.innerScope[old] != nil)
+        return isGroup.0 == isGroup.1 && steps[index].strategy?.kind == other.steps[old].strategy?.kind
+    }
 
     fileprivate func topLevelPredecessors(of index: Int) -> [Int] { steps[index].after }
 

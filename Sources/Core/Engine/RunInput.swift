@@ -118,6 +118,8 @@ package struct Surroundings: Sendable {
     package var cryptography: any Cryptography
     /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
     package var signalKey: [UInt8] = []
+    /// Measures what expressions compute; nil where their work together has no limit and no price.
+    package var gauge: (any WorkGauge)?
 
     package init(tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography) {
         self.tenant = tenant

@@ -42,19 +42,19 @@ extension RunMachine {
                 ])
         case .calling(let child, let since):
             return Self.reason("run", since: since, ["run": .string("\(child)")])
-        case .open: return waitsInside(index, since: timeline.restingSince[path])
+        case .open: return waitsInside(index, timeline)
         case .succeeded, .failed, .skipped, .cancelled: return .null
         }
     }
 
     /// What a group or a strategy waits for: its own steps, or its items.
-    private func waitsInside(_ index: Int, since: Instant?) -> Value {
+    private func waitsInside(_ index: Int, _ timeline: RunTimeline) -> Value {
+        let since = timeline.openedAt[path(of: index)]
         guard let opened = state.nodes[index].opened else { return .null }
         let frame = state.frames[opened]
         guard frame.scope != nil else {
-            return Self.reason(
-                "items", since: since,
-                ["settled": .int(Int64(frame.settledCount)), "count": .int(Int64(frame.count))])
+            let (settled, count) = (Int64(frame.settledCount), Int64(frame.count))
+            return Self.reason("items", since: since, ["settled": .int(settled), "count": .int(count)])
         }
         let open = (frame.first..<(frame.first + frame.count)).filter { !state.phase($0).isSettled }
         return Self.reason("steps", since: since, ["steps": .array(open.map { .string(path(of: $0)) })])
@@ -65,6 +65,9 @@ extension RunMachine {
         let readyAt = readyAt(index, timeline)
         if state.ending != nil, !isCompensation(index) {
             return Self.reason("end", since: endingSince(timeline))
+        }
+        if state.isClosed(around: index), !isCompensation(index) {
+            return Self.reason("end", since: closedSince(around: index, timeline) ?? readyAt)
         }
         if state.phase(index) == .pending, !isCompensation(index) {
             let open = predecessors(of: index).filter { !state.phase($0).isSettled }
@@ -87,32 +90,56 @@ extension RunMachine {
     /// When all that it comes after had settled, as far as they have; of a compensation, when the undoing
     /// came so far.
     private func readyAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
-        guard isCompensation(index) else {
-            let settled = timeline.lastSettled(of: predecessors(of: index).map { path(of: $0) })
-            return max(settled, timeline.retryAt[path(of: index)] ?? settled)
+        let base = isCompensation(index) ? undoneSoFarAt(timeline) : freeAt(index, timeline)
+        return max(base, timeline.retryAt[path(of: index)] ?? base)
+    }
+
+    private func freeAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
+        let node = state.nodes[index]
+        let settled = timeline.lastSettled(of: predecessors(of: index).map { path(of: $0) })
+        guard let owner = state.frames[node.frame].owner else { return settled }
+        let place = path(of: owner)
+        let opened = timeline.openedAt[place] ?? settled
+        guard node.item > 0, let strategy = plan.steps[node.step].strategy else {
+            return max(settled, opened)
         }
-        let undone = timeline.lastSettled(of: dueCompensations.map { path(of: $0) })
-        let begun = max(endingSince(timeline), undone)
-        return max(begun, timeline.retryAt[path(of: index)] ?? begun)
+        return timeline.settling(node.item - strategy.concurrency, within: place) ?? opened
+    }
+
+    /// One compensation comes after the other, and the first once nothing is in flight.
+    private func undoneSoFarAt(_ timeline: RunTimeline) -> Instant {
+        max(endingSince(timeline), timeline.lastSettledAt)
+    }
+
+    /// When something around a node failed, so that nothing new starts there.
+    private func closedSince(around index: Int, _ timeline: RunTimeline) -> Instant? {
+        var frame: Int? = state.nodes[index].frame
+        while let number = frame {
+            if let failed = state.frames[number].failed { return timeline.settledAt[path(of: failed)] }
+            frame = state.frames[number].owner.map { state.nodes[$0].frame }
+        }
+        return nil
     }
 
     /// Since when the run is ending: a cancel, the timeout, or the step that failed or finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
         timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
-            ?? timeline.lastSettled(of: timeline.settledAt.keys)
+            ?? timeline.lastSettledAt
     }
 
     /// Nodes of the same scope that it comes after.
     private func predecessors(of index: Int) -> [Int] {
         let node = state.nodes[index]
-        // An item begins when its step does.
-        if node.item > 0, let owner = state.frames[node.frame].owner { return predecessors(of: owner) }
+        // Items of a strategy come after nothing.
+        guard let scope = state.frames[node.frame].scope, plan.scopes.indices.contains(scope) else {
+            return []
+        }
         return plan.steps[node.step].after.map { state.frames[node.frame].first + $0 }
     }
 
+    /// By the journal, which a restart leaves as it is: when the request could first be sent.
     private func sentAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
-        let readyAt = readyAt(index, timeline)
-        return timeline.firstMoving(from: readyAt)
+        timeline.firstMoving(from: readyAt(index, timeline))
     }
 
     /// In the order in which they are sent.

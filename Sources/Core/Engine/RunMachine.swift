@@ -6,7 +6,7 @@ import Workflow
 /// The run machine: takes one input, returns journal entries and effects.
 ///
 /// A value without clock, randomness, I/O or `await`: the same inputs always lead to the same
-/// decisions. Whoever owns it stores the entries and carries out the effects afterwards.
+/// decisions, as long as the gauge that it is handed measures the same work. Whoever owns it stores the entries and carries out the effects afterwards.
 package struct RunMachine: Sendable {
     package let plan: RunPlan
     package internal(set) var state: RunState
@@ -51,17 +51,21 @@ package struct RunMachine: Sendable {
 
 /// One input being decided.
 struct Turn {
+    /// What all expressions of one step may take together.
+    private static let stepWorkMax = Duration.milliseconds(250)
+
     var machine: RunMachine
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
     /// Of this turn's expressions, step by step.
-    let meter = EvaluationMeter(limit: .milliseconds(250))
+    let meter: EvaluationMeter
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
         self.surroundings = surroundings
         self.at = at
+        meter = EvaluationMeter(limit: Self.stepWorkMax, gauge: surroundings.gauge)
     }
 
     var plan: RunPlan { machine.plan }

@@ -6,6 +6,11 @@ struct RunTimeline {
     private(set) var startedAt = Instant(microseconds: 0)
     /// By path.
     private(set) var settledAt: [String: Instant] = [:]
+    /// Of anything; at first the run's start.
+    private(set) var lastSettledAt = Instant(microseconds: 0)
+    /// In order, by the path of the group or strategy around it.
+    private var settledWithin: [String: [Instant]] = [:]
+    private(set) var openedAt: [String: Instant] = [:]
     /// Since when a step sleeps, waits, or waits for its next try.
     private(set) var restingSince: [String: Instant] = [:]
     private(set) var retryAt: [String: Instant] = [:]
@@ -26,19 +31,18 @@ struct RunTimeline {
     private mutating func take(_ record: JournalRecord) {
         switch record.entry {
         case .runStarted(let start):
-            startedAt = record.at
+            (startedAt, lastSettledAt) = (record.at, record.at)
             isQueued = start.isQueued
         case .runAdmitted: isQueued = false
         case .stepSettled(let path, let result):
-            settledAt[path] = record.at
+            settle(path, at: record.at)
             if result.isCopied { copiedPaths.insert(path) }
-        case .stepSkipped(let path, _): settledAt[path] = record.at
+        case .stepSkipped(let path, _): settle(path, at: record.at)
         case .attemptFailed(let path, _, let error, _, let retryAt):
             lastErrors[path] = error
             restingSince[path] = record.at
             self.retryAt[path] = retryAt
-        case .stepSleeping(let path, _), .stepWaiting(let path, _), .stepOpened(let path, _):
-            restingSince[path] = record.at
+        case .stepSleeping(let path, _), .stepWaiting(let path, _): restingSince[path] = record.at
         case .runPaused: unfundedSince = record.at
         case .runResumed: unfundedSince = nil
         case .runHeld(let reason): hold = (record.at, reason)
@@ -47,9 +51,24 @@ struct RunTimeline {
             hold = nil
             endingSince = endingSince ?? record.at
         case .runTimedOut: endingSince = endingSince ?? record.at
+        case .stepOpened(let path, _): openedAt[path] = record.at
         case .signalReceived, .stepCalling, .runFinished: break
         }
         note(isAtRest: hold != nil || unfundedSince != nil || isQueued, at: record.at)
+    }
+
+    private mutating func settle(_ path: String, at instant: Instant) {
+        settledAt[path] = instant
+        lastSettledAt = max(lastSettledAt, instant)
+        if let slash = path.lastIndex(of: "/") {
+            settledWithin[String(path[..<slash]), default: []].append(instant)
+        }
+    }
+
+    /// When the first, second, … of what lies directly in a group or strategy settled; nil for none so far.
+    func settling(_ number: Int, within place: String) -> Instant? {
+        guard let settled = settledWithin[place], settled.indices.contains(number - 1) else { return nil }
+        return settled[number - 1]
     }
 
     private mutating func note(isAtRest: Bool, at instant: Instant) {

@@ -45,9 +45,10 @@ package final class Ingress: Sendable {
             refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
             return reply(.overloaded)
         }
-        let begun = ContinuousClock.now
-        let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(among: triggers)
-        runtime.allowance.charge(call.tenant.tenant, ContinuousClock.now - begun)
+        let begun = runtime.allowance.reading()
+        let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(
+            among: triggers, reading: runtime.allowance.reading)
+        runtime.allowance.charge(call.tenant.tenant, since: begun)
         switch verdict {
         case .admitted(let trigger, let dedupe, let body):
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)

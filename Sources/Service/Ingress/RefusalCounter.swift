@@ -49,7 +49,9 @@ package final class RefusalCounter: @unchecked Sendable {
         let taken = lock.withLock {
             defer { counts.removeAll() }
             isScheduled = false
-            return Array(counts.values)
+            return counts.values.sorted {
+                ($0.tenant, $0.workflow, $0.reason.rawValue) < ($1.tenant, $1.workflow, $1.reason.rawValue)
+            }
         }
         guard !taken.isEmpty else { return }
         do throws(StoreError) { try runtime.store.countRefusals(taken) } catch {

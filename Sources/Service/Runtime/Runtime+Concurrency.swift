@@ -23,8 +23,8 @@ extension Runtime {
                 tenant: request.tenant.tenant, name: request.start.tenantName,
                 externalCustomerID: request.start.externalCustomerID),
             secrets: surroundings.secrets, now: request.start.at)
-        let begun = ContinuousClock.now
-        defer { allowance.charge(request.tenant.tenant, ContinuousClock.now - begun) }
+        let begun = allowance.reading()
+        defer { allowance.charge(request.tenant.tenant, since: begun) }
         let value = try rule.key.value(in: scope)
         switch value {
         case .null: return nil

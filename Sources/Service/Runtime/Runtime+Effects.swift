@@ -24,6 +24,9 @@ extension Runtime {
         // An undoing is what ends a run, and does not wait for a top-up.
         for effect in effects {
             switch effect {
+            // After a reload an answer that had waited may have settled it within the same decision.
+            case .send(let step, let attempt, _)
+            where !slot.machine.state.isInFlight(step, attempt: attempt): continue
             case .send(let step, let attempt, let request):
                 let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
                 if maySend || mayUndo {
@@ -152,7 +155,9 @@ extension Runtime {
         stuck[slot.run] = nil
         cancelAlarms(of: slot)
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
-        return tellOrderWaiters(of: slot) + tellParent(of: slot.run, outcome) + leaveQueue(slot)
+        // Also of signals: the end may have been read back from the journal, with some still waiting.
+        return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot) + tellParent(of: slot.run, outcome)
+            + leaveQueue(slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
@@ -256,7 +261,9 @@ extension Runtime {
             balances[tenant] = account.balanceMilliseconds
             if account.isFunded {
                 let now = clock.now()
-                for slot in slots.values where slot.tenant == tenant && slot.machine.state.isPaused {
+                // The oldest first: they have waited longest, and the order is the same on every machine.
+                let paused = slots.values.filter { $0.tenant == tenant && $0.machine.state.isPaused }
+                for slot in paused.sorted(by: { $0.run < $1.run }) {
                     actions += decide(slot, .fundsReturned(at: now))
                 }
             }

@@ -70,14 +70,14 @@ extension Runtime {
 }
 
 extension Runtime {
-    /// Runs that are not over and that such a trigger started.
+    /// Runs that are not over and that such a trigger started, oldest first.
     ///
     /// - Throws: ``StoreError`` where those out of memory cannot be read.
     func openRuns(startedBy kind: String) throws(StoreError) -> [(
         run: RunID, tenant: TenantID, workflow: String
     )] {
         let waiting = try store.waitingRuns(startedBy: kind).map { ($0.run, $0.tenant, $0.workflow) }
-        return lock.withLock {
+        let all = lock.withLock {
             waiting
                 + slots.values.compactMap { slot in
                     // One that a person made out of another is no occurrence of a schedule.
@@ -86,5 +86,6 @@ extension Runtime {
                     return (slot.run, slot.tenant, slot.machine.plan.definition.name)
                 }
         }
+        return all.sorted { $0.0 < $1.0 }
     }
 }

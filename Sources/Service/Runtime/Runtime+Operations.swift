@@ -8,7 +8,7 @@ import Workflow
 
 /// What became of a cancel, a pause or a resume.
 package enum OrderResult: Sendable, Equatable {
-    /// Durable (I5); `status` is the run's from now on.
+    /// Durable (I5); `status` is the run's from now on: a resume may lead to its end at once.
     case done(status: RunStatus)
     /// The run is over, not open, or not of that tenant: nothing was changed.
     case over
@@ -27,9 +27,7 @@ extension Runtime {
         _ run: RunID, of tenant: TenantID, reason: String,
         completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        order(.cancelRequested(reason: reason, at: clock.now()), run, of: tenant) { result in
-            completion(result != nil)
-        }
+        order(.cancelRequested(reason: reason, at: clock.now()), run, of: tenant) { completion($0 != nil) }
     }
 
     /// Pauses a run of that tenant: nothing new starts, what is in flight is let finish; sleeps and waits go on.
@@ -40,20 +38,25 @@ extension Runtime {
         _ run: RunID, of tenant: TenantID, reason: String,
         completion: @escaping @Sendable (OrderResult) -> Void
     ) {
-        order(.held(reason: reason, at: clock.now()), run, of: tenant) { completion($0 ?? .over) }
+        order(.held(reason: reason, at: clock.now()), run, of: tenant) { status in
+            // It ended meanwhile.
+            completion(status.flatMap { $0.isFinal ? nil : .done(status: $0) } ?? .over)
+        }
     }
 
     /// Lets a run go on that a person has paused; without a balance it stays paused for that.
     package func resume(
         _ run: RunID, of tenant: TenantID, completion: @escaping @Sendable (OrderResult) -> Void
     ) {
-        order(.released(at: clock.now()), run, of: tenant) { completion($0 ?? .over) }
+        order(.released(at: clock.now()), run, of: tenant) { status in
+            completion(status.map { .done(status: $0) } ?? .over)
+        }
     }
 
     /// Gives an order to an open run; `completion` gets nil where it is not open or not of that tenant.
     private func order(
         _ input: RunInput, _ run: RunID, of tenant: TenantID,
-        completion: @escaping @Sendable (OrderResult?) -> Void
+        completion: @escaping @Sendable (RunStatus?) -> Void
     ) {
         withSlot(run) { [self] slot in
             guard let slot, slot.tenant == tenant else { return [{ completion(nil) }] }
@@ -67,9 +70,8 @@ extension Runtime {
         guard !slot.orderWaiters.isEmpty else { return [] }
         defer { slot.orderWaiters = [] }
         let state = slot.machine.state
-        let result =
-            state.isOver ? OrderResult.over : .done(status: state.isAtRest ? .paused : .running)
-        return slot.orderWaiters.map { waiter in { waiter(result) } }
+        let status = state.outcome.map { RunStatus($0.status) } ?? (state.isAtRest ? .paused : .running)
+        return slot.orderWaiters.map { waiter in { waiter(status) } }
     }
 }
 

@@ -119,9 +119,17 @@ extension Runtime {
             }
             lock.unlock()
             perform(actions)
+            announcePending(of: slot.tenant)
         } catch {
             clock.schedule(at: clock.now() + .seconds(1)) { [self] in reload(slot) }
         }
+    }
+
+    /// A receipt that never came may have told of a balance that ran out; what is known by now is not told twice.
+    private func announcePending(of tenant: TenantID) {
+        // Unreadable just now: it stays in the outbox, and the next reading finds it.
+        let pending = (try? store.pendingDepletions()) ?? []
+        for depletion in pending where depletion.tenant == tenant { announce(depletion) }
     }
 
     private func strand(_ run: RunID, _ reason: String) {

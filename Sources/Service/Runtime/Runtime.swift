@@ -24,7 +24,9 @@ package final class Runtime: @unchecked Sendable {
     let options: RuntimeOptions
     let ids: RunIDSource
     /// How much of everyone's time each tenant's expressions may take, in triggers and in runs.
-    package let allowance = WorkAllowance()
+    package let allowance: WorkAllowance
+    /// Measures the work of expressions.
+    let gauge: any WorkGauge
 
     let lock = Lock()
     var slots: [RunID: RunSlot] = [:]
@@ -83,12 +85,13 @@ package final class Runtime: @unchecked Sendable {
     ///   - options: Settings.
     ///   - metrics: Counters.
     ///   - log: Where events are written.
+    ///   - gauge: Measures the work of expressions.
     ///   - onFatal: Called once when the store takes nothing more: the process should end and be started again.
     /// - Throws: ``StoreError`` where the store cannot be read.
     package init(
         store: any Store, transport: any Transport, clock: any RunClock, catalog: Catalog, vault: SecretVault,
         cryptography: any Cryptography, options: RuntimeOptions, metrics: Metrics, log: EventLog,
-        onFatal: @escaping @Sendable (StoreError) -> Void
+        gauge: any WorkGauge = TimeGauge(), onFatal: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
         self.store = store
         self.transport = transport
@@ -99,6 +102,8 @@ package final class Runtime: @unchecked Sendable {
         self.options = options
         self.metrics = metrics
         self.log = log
+        self.gauge = gauge
+        allowance = WorkAllowance(gauge: gauge)
         self.onFatal = onFatal
         ids = RunIDSource(after: try store.newestRun())
         waitingCount = try store.waitingRunCount()
@@ -168,10 +173,10 @@ extension Runtime {
             return completion(result)
         }
         startingCount += 1
-        let begun = ContinuousClock.now
+        let begun = allowance.reading()
         let decision = slot.machine.handle(
             request.input(start, isFunded: isFunded), in: slot.surroundings)
-        allowance.charge(slot.tenant, ContinuousClock.now - begun)
+        allowance.charge(slot.tenant, since: begun)
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
@@ -254,9 +259,12 @@ extension Runtime {
             readsAny
             ? secrets.byName.values.map(\.value)
             : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
         var made = Surroundings(
-            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named), cryptography: cryptography)
+            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
+            cryptography: cryptography)
         made.signalKey = vault.signalKey
+        made.gauge = gauge
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
             knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
@@ -323,14 +331,14 @@ extension Runtime {
         guard allowance.admits(slot.tenant) else { return postpone(slot) }
         let inputs = slot.waitingInputs
         slot.waitingInputs = []
-        let begun = ContinuousClock.now
+        let begun = allowance.reading()
         var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
         for input in inputs.dropFirst() {
             let next = slot.machine.handle(input, in: slot.surroundings)
             decision.records += next.records
             decision.effects += next.effects
         }
-        allowance.charge(slot.tenant, ContinuousClock.now - begun)
+        allowance.charge(slot.tenant, since: begun)
         guard !decision.records.isEmpty else {
             return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot)
                 + carryOut(decision.effects, of: slot) + leaveIfAtRest(slot)

@@ -159,7 +159,8 @@ extension Scheduler {
         let (progress, refusals) = lock.withLock {
             isSaveScheduled = false
             defer { refused = [] }
-            let unsettled = (waiting + starting).map {
+            let inOrder = starting.sorted { ($0.at, $0.key) < ($1.at, $1.key) }
+            let unsettled = (waiting + inOrder).map {
                 ScheduleProgress.Waiter(
                     tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at, overlap: $0.overlap)
             }

@@ -14,9 +14,13 @@ package import Workflow
 /// workflow, and a changed expression has no past to catch up with.
 package final class Scheduler: @unchecked Sendable {
     // Unchecked: everything below `lock` is read and written under it.
-    struct Key: Hashable {
+    struct Key: Hashable, Comparable {
         var tenant: TenantID
         var workflow: String
+
+        static func < (left: Key, right: Key) -> Bool {
+            left.tenant == right.tenant ? left.workflow < right.workflow : left.tenant < right.tenant
+        }
     }
 
     /// One schedule trigger.
@@ -191,7 +195,7 @@ extension Scheduler {
         let now = runtime.clock.now()
         lock.withLock {
             alarm = nil
-            for key in entries.keys { takeDue(key, now) }
+            for key in entries.keys.sorted() { takeDue(key, now) }
             handledUntil = max(handledUntil, now)
             setAlarm()
         }

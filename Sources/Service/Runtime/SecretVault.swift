@@ -15,6 +15,10 @@ package final class SecretVault: @unchecked Sendable {
     private let lock = Lock()
     private var opened: [TenantID: OpenSecrets] = [:]
     private var changes: Int = 0
+    /// Values that were replaced while this process runs: an answer under way may still hold one.
+    private var replaced: [TenantID: [String: [String]]] = [:]
+    /// Of each secret, the newest.
+    private static let replacedCountMax = 8
 
     /// - Parameters:
     ///   - store: Where sealed secrets are.
@@ -37,16 +41,18 @@ package final class SecretVault: @unchecked Sendable {
     package func set(
         _ name: String, _ value: String, hosts: [String], of tenant: TenantID, at: Instant
     ) throws(StoreError) {
+        let before = try secrets(of: tenant).byName[name]?.value
         let sealed = cryptography.seal(
             Array(value.utf8), key: key(of: tenant), context: context(tenant, name))
         try store.setSecret(
             SealedSecret(tenant: tenant, name: name, sealed: sealed, hosts: hosts, updatedAt: at))
-        forget(tenant)
+        forget(tenant, name, before)
     }
 
     package func delete(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
+        let before = try secrets(of: tenant).byName[name]?.value
         let existed = try store.deleteSecret(name, of: tenant)
-        forget(tenant)
+        forget(tenant, name, before)
         return existed
     }
 
@@ -70,10 +76,23 @@ package final class SecretVault: @unchecked Sendable {
         return secrets
     }
 
-    private func forget(_ tenant: TenantID) {
+    /// Earlier values of these secrets, to be kept out of journals like the present ones; all of them where
+    /// `names` is nil.
+    func replacedValues(of tenant: TenantID, named names: [String]?) -> [String] {
+        lock.withLock {
+            guard let known = replaced[tenant] else { return [] }
+            return known.filter { names?.contains($0.key) ?? true }.values.flatMap(\.self)
+        }
+    }
+
+    private func forget(_ tenant: TenantID, _ name: String, _ before: String?) {
         lock.withLock {
             opened[tenant] = nil
             changes += 1
+            guard let before else { return }
+            let values = (replaced[tenant]?[name] ?? []).filter { $0 != before }.suffix(
+                Self.replacedCountMax - 1)
+            replaced[tenant, default: [:]][name] = values + [before]
         }
     }
 

@@ -1,3 +1,4 @@
+import Ports
 package import Values
 
 /// Bounds how much of the server's time the expressions of one tenant take (S15).
@@ -10,9 +11,10 @@ package final class WorkAllowance: @unchecked Sendable {
     // Unchecked: `debts` is read and written under `lock`.
     private struct Debt {
         var duration: Duration
-        var at: ContinuousClock.Instant
+        /// When it was that, by the gauge's time.
+        var at: Duration
 
-        func left(at now: ContinuousClock.Instant) -> Duration { max(.zero, duration - (now - at) / 10) }
+        func left(at now: Duration) -> Duration { max(.zero, duration - (now - at) / 10) }
     }
 
     /// What every evaluation may take without any debt; a plain guard needs a hundredth of it.
@@ -20,24 +22,31 @@ package final class WorkAllowance: @unchecked Sendable {
     static let debtMax = Duration.milliseconds(200)
     private static let debtorCountMax = 10_000
 
+    private let gauge: any WorkGauge
     private let lock = Lock()
     private var debts: [TenantID: Debt] = [:]
+
+    init(gauge: any WorkGauge) { self.gauge = gauge }
+
+    /// Time that has passed for everyone; only the difference of two readings means something.
+    package func reading() -> Duration { gauge.elapsedTime() }
 
     /// Whether the tenant's expressions may be evaluated now.
     package func admits(_ tenant: TenantID) -> Bool {
         lock.withLock {
             guard let debt = debts[tenant] else { return true }
-            let left = debt.left(at: .now)
+            let left = debt.left(at: gauge.elapsedTime())
             if left == .zero { debts[tenant] = nil }
             return left < Self.debtMax
         }
     }
 
-    /// Notes what an evaluation took.
-    package func charge(_ tenant: TenantID, _ taken: Duration) {
+    /// Notes what an evaluation took that began at that reading.
+    package func charge(_ tenant: TenantID, since begun: Duration) {
+        let now = gauge.elapsedTime()
+        let taken = now - begun
         guard taken > Self.freeTime, tenant != .operatorTenant else { return }
         lock.withLock {
-            let now = ContinuousClock.now
             if debts.count >= Self.debtorCountMax { debts = debts.filter { $0.value.left(at: now) > .zero } }
             let before = debts[tenant]?.left(at: now) ?? .zero
             debts[tenant] = Debt(duration: before + taken - Self.freeTime, at: now)

@@ -140,6 +140,12 @@ extension RunOrders {
                 "undoing step `\(step)` failed, so whether its work stands is not known: look there, then "
                     + "fork the run from `\(step)` to do it again, or from a later step to leave it",
                 details: ["step": .string(step)])
+        case .stepChanged(let step):
+            Answer.error(
+                409, "step_changed",
+                "step `\(step)` is a group or has a strategy in one of the versions alone, so its outcome does not "
+                    + "fit: fork from `\(step)`, or with version same",
+                details: ["step": .string(step)])
         case .outcomeMissing(let missing, let step):
             Answer.error(
                 409, "outcome_missing",

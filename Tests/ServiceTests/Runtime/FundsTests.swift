@@ -41,6 +41,19 @@ struct FundsTests {
         try world.store.runs(of: .operatorTenant, RunQuery(workflow: "alert")).count
     }
 
+    @Test("a balance that ran out in a commit whose answer was lost is announced, once")
+    func lostReceiptIsAnnounced() throws {
+        let world = try world(credit: 20)
+        let plan = try world.deploy("steps:\n  - request: {url: https://a.example/}", of: RuntimeWorld.tenant)
+        try world.start(plan, of: RuntimeWorld.tenant)
+        try world.finishUnheard(plan, world.runs[0], of: RuntimeWorld.tenant, after: .milliseconds(50))
+        #expect(try world.store.pendingDepletions().count == 1)
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(2))
+        #expect(try hooks(world) == 1)
+        #expect(try world.store.pendingDepletions().isEmpty)
+    }
+
     @Test("without funds a call is refused and nothing is stored; what must not be lost is kept, paused")
     func unfundedStart() throws {
         let world = try world(credit: nil)

@@ -125,6 +125,27 @@ struct OperationTests {
         #expect(pause(last, run).items == [.over] && resume(last, run).items == [.over])
     }
 
+    @Test("a run that only waits is paused and resumed as any other, also where it is not in memory")
+    func waitingRunsArePaused() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy("steps:\n  - {id: w, wait: go}\n  - {id: x, lua: return 1}"))
+        let run = world.runs[0]
+        #expect(try world.status(of: run) == .waiting)
+        #expect(pause(world, run).items == [.done(status: .paused)])
+        #expect(try world.status(of: run) == .paused)
+        #expect(resume(world, run).items == [.done(status: .running)])
+        #expect(try world.status(of: run) == .waiting, "it has left memory again")
+        _ = pause(world, run)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        #expect(pause(next, run, of: RuntimeWorld.tenant).items == [.over])
+        next.runtime.signal(run, of: .operatorTenant, RunSignal(id: "k", name: "go", body: 1)) { _ in }
+        #expect(try next.status(of: run) == .paused)
+        #expect(try next.kinds(of: run).last == "step.succeeded")
+        #expect(resume(next, run).items == [.done(status: .succeeded)], "in the same turn")
+        #expect(try next.status(of: run) == .succeeded)
+    }
+
     @Test("a credit does not release what a person holds, and a release does not fund what has no balance")
     func pausesAreIndependent() throws {
         let world = try RuntimeWorld()

@@ -132,6 +132,21 @@ struct SignalRuntimeTests {
         #expect(signal(world, world.runs[0], "a", id: "k", of: RuntimeWorld.tenant).items == [.runOver])
     }
 
+    @Test("a signal that came while an end was read back from the journal is answered")
+    func signalDuringReload() throws {
+        let world = try RuntimeWorld()
+        let plan = try world.deploy("steps:\n  - request: {url: https://a.example/}")
+        try world.start(plan)
+        let run = world.runs[0]
+        try world.finishUnheard(plan, run)
+        world.transport.succeed(0)
+        let told = signal(world, run, "paid")
+        #expect(told.items.isEmpty)
+        world.clock.advance(by: .seconds(2))
+        #expect(told.items == [.runOver])
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
     @Test("a run keeps a thousand unread signals and refuses the next")
     func mailboxIsBounded() throws {
         let world = try RuntimeWorld()

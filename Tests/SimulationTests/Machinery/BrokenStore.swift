@@ -1,0 +1,111 @@
+import MemoryStore
+import Storage
+import Values
+
+/// What is broken on purpose, to show that the oracle would see it.
+enum Defect: String, CaseIterable, Sendable {
+    /// A process that was taken over can still write (I2).
+    case fenceOff
+    /// Entries whose numbers are taken are stored all the same, behind the others (I2).
+    case entryNumbersOff
+    /// A second delivery of the same trigger starts a second run (I3).
+    case dedupeKeysOff
+    /// The same payment is credited as often as it is told (I8).
+    case referencesOff
+    /// What was decided is carried out, and only then stored (I1).
+    case commitAfterSend
+    /// A start is acknowledged, and only then stored (I5).
+    case startsAnsweredEarly
+    /// A secret is stored with what it was sent with (I9).
+    case secretsKept
+    /// Something of another tenant comes into a journal (I10).
+    case tenantsMixed
+    /// Run time is recorded nowhere (I7).
+    case chargesDropped
+    /// A stored entry changes later (I4).
+    case entriesRewritten
+}
+
+/// A store with one guarantee taken out.
+final class BrokenStore: ForwardingStore, @unchecked Sendable {
+    // Unchecked: used by one thread.
+    private let defect: Defect
+    private let own: MemoryStore
+    /// The store of the process that was opened last.
+    private let newest: @Sendable () -> MemoryStore
+    /// What belongs into no journal of that tenant.
+    private let leak: @Sendable (Defect, TenantID) -> [UInt8]
+    /// Commits that were answered before they are stored.
+    private var owed: [RunCommit] = []
+    private var count = 0
+
+    init(
+        _ own: MemoryStore, _ defect: Defect, newest: @escaping @Sendable () -> MemoryStore,
+        leak: @escaping @Sendable (Defect, TenantID) -> [UInt8]
+    ) {
+        self.leak = leak
+        self.defect = defect
+        self.own = own
+        self.newest = newest
+        super.init(own)
+    }
+
+    func flush() {
+        (defect == .fenceOff ? newest() : own).flush()
+    }
+
+    override func commit(_ commit: RunCommit, inPlace: Bool, completion: @escaping Completion) {
+        var commit = commit
+        switch defect {
+        case .fenceOff: return newest().commit(commit, inPlace: false, completion: completion)
+        case .entryNumbersOff:
+            return own.commit(commit, inPlace: false) { [self, commit] result in
+                guard case .failure(.exists) = result else { return completion(result) }
+                own.commit(renumbered(commit), inPlace: false, completion: completion)
+                own.flush()
+            }
+        case .dedupeKeysOff: commit.dedupe = nil
+        case .commitAfterSend, .startsAnsweredEarly:
+            for earlier in owed { own.commit(earlier, inPlace: false) { _ in } }
+            owed = []
+            if defect == .commitAfterSend || commit.start != nil {
+                owed = [commit]
+                return completion(.success(.stored(balance: nil, depletion: nil)))
+            }
+        case .secretsKept, .tenantsMixed:
+            for index in commit.entries.indices.dropFirst() {
+                commit.entries[index].body = (commit.entries[index].body ?? []) + leak(defect, commit.tenant)
+            }
+        case .chargesDropped:
+            for index in commit.entries.indices { commit.entries[index].chargeMilliseconds = 0 }
+        case .referencesOff, .entriesRewritten: break
+        }
+        own.commit(commit, inPlace: false, completion: completion)
+    }
+
+    override func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {
+        guard defect == .referencesOff else { return try super.credit(credit) }
+        count += 1
+        var credit = credit
+        credit.reference += "#\(count)"
+        (credit.idempotencyKey, credit.purchase, credit.paid) = (nil, nil, nil)
+        return try super.credit(credit)
+    }
+
+    /// As the oracle reads it, a journal whose second entry has changed once there is a third.
+    static func rewritten(_ entries: [StoredEntry]) -> [StoredEntry] {
+        var entries = entries
+        if entries.count > 2 { entries[1].at = entries[1].at + .milliseconds(1) }
+        return entries
+    }
+
+    private func renumbered(_ commit: RunCommit) -> RunCommit {
+        var commit = commit
+        var sequence = ((try? own.entries(of: commit.run)) ?? []).last?.sequence ?? 0
+        for index in commit.entries.indices {
+            sequence += 1
+            commit.entries[index].sequence = sequence
+        }
+        return commit
+    }
+}

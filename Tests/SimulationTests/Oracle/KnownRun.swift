@@ -1,0 +1,82 @@
+import Billing
+import Storage
+import Values
+
+/// What the oracle has seen of a run's journal.
+struct KnownRun {
+    let run: RunID
+    let tenant: TenantID
+    let workflow: String
+    let blueprint: Blueprint
+    var entries: [StoredEntry] = []
+    var keys: Set<String> = []
+    /// Paths with an outcome.
+    var settled: Set<String> = []
+    /// When the oracle saw that it pauses; nil while it does not.
+    var pausedAt: Instant?
+    /// Whether something has been recorded that ends the run once nothing is in flight.
+    var isEnding = false
+    var finishedAt: Instant?
+    var charged: Int64 = 0
+    private var meter = Meter()
+    /// Steps that succeeded, and what has been undone, in that order.
+    private var (succeeded, undone): ([String], [String]) = ([], [])
+
+    init(record: RunRecord, blueprint: Blueprint) {
+        run = record.run
+        tenant = record.tenant
+        workflow = record.workflow
+        self.blueprint = blueprint
+    }
+
+    /// Takes the next entry in and returns what is wrong with it.
+    mutating func take(_ entry: StoredEntry, at now: Instant, checksCharges: Bool) -> [(Invariant, String)] {
+        var wrong: [(Invariant, String)] = []
+        func complain(_ invariant: Invariant, _ text: String) {
+            wrong.append((invariant, "\(run) \(workflow): \(text)"))
+        }
+        if entry.sequence != Int64(entries.count) + 1 {
+            complain(.i2, "\(entry.key) has sequence \(entry.sequence) after \(entries.count) entries")
+        }
+        if !keys.insert(entry.key).inserted { complain(.i2, "the key \(entry.key) is recorded twice") }
+        if finishedAt != nil { complain(.i4, "\(entry.key) is recorded after the end") }
+        let facts = (try? JSON.parse(entry.facts)) ?? .null
+        var expected: Int64 = 0
+        if let start = facts["start"]?.int, let end = facts["end"]?.int {
+            expected = meter.charge(
+                Meter.Interval(start: Instant(microseconds: start), end: Instant(microseconds: end)))
+        }
+        switch entry.kind {
+        case "step.succeeded", "step.failed", "step.skipped":
+            let path = facts["path"]?.string ?? ""
+            if !settled.insert(path).inserted { complain(.i2, "a second outcome of \(path) is recorded") }
+            note(path, entry.kind)
+            if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
+        case "run.paused": pausedAt = now
+        case "run.resumed": pausedAt = nil
+        case "run.cancel_requested", "run.timed_out": isEnding = true
+        case "run.finished":
+            expected += meter.chargeRemainder()
+            finishedAt = entry.at
+            let due = succeeded.reversed().filter { blueprint.canUndo($0) }
+            if facts["status"]?.string != "succeeded", undone != due {
+                complain(.i11, "undone were \(undone), due were \(due)")
+            }
+        default: break
+        }
+        if checksCharges, entry.chargeMilliseconds != expected {
+            complain(.i7, "\(entry.key) charges \(entry.chargeMilliseconds) ms and took \(expected) ms")
+        }
+        charged += entry.chargeMilliseconds
+        entries.append(entry)
+        return wrong
+    }
+
+    private mutating func note(_ path: String, _ kind: String) {
+        if path.hasSuffix("/compensate") {
+            undone.append(String(path.dropLast("/compensate".count)))
+        } else if kind == "step.succeeded" {
+            succeeded.append(path)
+        }
+    }
+}

@@ -1,0 +1,282 @@
+import Billing
+import MemoryStore
+import Ports
+import Storage
+import Values
+
+/// Watches everything that leaves and enters the service, and what is on the disk, and says where a promise
+/// was not kept.
+///
+/// It never asks the service: what it knows comes from the disk, the network and the answers.
+final class Oracle: @unchecked Sendable {
+    // Unchecked: used by one thread.
+    /// What a tenant knows that nobody else may see.
+    struct Party: Sendable {
+        var tenant: TenantID
+        var secrets: [String]
+    }
+
+    private let timeline: Timeline
+    /// Reads the disk under every process.
+    private let disk: MemoryStore
+    private let options: OracleOptions
+    private let sha256: ([UInt8]) -> [UInt8]
+    var parties: [Party] = []
+    private(set) var violations: [Violation] = []
+    private(set) var runs: [RunID: KnownRun] = [:]
+    private var blueprints: [[UInt8]: Blueprint] = [:]
+    /// What was sent under each key.
+    private var requests: [String: [UInt8]] = [:]
+    private var audits: [TenantID: LedgerAudit] = [:]
+    private var references: Set<String> = []
+    /// Ledger entries by which a balance fell to zero or below.
+    private(set) var depletionCount = 0
+    private(set) var acknowledged: [Acknowledgement] = []
+    var sendCount = 0
+
+    struct OracleOptions: Sendable {
+        /// Whether each charge can be foretold: not where evaluations take part, or a clock went back.
+        var checksCharges: Bool
+        var runRetention: Duration
+        /// Whether the oracle is shown a journal that changes.
+        var seesRewritten = false
+    }
+
+    /// What the outside was told is kept.
+    enum Acknowledgement: Sendable {
+        case run(RunID, TenantID)
+        case signal(RunID, TenantID, key: String)
+        case cancel(RunID, TenantID)
+        case credit(TenantID, reference: String)
+    }
+
+    init(
+        _ timeline: Timeline, disk: MemoryStore, _ options: OracleOptions,
+        sha256: @escaping ([UInt8]) -> [UInt8]
+    ) {
+        self.timeline = timeline
+        self.disk = disk
+        self.options = options
+        self.sha256 = sha256
+    }
+
+    func complain(_ invariant: Invariant, _ text: String) {
+        violations.append(Violation(invariant: invariant, text: text, at: timeline.now))
+    }
+
+    // MARK: - The disk
+
+    /// A commit came to an end; `isNewest` says whether its process is the one that was opened last.
+    func note(_ commit: RunCommit, _ result: Result<CommitReceipt, StoreError>, isNewest: Bool) {
+        // Also after a refusal: what was stored may have been handed in a second time.
+        defer {
+            look(at: commit.run, of: commit.tenant)
+            audit(commit.tenant)
+        }
+        if case .success(.stored) = result, !isNewest {
+            complain(
+                .i2, "a process that was taken over has stored \(commit.entries.map(\.key)) of \(commit.run)")
+        }
+    }
+
+    /// Reads a run's journal again: what was there must be there, and what is new must fit.
+    func look(at run: RunID, of tenant: TenantID) {
+        guard let record = (try? disk.run(run, of: tenant)) ?? nil else {
+            // Two processes may have thought of the same number; only one of them has stored it.
+            return runs[run]?.tenant == tenant ? noteMissing(run) : ()
+        }
+        var known = runs[run] ?? KnownRun(record: record, blueprint: blueprint(of: record))
+        var entries = (try? disk.entries(of: run)) ?? []
+        if options.seesRewritten { entries = BrokenStore.rewritten(entries) }
+        if !entries.starts(with: known.entries) {
+            complain(
+                .i4, "entries of \(run) have changed: \(known.entries.map(\.key)) and \(entries.map(\.key))")
+        }
+        for entry in entries.dropFirst(known.entries.count) {
+            for (invariant, text) in known.take(entry, at: timeline.now, checksCharges: options.checksCharges)
+            {
+                complain(invariant, text)
+            }
+            let place = "entry \(entry.key) of \(run)"
+            lookForSecrets(entry.facts + (entry.body ?? []), in: place)
+            if tenant != .operatorTenant {
+                lookForOthers(entry.facts + (entry.body ?? []), than: tenant, in: place)
+            }
+        }
+        if record.chargedMilliseconds != known.charged {
+            complain(.i7, "\(run) is charged \(record.chargedMilliseconds), its entries \(known.charged)")
+        }
+        if record.status.isFinal != (known.finishedAt != nil) {
+            complain(.i4, "\(run) is \(record.status), and its journal \(known.entries.map(\.key))")
+        }
+        runs[run] = known
+    }
+
+    private func noteMissing(_ run: RunID) {
+        guard let known = runs[run] else { return }
+        let isOld = known.finishedAt.map { $0 + options.runRetention < timeline.now + .seconds(200) } ?? false
+        if !isOld { complain(.i5, "\(run) is gone") }
+    }
+
+    private func blueprint(of record: RunRecord) -> Blueprint {
+        if let known = blueprints[record.digest] { return known }
+        let deployed = (try? disk.workflow(digest: record.digest, of: record.tenant)) ?? nil
+        let blueprint = Blueprint(source: deployed?.source ?? [])
+        blueprints[record.digest] = blueprint
+        return blueprint
+    }
+
+    /// Looks at everything once more: after a crash and at the end.
+    func lookAtAll() {
+        for known in runs.values.sorted(by: { $0.run < $1.run }) { look(at: known.run, of: known.tenant) }
+        for acknowledgement in acknowledged { check(acknowledgement) }
+        for party in parties { audit(party.tenant) }
+        guard let found = try? disk.verifyLedgers() else { return }
+        for finding in found.findings {
+            complain(.i6, "ledger of \(finding.tenant), entry \(finding.sequence): \(finding.reason)")
+        }
+    }
+
+    // MARK: - Ledgers
+
+    private func audit(_ tenant: TenantID) {
+        var audit = audits[tenant] ?? LedgerAudit(tenant: tenant)
+        let newest = (try? disk.ledger(of: tenant, before: nil, limit: 1))?.first?.sequence ?? 0
+        guard newest > audit.account.sequence || newest < audit.account.sequence else { return }
+        let count = Int(newest - audit.account.sequence)
+        guard count > 0, let found = try? disk.ledger(of: tenant, before: nil, limit: count) else {
+            return complain(.i6, "the ledger of \(tenant) has lost entries")
+        }
+        for entry in found.reversed() {
+            let before = audit.account.balanceMilliseconds
+            do throws(LedgerAudit.Finding) { try audit.check(entry, sha256: sha256) } catch {
+                complain(.i6, "ledger of \(tenant), entry \(entry.sequence): \(error.reason)")
+            }
+            if before > 0, entry.balanceMilliseconds <= 0 { depletionCount += 1 }
+            if let reference = entry.reference {
+                let business = String(reference.prefix { $0 != "#" })
+                if !references.insert(business).inserted {
+                    complain(.i8, "\(business) has been credited twice")
+                }
+            }
+        }
+        audits[tenant] = audit
+        let account = (try? disk.account(of: tenant))?.balanceMilliseconds
+        if account != audit.account.balanceMilliseconds {
+            complain(.i6, "the balance of \(tenant) is not the sum of its ledger")
+        }
+    }
+
+    func hasCredited(_ reference: String) -> Bool { references.contains(reference) }
+}
+
+// MARK: - The network
+
+extension Oracle {
+    /// A request leaves a process.
+    func noteSend(_ request: OutboundRequest, isNewest: Bool) {
+        sendCount += 1
+        guard let runText = request.headers["millrace-run"], let run = RunID(runText),
+            let path = request.headers["millrace-step"], let key = request.headers["idempotency-key"]
+        else { return complain(.i3, "a request to \(request.url) names no run, step or key") }
+        guard let known = runs[run], known.keys.contains("start") else {
+            return complain(.i1, "\(runText)/\(path) was sent, and no start of the run is durable")
+        }
+        checkJustification(request, known, path, isNewest: isNewest)
+        let content = Array("\(request.method) \(request.url)\n".utf8) + request.body
+        if key != "\(runText)/\(path)" { complain(.i3, "\(runText)/\(path) was sent under the key \(key)") }
+        if let first = requests[key], first != content {
+            complain(.i3, "the key \(key) was used for two different requests")
+        }
+        requests[key] = content
+        checkTenant(request, known)
+    }
+
+    private func checkJustification(
+        _ request: OutboundRequest, _ known: KnownRun, _ path: String, isNewest: Bool
+    ) {
+        let name = "\(known.run)/\(path)"
+        guard let needs = known.blueprint.needs(of: path) else {
+            return complain(.i1, "\(name) was sent, and the workflow has no such step")
+        }
+        for needed in needs where !known.settled.contains(needed) {
+            complain(.i1, "\(name) was sent, and no outcome of \(needed) is durable")
+        }
+        let attempt = request.headers["millrace-attempt"].flatMap { Int($0) } ?? 1
+        if attempt > 1, !known.keys.contains("attempt/\(path)#\(attempt - 1)") {
+            complain(.i1, "attempt \(attempt) of \(name) was sent, and the one before is not durable")
+        }
+        // One that was taken over may still carry out what it had stored before.
+        guard isNewest else { return }
+        if known.settled.contains(path) { complain(.i2, "\(name) was sent after its outcome was durable") }
+        if path.hasSuffix("/compensate") {
+            if !known.isEnding { complain(.i1, "\(name) was sent, and nothing durable ends the run") }
+        } else if let at = known.pausedAt, at < timeline.now {
+            complain(.i1, "\(name) was sent while the run was paused")
+        }
+    }
+
+    private func checkTenant(_ request: OutboundRequest, _ known: KnownRun) {
+        if request.egress.pool != known.tenant.number {
+            complain(.i10, "a request of \(known.tenant) shares connections with \(request.egress.pool)")
+        }
+        guard known.tenant != .operatorTenant else { return }
+        var text = Array(request.url.utf8) + request.body
+        for header in request.headers { text += Array(header.value.utf8) + [10] }
+        lookForOthers(text, than: known.tenant, in: "a request of \(known.run)")
+    }
+
+    private func lookForOthers(_ bytes: [UInt8], than tenant: TenantID, in place: String) {
+        for party in parties where party.tenant != tenant {
+            if Bytes.contains(bytes, "\(party.tenant)")
+                || party.secrets.contains(where: { Bytes.contains(bytes, $0) })
+            {
+                complain(.i10, "\(place), of \(tenant), holds something of \(party.tenant)")
+            }
+        }
+    }
+
+    /// Looks for secrets where none may be.
+    func lookForSecrets(_ bytes: [UInt8], in place: String) {
+        for party in parties {
+            for secret in party.secrets where Bytes.contains(bytes, secret) {
+                complain(.i9, "\(place) holds a secret of \(party.tenant)")
+            }
+        }
+    }
+}
+
+// MARK: - Answers
+
+extension Oracle {
+    /// The outside has been told that something is kept.
+    func note(_ acknowledgement: Acknowledgement) {
+        acknowledged.append(acknowledgement)
+        check(acknowledgement)
+    }
+
+    private func check(_ acknowledgement: Acknowledgement) {
+        switch acknowledgement {
+        case .run(let run, let tenant):
+            if ((try? disk.run(run, of: tenant)) ?? nil) == nil, runs[run]?.finishedAt == nil {
+                complain(.i5, "\(run) was acknowledged and is not there")
+            }
+        case .signal(let run, let tenant, let key):
+            look(at: run, of: tenant)
+            if let known = runs[run], !known.keys.contains("signal/key:" + key) {
+                complain(.i5, "the signal \(key) to \(run) was acknowledged and is not there")
+            }
+        case .cancel(let run, let tenant):
+            look(at: run, of: tenant)
+            if let known = runs[run], !known.keys.contains("cancel"), known.finishedAt == nil, !known.isEnding
+            {
+                complain(.i5, "the cancel of \(run) was acknowledged and is not there")
+            }
+        case .credit(let tenant, let reference):
+            audit(tenant)
+            if !references.contains(String(reference.prefix { $0 != "#" })) {
+                complain(.i5, "the credit \(reference) was acknowledged and is not there")
+            }
+        }
+    }
+}

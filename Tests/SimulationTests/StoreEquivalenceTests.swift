@@ -1,0 +1,332 @@
+import Billing
+import Foundation
+import MemoryStore
+import OpenSSLCrypto
+import SQLiteStore
+import Storage
+import Testing
+import Values
+
+@Suite("The store in memory and the database agree")
+struct StoreEquivalenceTests {
+    private static let cryptography = OpenSSLCryptography()
+
+    @Test("random operations of the whole contract are answered the same", arguments: UInt64(1)...12)
+    func storesAgree(seed: UInt64) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "millrace-pair-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "pair.db").path
+        let sha256: @Sendable ([UInt8]) -> [UInt8] = { Self.cryptography.sha256($0) }
+        func openDatabase() throws -> SQLiteStore {
+            try SQLiteStore.open(
+                path: path, sha256: sha256, clock: { Instant(milliseconds: 1_800_000_000_000) })
+        }
+        var memory = MemoryStore(sha256: sha256)
+        var database = try openDatabase()
+        defer { database.close() }
+        var operations = StoreOperations(seed: seed)
+        for number in 0..<160 {
+            if operations.reopens() {
+                memory.close()
+                database.close()
+                (memory, database) = (memory.reopened(), try openDatabase())
+            }
+            let operation = operations.next()
+            let (one, other) = (operation.perform(memory), operation.perform(database))
+            #expect(one == other, "seed \(seed), operation \(number): \(operation.name)")
+            guard one == other else { return }
+        }
+        for question in operations.questions() {
+            #expect(question.perform(memory) == question.perform(database), "seed \(seed): \(question.name)")
+        }
+    }
+}
+
+/// One call of the contract, and its answer as a text that can be compared.
+private struct StoreOperation {
+    var name: String
+    var perform: (any Store) -> String
+
+    init<Answer>(_ name: String, _ body: @escaping (any Store) throws(StoreError) -> Answer) {
+        self.name = name
+        perform = { store in
+            do throws(StoreError) { return "\(try body(store))" } catch { return "refused: \(error)" }
+        }
+    }
+}
+
+/// Makes calls as a runtime would, and now and then as a confused one would.
+private struct StoreOperations {
+    private var random: SeededRandom
+    private let noon = Instant(milliseconds: 1_790_000_000_000)
+    private var seconds: Int64 = 0
+    private var started: [(run: RunID, tenant: TenantID)] = []
+    private var nextSequence: [RunID: Int64] = [:]
+    private var ended: Set<RunID> = []
+    private var count = 0
+
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+    mutating func reopens() -> Bool { random.happens(3) }
+
+    /// Tenant 4 does not exist.
+    private mutating func tenant() -> TenantID { TenantID(number: Int64(random.number(1...4))) }
+    private mutating func name() -> String {
+        random.pick(["order", "refund", "bücher", "bu\u{308}cher", "zebra"])
+    }
+    private mutating func at() -> Instant {
+        seconds += Int64(random.number(0...90))
+        return noon + .seconds(seconds)
+    }
+    private mutating func digest() -> [UInt8] { [UInt8](repeating: UInt8(random.number(1...4)), count: 32) }
+
+    mutating func next() -> StoreOperation {
+        count += 1
+        if count <= 3 {
+            let tenant = Tenant(tenant: TenantID(number: Int64(count)), name: "Mühle", createdAt: at())
+            return StoreOperation("addTenant") { store throws(StoreError) in try store.addTenant(tenant) }
+        }
+        switch random.number(0...99) {
+        case ..<18: return start()
+        case ..<52: return step()
+        case ..<64: return credit()
+        case ..<70: return purchase()
+        case ..<80: return tenantWrite()
+        case ..<88: return workflowWrite()
+        case ..<92: return tidy()
+        default: return random.pick(questions())
+        }
+    }
+
+    // MARK: - Runs
+
+    private mutating func start() -> StoreOperation {
+        // A number belongs to one run for ever, so a repeat is its own tenant's.
+        let repeated = !started.isEmpty && random.happens(6) ? random.pick(started) : nil
+        let at = at()
+        let fresh = RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
+        let (run, tenant) = repeated ?? (fresh, self.tenant())
+        let record = RunRecord(
+            run: run, tenant: tenant, workflow: name(), digest: digest(), trigger: "http", status: .running,
+            startedAt: at)
+        var commit = RunCommit(
+            run: run, tenant: tenant, start: record,
+            entries: [entry("start", 1, "run.started", at, charge: 0)], isMetered: tenant != .operatorTenant)
+        if random.happens(60) {
+            commit.dedupe = RunCommit.Dedupe(
+                key: "k\(random.number(1...12))", fingerprint: random.pick([nil, [1], [2]]))
+        }
+        if repeated == nil {
+            started.append((run, tenant))
+            nextSequence[run] = 2
+        }
+        return self.commit("start", commit)
+    }
+
+    private mutating func step() -> StoreOperation {
+        guard !started.isEmpty else { return start() }
+        let (run, tenant) = random.pick(started)
+        if ended.contains(run) { return credit() }
+        let at = at()
+        var sequence = nextSequence[run] ?? 2
+        // Stale: a sequence that is taken, under its key or under another.
+        let isStale = random.happens(12)
+        if isStale { sequence = max(1, sequence - 1) }
+        var entries: [StoredEntry] = []
+        for offset in 0..<Int64(random.number(1...3)) {
+            let number = sequence + offset
+            let key = isStale && random.happens(50) ? "start" : "outcome/s\(number)"
+            entries.append(
+                entry(key, number, "step.succeeded", at, charge: Int64(random.pick([0, 0, 3, 40, 500]))))
+        }
+        var commit = RunCommit(
+            run: run, tenant: tenant, entries: entries, isMetered: tenant != .operatorTenant)
+        if random.happens(20) {
+            commit.status = random.pick(RunStatus.allCases)
+            if commit.status?.isFinal ?? false {
+                commit.finishedAt = at
+                // A run that is over gets no more: its machine takes no input.
+                if !isStale { ended.insert(run) }
+            }
+        }
+        if random.happens(2) { commit.entries[0].chargeMilliseconds = -1 }
+        if !isStale, commit.entries[0].chargeMilliseconds >= 0 {
+            nextSequence[run] = sequence + Int64(entries.count)
+        }
+        return self.commit("step of \(run)", commit)
+    }
+
+    private mutating func entry(
+        _ key: String, _ sequence: Int64, _ kind: String, _ at: Instant, charge: Int64
+    ) -> StoredEntry {
+        StoredEntry(
+            key: key, sequence: sequence, kind: kind, at: at, facts: Array("{\"n\":\(sequence)}".utf8),
+            body: random.pick([nil, [], [0, 255, 10], Array("body".utf8)]), chargeMilliseconds: charge)
+    }
+
+    private mutating func commit(_ name: String, _ commit: RunCommit) -> StoreOperation {
+        let inPlace = random.happens(50)
+        return StoreOperation(name) { store throws(StoreError) in
+            let promise = Promise<Result<CommitReceipt, StoreError>>()
+            store.commit(commit, inPlace: inPlace) { promise.fulfil($0) }
+            return try promise.wait().get()
+        }
+    }
+
+    // MARK: - Money
+
+    private mutating func credit() -> StoreOperation {
+        let credit = Credit(
+            tenant: tenant(), milliseconds: Int64(random.pick([0, 5, 5, 60_000, 60_000])),
+            reference: "r\(random.number(1...20))",
+            purchase: random.happens(40) ? PurchaseID(number: Int64(random.number(1...6))) : nil,
+            paid: random.happens(30)
+                ? Credit.Paid(amountMinor: 10, currency: random.pick(["EUR", "USD"])) : nil,
+            idempotencyKey: random.happens(60) ? "key-\(random.number(1...15))" : nil,
+            fingerprint: [UInt8(random.number(1...2))], at: at())
+        return StoreOperation("credit \(credit)") { store throws(StoreError) in try store.credit(credit) }
+    }
+
+    private mutating func purchase() -> StoreOperation {
+        let purchase = Purchase(
+            purchase: PurchaseID(number: Int64(random.number(1...6))), tenant: tenant(), minutes: 1,
+            price: Credit.Paid(amountMinor: 10, currency: "EUR"), state: .open, createdAt: at())
+        return StoreOperation("addPurchase") { store throws(StoreError) in try store.addPurchase(purchase) }
+    }
+
+    // MARK: - Tenants and workflows
+
+    private mutating func tenantWrite() -> StoreOperation {
+        let (tenant, at, id) = (tenant(), at(), KeyID(number: Int64(random.number(1...8))))
+        let secretName = random.pick(["A", "B_2", "PAY_KEY"])
+        switch random.number(0...5) {
+        case 0:
+            return StoreOperation("setExternalCustomer") { store throws(StoreError) in
+                try store.setExternalCustomer("cus_\(at.seconds)", of: tenant)
+            }
+        case 1:
+            let key = APIKey(
+                key: id, tenant: tenant, scope: .full, secretHash: digest(), createdAt: at)
+            return StoreOperation("addKey") { store throws(StoreError) in try store.addKey(key) }
+        case 2:
+            return StoreOperation("revokeKey") { store throws(StoreError) in
+                try store.revokeKey(id, of: tenant, at: at)
+            }
+        case 3:
+            let secret = SealedSecret(
+                tenant: tenant, name: secretName, sealed: digest(), hosts: random.pick([[], ["a.example"]]),
+                updatedAt: at)
+            return StoreOperation("setSecret") { store throws(StoreError) in try store.setSecret(secret) }
+        case 4:
+            return StoreOperation("deleteSecret") { store throws(StoreError) in
+                try store.deleteSecret(secretName, of: tenant)
+            }
+        default:
+            let value = digest()
+            return StoreOperation("setSetting") { store throws(StoreError) in try store.setSetting("s", value)
+            }
+        }
+    }
+
+    private mutating func workflowWrite() -> StoreOperation {
+        let (tenant, name, digest, at) = (tenant(), name(), digest(), at())
+        switch random.number(0...3) {
+        case 0:
+            return StoreOperation("deleteWorkflow") { store throws(StoreError) in
+                try store.deleteWorkflow(name, of: tenant)
+            }
+        case 1:
+            let refusal = TriggerRefusal(
+                tenant: tenant, workflow: name, reason: random.pick(TriggerRefusal.Reason.allCases),
+                count: Int64(random.number(1...3)), lastAt: at, lastDetail: "detail \(count)")
+            return StoreOperation("countRefusals") { store throws(StoreError) in
+                try store.countRefusals([refusal, refusal])
+            }
+        default:
+            return StoreOperation("deployWorkflow \(name)") { store throws(StoreError) in
+                try store.deployWorkflow(name, of: tenant, digest: digest, source: Array(name.utf8), at: at)
+            }
+        }
+    }
+
+    private mutating func tidy() -> StoreOperation {
+        let (before, limit) = (
+            noon + .seconds(seconds - Int64(random.number(0...4_000))), random.number(0...5)
+        )
+        switch random.number(0...2) {
+        case 0:
+            return StoreOperation("deleteRuns") { store throws(StoreError) in
+                try store.deleteRuns(finishedBefore: before, limit: limit)
+            }
+        case 1:
+            return StoreOperation("forgetDedupeKeys") { store throws(StoreError) in
+                try store.forgetDedupeKeys(before: before, limit: 1_000)
+            }
+        default:
+            return StoreOperation("dropDepletion") { store throws(StoreError) in
+                guard let first = try store.pendingDepletions().first else { return }
+                try store.dropDepletion(first)
+            }
+        }
+    }
+
+    // MARK: - Questions
+
+    /// Every member that only reads.
+    mutating func questions() -> [StoreOperation] {
+        let (tenant, name, digest) = (tenant(), name(), digest())
+        let run = started.isEmpty ? RunID(number: 1) : random.pick(started).run
+        let (limit, after) = (random.number(1...6), random.pick([nil, run]))
+        let query = RunQuery(
+            workflow: random.pick([nil, name]), status: random.pick([nil, .running, .succeeded]),
+            before: after,
+            limit: limit)
+        return [
+            StoreOperation("run") { store throws(StoreError) in try store.run(run, of: tenant) as Any },
+            StoreOperation("runs") { store throws(StoreError) in try store.runs(of: tenant, query) },
+            StoreOperation("entries") { store throws(StoreError) in try store.entries(of: run) },
+            StoreOperation("openRuns") { store throws(StoreError) in
+                try store.openRuns(after: after, limit: limit)
+            },
+            StoreOperation("newestRun") { store throws(StoreError) in try store.newestRun() as Any },
+            StoreOperation("pendingDepletions") { store throws(StoreError) in try store.pendingDepletions() },
+            StoreOperation("account") { store throws(StoreError) in try store.account(of: tenant) },
+            StoreOperation("ledger") { store throws(StoreError) in
+                try store.ledger(of: tenant, before: nil, limit: 50)
+            },
+            StoreOperation("purchase") { store throws(StoreError) in
+                try (1...6).map { number throws(StoreError) in try store.purchase(PurchaseID(number: number))
+                }
+            },
+            StoreOperation("verifyLedgers") { store throws(StoreError) in try store.verifyLedgers() },
+            StoreOperation("tenant") { store throws(StoreError) in try store.tenant(tenant) as Any },
+            StoreOperation("tenants") { store throws(StoreError) in
+                try store.tenants(after: tenant, limit: limit)
+            },
+            StoreOperation("keys") { store throws(StoreError) in try store.keys(of: tenant) },
+            StoreOperation("key") { store throws(StoreError) in try store.key(KeyID(number: 3)) as Any },
+            StoreOperation("secrets") { store throws(StoreError) in try store.secrets(of: tenant) },
+            StoreOperation("secret") { store throws(StoreError) in
+                try store.secret("PAY_KEY", of: tenant) as Any
+            },
+            StoreOperation("setting") { store throws(StoreError) in try store.setting("s") as Any },
+            StoreOperation("workflow") { store throws(StoreError) in
+                try store.workflow(name, of: tenant) as Any
+            },
+            StoreOperation("workflow by digest") { store throws(StoreError) in
+                try store.workflow(digest: digest, of: tenant).map(\.digest) as Any
+            },
+            StoreOperation("workflows") { store throws(StoreError) in
+                try store.workflows(of: tenant, after: nil, limit: limit)
+            },
+            StoreOperation("versions") { store throws(StoreError) in try store.versions(of: name, of: tenant)
+            },
+            StoreOperation("currentWorkflows") { store throws(StoreError) in try store.currentWorkflows() },
+            StoreOperation("refusals") { store throws(StoreError) in
+                try store.refusals(of: name, of: tenant)
+            },
+        ]
+    }
+}

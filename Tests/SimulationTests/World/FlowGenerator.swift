@@ -1,0 +1,169 @@
+import Values
+
+/// Makes workflows by chance, out of every kind of step that the language has.
+///
+/// A new kind of step gets a case in `body(_:_:)`; groups and strategies come in as a kind that holds a
+/// generated scope of its own, calls as one that names another generated flow.
+struct FlowGenerator {
+    static let signals = ["alpha", "beta"]
+    private var random: SeededRandom
+
+    init(_ random: SeededRandom) { self.random = random }
+
+    /// A workflow file as JSON.
+    ///
+    /// - Parameters:
+    ///   - name: The workflow's.
+    ///   - version: Of the file.
+    ///   - isScheduled: Whether it also starts by the calendar.
+    /// - Returns: The file.
+    mutating func flow(_ name: String, version: Int, isScheduled: Bool) -> Value {
+        let (count, isSequence) = (random.number(1...6), random.happens(20))
+        var steps: [(id: String, value: Object)] = []
+        for index in 0..<count {
+            let id = "s\(index + 1)"
+            var after: [String] = []
+            if isSequence {
+                after = steps.map(\.id).suffix(1)
+            } else if index > 0 {
+                after = Array(steps.map(\.id).shuffled(using: &random).prefix(random.pick([0, 1, 1, 2])))
+            }
+            var step = body(id, after)
+            if !isSequence, !after.isEmpty { step["after"] = .array(after.map { .string($0) }) }
+            steps.append((id, step))
+        }
+        var file = Object()
+        file["name"] = .string(name)
+        file["version"] = .int(Int64(version))
+        file["triggers"] = .array(triggers(of: name, isScheduled: isScheduled))
+        if random.happens(10) { file["timeout"] = .string(random.pick(["20s", "5m", "2d"])) }
+        if isSequence {
+            file["steps"] = .array(
+                steps.map { step in
+                    var value = step.value
+                    value["id"] = .string(step.id)
+                    return .object(value)
+                })
+        } else {
+            var map = Object()
+            for step in steps { map[step.id] = .object(step.value) }
+            file["steps"] = .object(map)
+        }
+        if random.happens(50) {
+            file["output"] = ["first": "<< steps.s1.outcome >>", "order": Self.order]
+        }
+        return .object(file)
+    }
+
+    private static let order: Value = "<< trigger.body.order or trigger.body.scheduled_at >>"
+
+    private mutating func triggers(of name: String, isScheduled: Bool) -> [Value] {
+        var http: Object = ["type": "http"]
+        if random.happens(30) { http["reply"] = "result" }
+        // By the name, because another version with another rule would rightly take a repeat for new.
+        if name.utf8.reduce(0, { $0 &+ Int($1) }) % 2 == 0 { http["dedupe"] = "<< trigger.body.order >>" }
+        var triggers: [Value] = [
+            .object(http),
+            [
+                "type": "webhook", "dedupe": "<< trigger.body.order >>",
+                "when": """
+                crypto.equals(trigger.headers['x-shop-signature'] or '', \
+                crypto.hmac('sha256', secrets.HOOK_SECRET, trigger.raw_body))
+                """,
+            ],
+        ]
+        if isScheduled {
+            triggers.append(
+                [
+                    "type": "schedule", "cron": .string(random.pick(["*/2 * * * *", "*/5 * * * *"])),
+                    "overlap": .string(random.pick(["skip", "queue", "allow"])),
+                    "catch_up": .string(random.pick(["none", "one", "all"])),
+                ])
+        }
+        return triggers
+    }
+
+    // MARK: - Steps
+
+    private mutating func body(_ id: String, _ after: [String]) -> Object {
+        var step: Object
+        switch random.number(0...99) {
+        case ..<58: step = request(id)
+        case ..<70:
+            step = [
+                "lua": "local n = 0 for i = 1, 20 do n = n + i end return {n = n, order = trigger.body.order}"
+            ]
+        case ..<78: step = ["sleep": .string(random.pick(["20ms", "3s", "90s", "7h", "2d"]))]
+        case ..<90: step = wait()
+        case ..<94: step = ["reply": ["status": 201, "body": ["run": "<< run.id >>", "order": Self.order]]]
+        case ..<97:
+            step = [
+                "signal": ["run": "<< trigger.body.peer or 'nobody' >>", "name": .string(Self.signals[0])],
+                "on_error": "continue",
+            ]
+        case ..<99:
+            step = ["fail": .string("nothing goes on after \(id)"), "when": "trigger.body.fate == 'fail'"]
+        default: step = ["finish": ["early": true], "when": "trigger.body.fate == 'finish'"]
+        }
+        if step["when"] == nil, random.happens(20) {
+            let before = after.first.map { "steps.\($0).outcome == 'succeeded'" }
+            step["when"] = .string(before ?? "trigger.body.fate ~= 'skip'")
+        }
+        return step
+    }
+
+    private mutating func request(_ id: String) -> Object {
+        var request = call("/\(random.pick(["charges", "mails", "stock"]))", step: id)
+        if random.happens(80) { request["auth"] = ["bearer": "<< secrets.PAY_KEY >>"] }
+        var step: Object = ["request": .object(request), "retry": .object(retry())]
+        var response: Object = ["timeout": .string(random.pick(["500ms", "5s", "30s"]))]
+        if random.happens(30) { response["accept"] = [402] }
+        if random.happens(30) { response["fail_when"] = "response.body.ok == false" }
+        step["response"] = .object(response)
+        if random.happens(30) { step["on_error"] = "continue" }
+        if random.happens(35) {
+            step["compensate"] = [
+                "request": .object(call("/undo", step: id + "/undo")),
+                "retry": ["max": 100, "delay": "1s", "max_delay": "1m"],
+            ]
+        }
+        return step
+    }
+
+    private func call(_ path: String, step: String) -> Object {
+        [
+            "method": "POST", "url": .string("https://shop.example" + path),
+            "body": [
+                "tenant": "<< tenant.id >>", "workflow": "<< run.workflow >>", "order": Self.order,
+                "step": .string(step),
+            ],
+        ]
+    }
+
+    private mutating func retry() -> Object {
+        switch random.number(0...3) {
+        case 0: return ["max": .int(Int64(random.number(0...3))), "delay": "200ms", "jitter": "none"]
+        case 1: return ["schedule": ["1s", "10s", "5m", "2h", "10h"], "until": "2d"]
+        case 2:
+            return [
+                "max": 12, "delay": "500ms", "backoff": "linear",
+                "on": ["connection", "timeout", "5xx", 429],
+            ]
+        default: return ["max": 20]
+        }
+    }
+
+    private mutating func wait() -> Object {
+        var wait: Object = [:]
+        if random.happens(50) {
+            wait["signal"] = .string(random.pick(Self.signals))
+        } else {
+            wait["any"] = .array(Self.signals.map { .string($0) })
+        }
+        if random.happens(70) {
+            wait["timeout"] = .string(random.pick(["2s", "1m", "1d"]))
+            wait["on_timeout"] = .string(random.pick(["fail", "reject", "continue"]))
+        }
+        return ["wait": .object(wait)]
+    }
+}
