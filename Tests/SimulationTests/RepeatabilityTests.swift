@@ -35,7 +35,8 @@ struct RepeatabilityTests {
         let all: Set = [
             "run.started", "step.succeeded", "step.failed", "step.skipped", "step.attempt_failed",
             "step.sleeping",
-            "step.waiting", "signal.received", "run.paused", "run.resumed", "run.cancel_requested",
+            "step.waiting", "step.calling", "step.opened", "run.held", "run.released", "signal.received",
+            "run.paused", "run.resumed", "run.cancel_requested",
             "run.finished",
         ]
         #expect(kinds.isSuperset(of: all), "\(all.subtracting(kinds))")

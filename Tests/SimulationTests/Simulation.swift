@@ -120,7 +120,11 @@ final class Simulation: @unchecked Sendable {
     /// Reads what is on the disk.
     var reader: MemoryStore { newestStore }
 
-    var openRuns: [RunRecord] { (try? newestStore.openRuns(after: nil, limit: 1_000)) ?? [] }
+    /// Runs that are not over, whatever they wait for; oldest first.
+    var openRuns: [RunRecord] {
+        oracle.runs.values.filter { $0.finishedAt == nil }.sorted { $0.run < $1.run }
+            .compactMap { (try? newestStore.run($0.run, of: $0.tenant)) ?? nil }
+    }
 
     private var isOver: Bool {
         crowd.isIdle && world.isIdle && openRuns.isEmpty

@@ -116,7 +116,8 @@ private struct StoreOperations {
             entries: [entry("start", 1, "run.started", at, charge: 0)], isMetered: tenant != .operatorTenant)
         if random.happens(60) {
             commit.dedupe = RunCommit.Dedupe(
-                key: "k\(random.number(1...12))", fingerprint: random.pick([nil, [1], [2]]))
+                key: "k\(random.number(1...12))", fingerprint: random.pick([nil, [1], [2]]),
+                scope: random.pick([nil, nil, RunCommit.Dedupe.anyWorkflow]))
         }
         if repeated == nil {
             started.append((run, tenant))
@@ -145,6 +146,7 @@ private struct StoreOperations {
             run: run, tenant: tenant, entries: entries, isMetered: tenant != .operatorTenant)
         if random.happens(20) {
             commit.status = random.pick(RunStatus.allCases)
+            if commit.status == .waiting { commit.wakeAt = random.pick([nil, at + .seconds(60)]) }
             if commit.status?.isFinal ?? false {
                 commit.finishedAt = at
                 // A run that is over gets no more: its machine takes no input.
@@ -289,6 +291,17 @@ private struct StoreOperations {
             StoreOperation("entries") { store throws(StoreError) in try store.entries(of: run) },
             StoreOperation("openRuns") { store throws(StoreError) in
                 try store.openRuns(after: after, limit: limit)
+            },
+            StoreOperation("waitingRuns") { store throws(StoreError) in
+                try store.waitingRuns(after: nil, limit: limit)
+            },
+            StoreOperation("waitingRun") { store throws(StoreError) in try store.waitingRun(run) as Any },
+            StoreOperation("waitingRuns by trigger") { store throws(StoreError) in
+                try store.waitingRuns(startedBy: "http")
+            },
+            StoreOperation("waitingRunCount") { store throws(StoreError) in try store.waitingRunCount() },
+            StoreOperation("duplicate") { store throws(StoreError) in
+                try store.duplicate(of: RunCommit.Dedupe(key: "k3"), workflow: name, of: tenant) as Any
             },
             StoreOperation("newestRun") { store throws(StoreError) in try store.newestRun() as Any },
             StoreOperation("pendingDepletions") { store throws(StoreError) in try store.pendingDepletions() },

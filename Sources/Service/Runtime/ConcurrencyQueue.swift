@@ -1,7 +1,7 @@
 import Values
 
 /// What shares one limit: the runs of a tenant's workflow with one key, compared byte by byte.
-struct ConcurrencyKey: Hashable {
+struct ConcurrencyKey: Hashable, Comparable {
     let tenant: TenantID
     private let workflow: [UInt8]
     private let key: [UInt8]
@@ -10,6 +10,12 @@ struct ConcurrencyKey: Hashable {
         self.tenant = tenant
         self.workflow = Array(workflow.utf8)
         self.key = Array(key.utf8)
+    }
+
+    static func < (left: Self, right: Self) -> Bool {
+        if left.tenant != right.tenant { return left.tenant < right.tenant }
+        if left.workflow != right.workflow { return left.workflow.lexicographicallyPrecedes(right.workflow) }
+        return left.key.lexicographicallyPrecedes(right.key)
     }
 }
 

@@ -77,15 +77,14 @@ extension Runtime {
         run: RunID, tenant: TenantID, workflow: String
     )] {
         let waiting = try store.waitingRuns(startedBy: kind).map { ($0.run, $0.tenant, $0.workflow) }
-        let all = lock.withLock {
-            waiting
-                + slots.values.compactMap { slot in
-                    // One that a person made out of another is no occurrence of a schedule.
-                    guard let start = slot.machine.state.start, start.triggerKind == kind, start.origin == nil
-                    else { return nil }
-                    return (slot.run, slot.tenant, slot.machine.plan.definition.name)
-                }
+        let open = lock.withLock {
+            slots.values.compactMap { slot -> (RunID, TenantID, String)? in
+                // One that a person made out of another is no occurrence of a schedule.
+                guard let start = slot.machine.state.start, start.triggerKind == kind, start.origin == nil
+                else { return nil }
+                return (slot.run, slot.tenant, slot.machine.plan.definition.name)
+            }
         }
-        return all.sorted { $0.0 < $1.0 }
+        return (waiting + open).sorted { $0.0 < $1.0 }
     }
 }

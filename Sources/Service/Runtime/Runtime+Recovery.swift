@@ -42,7 +42,7 @@ extension Runtime {
             perform(actions)
         }
         for run in runs { try cancelIfOrphaned(run) }
-        perform(lock.withLock { queues.keys.flatMap { admitNext($0) } })
+        perform(lock.withLock { queues.keys.sorted().flatMap { admitNext($0) } })
     }
 
     /// Whether the run can be read.

@@ -7,52 +7,66 @@ import WorkflowYAML
 /// Read from the file itself, so that a mistake in the engine's own plan is seen.
 struct Blueprint: Sendable {
     private let steps: Value
+    /// Runs with one key that may go at once; nil for any number.
+    let limit: Int?
 
     init(source: [UInt8]) {
         guard case .success(let document) = DocumentReader.read(source) else {
-            steps = .null
+            (steps, limit) = (.null, nil)
             return
         }
         steps = document.value["steps"] ?? .null
+        limit = document.value["concurrency"].map { $0["limit"]?.int.map { Int($0) } ?? 1 }
     }
 
-    /// Paths whose outcome must be recorded before the step at `path` may be sent; nil where the file has no
-    /// such step.
-    func needs(of path: String) -> [String]? {
+    /// A step's place in the file.
+    struct Place {
+        /// Paths whose outcome must be recorded before it may be sent.
+        var needs: [String] = []
+        /// Groups and strategies around it, outermost first, itself among them where it has items.
+        var around: [String] = []
+        var step = Value.null
+        /// Whether the path names the step as such, and not an item of it.
+        var isWhole = true
+    }
+
+    /// Where a path stands; nil where the file has no such step.
+    func place(of path: String) -> Place? {
         var segments = path.split(separator: "/").map(String.init)
-        if segments.last == "compensate" {
-            segments.removeLast()
-            return step(segments) == nil ? nil : [segments.joined(separator: "/")]
-        }
-        return step(segments)
+        guard segments.last == "compensate" else { return walk(segments) }
+        segments.removeLast()
+        guard var place = walk(segments) else { return nil }
+        place.needs = [segments.joined(separator: "/")]
+        return place
     }
 
-    /// Whether a step at `path` has a request that undoes it.
+    /// Whether what is recorded under `path` has a request that undoes it.
     func canUndo(_ path: String) -> Bool {
-        var (scope, found) = (steps, Value.null)
-        for segment in path.split(separator: "/").map(String.init) where Int(segment) == nil {
-            guard let (step, _) = Self.find(segment, in: scope) else { return false }
-            (scope, found) = (step["steps"] ?? .null, step)
-        }
-        return found["compensate"] != nil
+        guard let place = place(of: path), place.step["compensate"] != nil else { return false }
+        return place.step["strategy"] == nil || !place.isWhole
     }
 
     /// Walks down groups (`charge/inner`) and items of strategies (`notify/3`).
-    private func step(_ segments: [String]) -> [String]? {
-        var (scope, prefix, needs) = (steps, "", [String]())
+    private func walk(_ segments: [String]) -> Place? {
+        var (scope, prefix, place) = (steps, "", Place())
         var index = 0
         while index < segments.count {
             guard let (step, after) = Self.find(segments[index], in: scope) else { return nil }
-            needs += after.map { prefix + $0 }
-            prefix += segments[index] + "/"
+            place.needs += after.map { prefix + $0 }
+            prefix += segments[index]
+            (place.step, place.isWhole) = (step, true)
             index += 1
-            if step["strategy"] != nil, index < segments.count, Int(segments[index]) != nil {
-                prefix += segments[index] + "/"
+            let isItem = step["strategy"] != nil && index < segments.count && Int(segments[index]) != nil
+            if isItem || index < segments.count { place.around.append(prefix) }
+            if isItem {
+                prefix += "/" + segments[index]
+                place.isWhole = false
                 index += 1
             }
+            prefix += "/"
             scope = step["steps"] ?? .null
         }
-        return needs
+        return place
     }
 
     private static func find(_ id: String, in scope: Value) -> (step: Value, after: [String])? {

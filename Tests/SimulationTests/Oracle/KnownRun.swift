@@ -14,6 +14,11 @@ struct KnownRun {
     var settled: Set<String> = []
     /// When the oracle saw that it pauses; nil while it does not.
     var pausedAt: Instant?
+    /// When the oracle saw that a person paused it; nil while nobody has.
+    var heldAt: Instant?
+    /// Whether it waits for others with its concurrency key.
+    var isQueued = false
+    var concurrencyKey: String?
     /// Whether something has been recorded that ends the run once nothing is in flight.
     var isEnding = false
     var finishedAt: Instant?
@@ -54,7 +59,17 @@ struct KnownRun {
             if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
         case "run.paused": pausedAt = now
         case "run.resumed": pausedAt = nil
-        case "run.cancel_requested", "run.timed_out": isEnding = true
+        case "run.held": heldAt = now
+        case "run.released": heldAt = nil
+        case "run.started":
+            isQueued = facts["queued"]?.bool ?? false
+            concurrencyKey = facts["concurrency_key"]?.string
+        case "run.admitted": isQueued = false
+        case "run.cancel_requested":
+            // It also ends a pause by a person.
+            heldAt = nil
+            isEnding = true
+        case "run.timed_out": isEnding = true
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at

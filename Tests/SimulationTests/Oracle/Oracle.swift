@@ -47,6 +47,7 @@ final class Oracle: @unchecked Sendable {
         case run(RunID, TenantID)
         case signal(RunID, TenantID, key: String)
         case cancel(RunID, TenantID)
+        case pause(RunID, TenantID)
         case credit(TenantID, reference: String)
     }
 
@@ -109,7 +110,21 @@ final class Oracle: @unchecked Sendable {
         if record.status.isFinal != (known.finishedAt != nil) {
             complain(.i4, "\(run) is \(record.status), and its journal \(known.entries.map(\.key))")
         }
+        let wasGoing = runs[run].map { !$0.isQueued } ?? false
         runs[run] = known
+        if !wasGoing, !known.isQueued { checkLimit(of: known) }
+    }
+
+    /// A run begins, or has its turn: those with its key that go are no more than its file says.
+    private func checkLimit(of known: KnownRun) {
+        guard let key = known.concurrencyKey, let limit = known.blueprint.limit else { return }
+        let going = runs.values.filter {
+            $0.tenant == known.tenant && $0.workflow == known.workflow && $0.concurrencyKey == key
+                && !$0.isQueued && $0.finishedAt == nil
+        }
+        if going.count > limit {
+            complain(.i11, "\(going.count) runs of \(known.workflow) go at once under \(key), above \(limit)")
+        }
     }
 
     private func noteMissing(_ run: RunID) {
@@ -196,10 +211,13 @@ extension Oracle {
         _ request: OutboundRequest, _ known: KnownRun, _ path: String, isNewest: Bool
     ) {
         let name = "\(known.run)/\(path)"
-        guard let needs = known.blueprint.needs(of: path) else {
+        guard let place = known.blueprint.place(of: path) else {
             return complain(.i1, "\(name) was sent, and the workflow has no such step")
         }
-        for needed in needs where !known.settled.contains(needed) {
+        for opened in place.around where !known.keys.contains("open/" + opened) {
+            complain(.i1, "\(name) was sent, and that \(opened) is open is not durable")
+        }
+        for needed in place.needs where !known.settled.contains(needed) {
             complain(.i1, "\(name) was sent, and no outcome of \(needed) is durable")
         }
         let attempt = request.headers["millrace-attempt"].flatMap { Int($0) } ?? 1
@@ -210,9 +228,16 @@ extension Oracle {
         guard isNewest else { return }
         if known.settled.contains(path) { complain(.i2, "\(name) was sent after its outcome was durable") }
         if path.hasSuffix("/compensate") {
+            // What is undone lies in groups that are over.
             if !known.isEnding { complain(.i1, "\(name) was sent, and nothing durable ends the run") }
+        } else if place.around.contains(where: { known.settled.contains($0) }) {
+            complain(.i2, "\(name) was sent after the outcome of what it is part of")
         } else if let at = known.pausedAt, at < timeline.now {
             complain(.i1, "\(name) was sent while the run was paused")
+        }
+        if known.isQueued { complain(.i1, "\(name) was sent while the run waited for its turn") }
+        if let at = known.heldAt, at < timeline.now {
+            complain(.i1, "\(name) was sent while a person had paused the run")
         }
     }
 
@@ -271,6 +296,11 @@ extension Oracle {
             if let known = runs[run], !known.keys.contains("cancel"), known.finishedAt == nil, !known.isEnding
             {
                 complain(.i5, "the cancel of \(run) was acknowledged and is not there")
+            }
+        case .pause(let run, let tenant):
+            look(at: run, of: tenant)
+            if let known = runs[run], !known.keys.contains(where: { $0.hasPrefix("hold/") }) {
+                complain(.i5, "the pause of \(run) was acknowledged and is not there")
             }
         case .credit(let tenant, let reference):
             audit(tenant)

@@ -100,7 +100,9 @@ final class Crowd: @unchecked Sendable {
         for number in 0..<random.number(1...3) {
             let name = "flow-\(index)-\(number)"
             user.workflows.append(name)
-            try deploy(JSON.bytes(flows.flow(name, version: 1, isScheduled: index == 0 && number == 0)), key)
+            let flow = flows.flow(
+                name, version: 1, isScheduled: index == 0 && number == 0, callable: user.workflows.dropLast())
+            try deploy(JSON.bytes(flow), key)
         }
         users.append(user)
         let gift = Int64(random.pick([400, 3_000, 20_000, 600_000]))
@@ -189,7 +191,8 @@ final class Crowd: @unchecked Sendable {
         ask(request, repeats: { $0 >= 500 || $0 == 429 || $0 == 402 || $0 == 401 }) {
             [unowned self] response in
             guard [200, 201, 202].contains(response.status),
-                let text = (try? JSON.parse(response.body))?["run_id"]?.string, let run = RunID(text)
+                let answer = try? JSON.parse(response.body), answer["skipped"] == nil,
+                let run = answer["run_id"]?.string.flatMap({ RunID($0) })
             else { return }
             started(run, order)
         }
@@ -208,6 +211,7 @@ final class Crowd: @unchecked Sendable {
         if random.happens(30) { later { [unowned self] in signal(run, order.user) } }
         if random.happens(10) { later { [unowned self] in cancel(run, order.user) } }
         if random.happens(30) { later { [unowned self] in look(run, order.user) } }
+        if random.happens(15) { later { [unowned self] in pause(run, order.user) } }
     }
 
     private func later(_ action: @escaping @Sendable () -> Void) {
@@ -233,6 +237,19 @@ final class Crowd: @unchecked Sendable {
         ask(request("POST", "/api/runs/\(run)/cancel", key: users[user].key)) { [unowned self] response in
             if response.status == 202 { simulation.oracle.note(.cancel(run, tenant)) }
         }
+    }
+
+    private func pause(_ run: RunID, _ user: Int) {
+        let tenant = users[user].tenant
+        ask(request("POST", "/api/runs/\(run)/pause", key: users[user].key)) { [unowned self] response in
+            guard response.status == 202 else { return }
+            simulation.oracle.note(.pause(run, tenant))
+            later { [unowned self] in resume(run, user) }
+        }
+    }
+
+    private func resume(_ run: RunID, _ user: Int) {
+        ask(request("POST", "/api/runs/\(run)/resume", key: users[user].key)) { _ in }
     }
 
     private func look(_ run: RunID, _ user: Int) {
@@ -277,7 +294,10 @@ final class Crowd: @unchecked Sendable {
         let name = random.pick(users[user].workflows)
         count += 1
         let isScheduled = user == 0 && name == users[0].workflows[0]
-        let source = JSON.bytes(flows.flow(name, version: 1 + count, isScheduled: isScheduled))
+        // Only those before it, so that no workflow calls itself in the end.
+        let callable = Array(users[user].workflows.prefix { $0 != name })
+        let source = JSON.bytes(
+            flows.flow(name, version: 1 + count, isScheduled: isScheduled, callable: callable))
         ask(request("PUT", "/api/workflows/\(name)", key: users[user].key, body: source)) { [unowned self] in
             if $0.status >= 400 { simulation.oracle.complain(.port, "deploying said \($0.status)") }
         }
@@ -329,6 +349,7 @@ final class Crowd: @unchecked Sendable {
         for record in simulation.openRuns {
             guard let user = users.firstIndex(where: { $0.tenant == record.tenant }) else { continue }
             for name in FlowGenerator.signals { signal(record.run, user, name: name) }
+            if record.status == .paused { resume(record.run, user) }
         }
     }
 

@@ -2,11 +2,12 @@ import Values
 
 /// Makes workflows by chance, out of every kind of step that the language has.
 ///
-/// A new kind of step gets a case in `body(_:_:)`; groups and strategies come in as a kind that holds a
-/// generated scope of its own, calls as one that names another generated flow.
+/// A new kind of step gets a case in `body(_:_:)`.
 struct FlowGenerator {
     static let signals = ["alpha", "beta"]
     private var random: SeededRandom
+    /// Workflows of the same tenant that steps may call.
+    private var callable: [String] = []
 
     init(_ random: SeededRandom) { self.random = random }
 
@@ -16,8 +17,10 @@ struct FlowGenerator {
     ///   - name: The workflow's.
     ///   - version: Of the file.
     ///   - isScheduled: Whether it also starts by the calendar.
+    ///   - callable: Workflows of the same tenant that its steps may call.
     /// - Returns: The file.
-    mutating func flow(_ name: String, version: Int, isScheduled: Bool) -> Value {
+    mutating func flow(_ name: String, version: Int, isScheduled: Bool, callable: [String]) -> Value {
+        self.callable = callable
         let (count, isSequence) = (random.number(1...6), random.happens(20))
         var steps: [(id: String, value: Object)] = []
         for index in 0..<count {
@@ -37,6 +40,13 @@ struct FlowGenerator {
         file["version"] = .int(Int64(version))
         file["triggers"] = .array(triggers(of: name, isScheduled: isScheduled))
         if random.happens(10) { file["timeout"] = .string(random.pick(["20s", "5m", "2d"])) }
+        if random.happens(20) {
+            file["concurrency"] = [
+                "key": .string(random.pick(["<< trigger.body.fate or 'calendar' >>", "<< 'one' >>"])),
+                "limit": .int(Int64(random.number(1...2))),
+                "on_limit": .string(random.pick(["queue", "queue", "skip"])),
+            ]
+        }
         if isSequence {
             file["steps"] = .array(
                 steps.map { step in
@@ -88,6 +98,9 @@ struct FlowGenerator {
     private mutating func body(_ id: String, _ after: [String]) -> Object {
         var step: Object
         switch random.number(0...99) {
+        case ..<8 where !callable.isEmpty: step = call(id)
+        case ..<15: step = group(id)
+        case ..<25: step = items(id)
         case ..<58: step = request(id)
         case ..<70:
             step = [
@@ -112,8 +125,68 @@ struct FlowGenerator {
         return step
     }
 
-    private mutating func request(_ id: String) -> Object {
-        var request = call("/\(random.pick(["charges", "mails", "stock"]))", step: id)
+    /// A group of requests, waits and sleeps, once or for each item.
+    private mutating func group(_ id: String) -> Object {
+        let strategy = random.happens(50) ? self.strategy() : nil
+        let mark = strategy == nil ? "" : "/<< index >>"
+        var inner = Object()
+        for number in 1...random.number(1...3) {
+            let own = "\(id)_\(number)"
+            var step: Object
+            switch random.number(0...9) {
+            case 0: step = ["sleep": .string(random.pick(["20ms", "3s", "7h"]))]
+            case 1: step = wait()
+            case 2 where strategy == nil: step = items(own)
+            default:
+                step = request(own, business: "\(id)/\(own)\(mark)", isUndone: strategy?["type"] != "race")
+            }
+            if number > 1, random.happens(60) { step["after"] = .string("\(id)_\(number - 1)") }
+            inner[own] = .object(step)
+        }
+        var step: Object = ["steps": .object(inner)]
+        if let strategy { step["strategy"] = .object(strategy) }
+        if random.happens(40) { step["on_error"] = "continue" }
+        return step
+    }
+
+    /// A request for each item.
+    private mutating func items(_ id: String) -> Object {
+        let strategy = strategy()
+        var step = request(id, business: "\(id)/<< index >>", isUndone: strategy["type"] != "race")
+        step["strategy"] = .object(strategy)
+        return step
+    }
+
+    private mutating func strategy() -> Object {
+        let type = random.pick(["fan_out", "fan_out", "scatter", "batch", "race"])
+        var strategy: Object = ["type": .string(type)]
+        strategy["over"] = random.pick([3, ["a", "b", "c", "d"], "<< trigger.body.order and 2 or 1 >>", 0])
+        if type == "batch" { strategy["size"] = .int(Int64(random.number(1...3))) }
+        if type != "race", random.happens(20) { strategy["until"] = "index == 2" }
+        if type != "batch", strategy["until"] == nil, random.happens(50) {
+            strategy["concurrency"] = .int(Int64(random.number(1...3)))
+        }
+        return strategy
+    }
+
+    /// The child's order names the step that asked for it, so that its business is its own.
+    private mutating func call(_ id: String) -> Object {
+        var step: Object = [
+            "call": .string(random.pick(callable)),
+            "input": [
+                "order": .string(
+                    "<< trigger.body.order or trigger.body.scheduled_at >>/<< run.workflow >>.\(id)"),
+                "fate": "<< trigger.body.fate >>",
+            ],
+        ]
+        if random.happens(25) { step["detach"] = true }
+        if random.happens(50) { step["on_error"] = "continue" }
+        return step
+    }
+
+    private mutating func request(_ id: String, business: String? = nil, isUndone: Bool = true) -> Object {
+        let business = business ?? id
+        var request = call("/\(random.pick(["charges", "mails", "stock"]))", step: business)
         if random.happens(80) { request["auth"] = ["bearer": "<< secrets.PAY_KEY >>"] }
         var step: Object = ["request": .object(request), "retry": .object(retry())]
         var response: Object = ["timeout": .string(random.pick(["500ms", "5s", "30s"]))]
@@ -121,9 +194,9 @@ struct FlowGenerator {
         if random.happens(30) { response["fail_when"] = "response.body.ok == false" }
         step["response"] = .object(response)
         if random.happens(30) { step["on_error"] = "continue" }
-        if random.happens(35) {
+        if isUndone, random.happens(35) {
             step["compensate"] = [
-                "request": .object(call("/undo", step: id + "/undo")),
+                "request": .object(call("/undo", step: business + "/undo")),
                 "retry": ["max": 100, "delay": "1s", "max_delay": "1m"],
             ]
         }
