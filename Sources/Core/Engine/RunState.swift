@@ -248,8 +248,9 @@ extension RunState {
                 note(result, of: index, plan)
                 admitNext(after: index, plan)
             }
-        case .stepSkipped(let path, _):
+        case .stepSkipped(let path, let reason):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].isLeftOut = reason == .guardFalse && plan.steps[nodes[index].step].isListed
             settle(index, as: .skipped, nil, plan: plan)
             admitNext(after: index, plan)
         case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
