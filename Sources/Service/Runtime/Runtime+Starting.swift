@@ -1,0 +1,175 @@
+import Billing
+import Engine
+import Ports
+import Storage
+import Values
+import Workflow
+
+extension Runtime {
+    /// Stores a new run and, once it is durable, calls `completion` and sets it going.
+    package func start(_ request: StartRequest, completion: @escaping @Sendable (StartResult) -> Void) {
+        // Read before the secrets: a change in between makes the run look again, not miss it.
+        let generation = vault.generation
+        let secrets: OpenSecrets
+        let isFunded: Bool
+        do throws(StoreError) {
+            secrets = try vault.secrets(of: request.tenant.tenant)
+            isFunded = request.tenant.isMetered ? try balance(of: request.tenant.tenant) > 0 : true
+        } catch {
+            return completion(.unavailable(error))
+        }
+        guard isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
+        let run = ids.next(at: request.start.at)
+        let slot = RunSlot(
+            tenant: request.tenant.tenant, isMetered: request.tenant.isMetered,
+            machine: RunMachine(run: run, plan: request.plan),
+            surroundings: surroundings(
+                of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
+            secretGeneration: generation)
+        if let waiter = request.waiter { slot.waiters.append(waiter) }
+        slot.replier = request.replier
+        var start = request.start
+        do throws(ExpressionFailure) {
+            start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
+        } catch {
+            return completion(.refused(code: "concurrency_key", message: "concurrency.key: \(error.message)"))
+        }
+
+        guard allowance.admits(slot.tenant) else { return completion(.overloaded) }
+        // Decided before the lock is taken, because nobody knows of the run yet; where others count with it,
+        // they have a say first.
+        var prepared = start.concurrencyKey == nil ? prepare(slot, start, request, isFunded: isFunded) : nil
+
+        lock.lock()
+        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(for: start) else {
+            lock.unlock()
+            return completion(.overloaded)
+        }
+        if prepared == nil {
+            switch admit(slot, start, request, completion) {
+            case .goes: break
+            case .waits: start.isQueued = true
+            case .isPostponed: return lock.unlock()
+            case .ends(let result):
+                lock.unlock()
+                return completion(result)
+            }
+            prepared = prepare(slot, start, request, isFunded: isFunded)
+        }
+        if let prepared { submit(prepared, slot, completion) }
+        quietStartCount = request.start.at - lastStartAt > Self.quietStartInterval ? quietStartCount + 1 : 0
+        lastStartAt = request.start.at
+        // The first of a crowd also comes after a pause; a second pause tells the two apart.
+        let actions = flush(mayCommitInPlace: quietStartCount > 1)
+        lock.unlock()
+        perform(actions)
+    }
+
+    /// What a start comes to, and how it is stored.
+    private struct PreparedStart {
+        var decision: Decision
+        var commit: RunCommit
+    }
+
+    private func prepare(
+        _ slot: RunSlot, _ start: RunStart, _ request: StartRequest, isFunded: Bool
+    ) -> PreparedStart {
+        let begun = allowance.reading()
+        let decision = slot.machine.handle(request.input(start, isFunded: isFunded), in: slot.surroundings)
+        allowance.charge(slot.tenant, since: begun)
+        var commit = commit(of: decision, slot: slot)
+        commit.dedupe = request.dedupe
+        commit.settles = request.settles
+        park(&commit, slot, decision)
+        commit.start = RunRecord(
+            run: slot.run, tenant: slot.tenant, workflow: request.plan.definition.name,
+            digest: request.plan.digest, trigger: request.start.triggerKind,
+            status: commit.status ?? .running, startedAt: request.start.at, finishedAt: commit.finishedAt,
+            wakeAt: commit.wakeAt)
+        return PreparedStart(decision: decision, commit: commit)
+    }
+
+    /// Called under the lock.
+    private func submit(
+        _ prepared: PreparedStart, _ slot: RunSlot, _ completion: @escaping @Sendable (StartResult) -> Void
+    ) {
+        startingCount += 1
+        let (decision, stored) = (prepared.decision, prepared.commit.stored)
+        submit(prepared.commit) { [self] result in
+            startingCount -= 1
+            if case .success(.stored) = result { slot.stored = stored }
+            return settleStart(slot, decision, result, completion)
+        }
+    }
+
+    /// Attached children may go beyond the limit: their parents hold places until they are over.
+    private func openRunCountMax(for start: RunStart) -> Int {
+        let isAwaited = start.parent.map { !$0.isDetached } ?? false
+        return isAwaited ? options.openRunCountMax * 2 : options.openRunCountMax
+    }
+
+    /// Called under the lock.
+    private func admit(
+        _ slot: RunSlot, _ start: RunStart, _ request: StartRequest,
+        _ completion: @escaping @Sendable (StartResult) -> Void
+    ) -> Admittance {
+        guard let key = start.concurrencyKey else { return .goes }
+        let place = ConcurrencyKey(
+            tenant: slot.tenant, workflow: request.plan.definition.name, key: key)
+        slot.concurrencyKey = place
+        return admit(slot.run, place, request) { [self] in self.start(request, completion: completion) }
+    }
+
+    private func settleStart(
+        _ slot: RunSlot, _ decision: Decision, _ result: Result<CommitReceipt, StoreError>,
+        _ completion: @escaping @Sendable (StartResult) -> Void
+    ) -> [Action] {
+        let run = slot.run
+        switch result {
+        case .success(.stored):
+            metrics.add("runs_started_total")
+            if slot.stored != .open {
+                return [{ completion(.started(run)) }] + leaveAtStart(slot, decision.effects)
+            }
+            slots[run] = slot
+            var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
+            actions += admitAfterStart(slot)
+            // A credit may have come after the balance was read and before the run could be found.
+            if slot.machine.state.isPaused, hasFunds(slot) {
+                actions += decide(slot, .fundsReturned(at: clock.now()))
+            }
+            return actions
+        case .success(.duplicate(let first, let isSameContent)):
+            return leaveQueue(slot) + [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
+        case .failure(let error):
+            return leaveQueue(slot) + [{ completion(.unavailable(error)) }]
+        }
+    }
+
+    /// What a plan's runs rest on; made once for each plan and state of the secrets, because every
+    /// form of every secret has to be worked out for the redactor.
+    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int)
+        -> Surroundings
+    {
+        let key = ObjectIdentifier(plan)
+        let known = surroundingsLock.withLock { knownSurroundings[key] }
+        if let known, known.plan === plan, known.generation == generation { return known.surroundings }
+        // A workflow that reaches `secrets` without naming one may read any of them.
+        let readsAny = plan.definition.secretNames.contains("*")
+        let named =
+            readsAny
+            ? secrets.byName.values.map(\.value)
+            : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
+        let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
+        var made = Surroundings(
+            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
+            cryptography: cryptography)
+        made.signalKey = vault.signalKey
+        made.gauge = gauge
+        surroundingsLock.withLock {
+            if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
+            knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
+        }
+        return made
+    }
+}
