@@ -30,6 +30,10 @@ class Millrace:
         """Makes a file that holds `runs` finished runs."""
         self._json("history", "--runs", runs, "--db", db, "--json", seconds=300)
 
+    def fan_out(self, items, in_flight, url, db):
+        """One run with a request for each item."""
+        return self._json("fan-out", "--runs", items, "--in-flight", in_flight, "--url", url, "--db", db)
+
     def sleepers(self, runs, db):
         """What each of so many sleeping runs costs in memory."""
         return self._json("sleepers", "--runs", runs, "--db", db)

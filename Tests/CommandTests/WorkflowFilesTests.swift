@@ -7,7 +7,9 @@ import Values
 struct WorkflowFilesTests {
     private static let folders = [
         "workflows/operator/stripe", "workflows/operator/mollie", "examples/order-processing",
-        "examples/payments/3ds", "examples/payments/checkout",
+        "examples/payments/3ds", "examples/payments/checkout", "examples/payments/dispute",
+        "examples/payments/dunning", "examples/payments/fraud-review", "examples/payments/provider-events",
+        "examples/payments/settlement", "examples/payments/webhook-delivery",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)

@@ -84,6 +84,30 @@ struct GraphTests {
         #expect(play.outcome?.status == .succeeded)
     }
 
+    @Test("in a list a false guard leaves out its own step, and a wait that rejects cuts off the rest")
+    func listGoesOn() throws {
+        var play = try Play(
+            """
+            steps:
+              - {id: no, when: "false", lua: return 1}
+              - {id: also_no, when: "false", lua: return 1}
+              - {id: yes, lua: return 1}
+              - {id: approval, wait: {signal: approved, timeout: 1h, on_timeout: reject}}
+              - {id: under, lua: return 1}
+              - {id: deeper, lua: return 1}
+            """)
+        play.begin()
+        #expect(play.steps["yes"] == "succeeded")
+        _ = try play.crash()
+        play.ring("approval", at: Play.start + .seconds(3600))
+        #expect(
+            play.steps == [
+                "no": "skipped", "also_no": "skipped", "yes": "succeeded", "approval": "skipped",
+                "under": "skipped", "deeper": "skipped",
+            ])
+        #expect(play.outcome?.status == .succeeded)
+    }
+
     @Test("a failed step fails the run: what is in flight is let finish, nothing new starts")
     func failureStopsNewSteps() throws {
         var play = try Play(

@@ -39,6 +39,26 @@ struct RestTests {
         #expect(timed.machine.rest == Self.until(1800))
     }
 
+    @Test("items and steps of groups that sleep are at rest together, until the first of them goes on")
+    func groups() throws {
+        var play = try Play(
+            """
+            steps:
+              naps:
+                strategy: {type: fan_out, over: [60, 30, 90, 120], concurrency: 3}
+                sleep: "<< item >>s"
+              inner:
+                steps:
+                  - sleep: 45s
+            """)
+        play.begin()
+        #expect(play.machine.rest == Self.until(30))
+        play.feed(.retryDue(step: play.machine.position(of: "naps/2"), at: Play.start + .seconds(30)))
+        #expect(play.machine.rest == Self.until(45), "the fourth sleeps until 150 s")
+        let again = RunMachine(run: RunID(number: 7), plan: play.plan, records: play.records)
+        #expect(again.rest == Self.until(45))
+    }
+
     @Test("a run that only a signal ends has no end; nothing under way, paused or over is at rest")
     func whatIsAtRest() throws {
         var forever = try Play("steps:\n  - wait: paid")

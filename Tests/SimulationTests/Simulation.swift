@@ -99,7 +99,7 @@ final class Simulation: @unchecked Sendable {
         process?.life.light(fuse: .max)
         story.tell("quiet")
         crowd.beginQuiet()
-        for _ in 0..<40 where oracle.violations.isEmpty {
+        for _ in 0..<160 where oracle.violations.isEmpty {
             play(
                 until: timeline.now + .seconds(2 * 3600), stepMax: Self.quietStepMax, isDone: { self.isOver })
             if isOver { break }

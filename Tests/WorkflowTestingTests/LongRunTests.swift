@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Values
 
@@ -17,6 +18,25 @@ struct LongRunTests {
         output:
           text: << steps.evidence.signal.body.text >>
         """
+
+    @Test("a run's token is the one that the page on testing names")
+    func tokenIsKnown() throws {
+        let bench = try Bench(
+            workflow: """
+                name: play
+                version: 1
+                triggers: [{type: http}]
+                steps: {tell: {lua: return run.token}}
+                output: << steps.tell.output >>
+                """,
+            test: """
+                cases: [{name: token, expect: {output: 3bc2aa6c15533355496b8e0ea9e6d0d4}}]
+                """)
+        #expect(bench.run().code == 0, "\(bench.run().output)")
+        let page = try String(
+            contentsOfFile: Repository.path("docs/testing-workflows.md"), encoding: .utf8)
+        #expect(page.contains("`3bc2aa6c15533355496b8e0ea9e6d0d4`"))
+    }
 
     @Test("75 days pass in no time, with a signal on the way or without")
     func daysTakeNoTime() throws {

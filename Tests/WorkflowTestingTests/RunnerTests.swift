@@ -81,6 +81,20 @@ struct RunnerTests {
         #expect(run.output.contains("for attempt 2"))
     }
 
+    @Test("the time of a request is compared, since the start of the run")
+    func timesOfRequestsAreCompared() throws {
+        let bench = try bench(
+            """
+            cases:
+              - name: attempts
+                mocks: {ask: [{status: 503}, {status: 503, took: 5s}, {status: 200, body: {yes: false}}]}
+                expect: {requests: [{at: 0s}, {at: 1h}, {at: 2h}]}
+            """)
+        let run = bench.run("--json")
+        #expect(differences(run) == ["requests[2].at"])
+        #expect(run.output.contains("2h5s"))
+    }
+
     @Test("hours of waiting pass in no time")
     func waitingTakesNoTime() throws {
         let bench = try bench(

@@ -51,6 +51,29 @@ struct SimulateTests {
         #expect(run.value["requests"]?[1]?["body"] == #"{"n":8}"#)
     }
 
+    @Test("a test file answers with its defaults, and with a case that is named")
+    func aTestFileAnswers() throws {
+        let bench = try Bench(
+            workflow: Self.workflow,
+            test: """
+                defaults: {secrets: {KEY: key_1}, trigger: {body: {n: 8}}}
+                cases:
+                  - {name: it times out, mocks: {ask: {error: timeout, times: 3}}, expect: {outcome: failed}}
+                  - {name: it answers, trigger: {body: {n: 9}}, mocks: {ask: {status: 201}}, expect: {outcome: succeeded}}
+                """)
+        func run(_ options: String...) -> CommandLineRun {
+            CommandLineRun(["simulate", "\(bench.folder)/play.yaml", "--json"] + options)
+        }
+        let answers = ["--answers", bench.testFile]
+        #expect(run(answers[0], answers[1]).value["requests"]?[0]?["body"] == #"{"n":8}"#)
+        let late = run(answers[0], answers[1], "--case", "times")
+        #expect(late.code == 1 && late.value["requests"]?.array?.count == 3)
+        #expect(
+            run(answers[0], answers[1], "--case", "answers").value["requests"]?[0]?["body"] == #"{"n":9}"#)
+        #expect(run(answers[0], answers[1], "--case", "nothing").code == 2)
+        #expect(run("--case", "answers").code == 2)
+    }
+
     @Test("a file of answers with a fault is refused")
     func faultsAreTold() throws {
         let bench = try Bench(workflow: Self.workflow, test: "mock: {}")

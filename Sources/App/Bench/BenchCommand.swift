@@ -32,6 +32,7 @@ package enum BenchCommand {
             case "recover": try RecoverBench(options: options).run()
             case "first-run": try FirstRunBench(options: options).run()
             case "history": try HistoryBench(options: options).run()
+            case "fan-out": try FanOutBench(options: options).run()
             case "sleepers": try SleepersBench(options: options).run()
             case "timers": try TimersBench(options: options).run()
             case "signals": try SignalsBench(options: options).run()
@@ -47,7 +48,7 @@ package enum BenchCommand {
 
     private static func usage() -> Int32 {
         BenchOutput.complain(
-            "usage: bench steps|recover|first-run|history|sleepers|timers|signals|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--waiting] [--at-once] [--json]"
+            "usage: bench steps|recover|first-run|history|fan-out|sleepers|timers|signals|intake --db FILE [--runs N] [--in-flight K] [--url URL] [--port P] [--through-api] [--waiting] [--at-once] [--json]"
         )
         return 2
     }

@@ -74,6 +74,7 @@ package struct CaseRunner: Sendable {
         var surroundings = Surroundings(
             tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
             cryptography: cryptography)
+        surroundings.signalKey = Array("millrace test".utf8)
         surroundings.gauge = TimeGauge()
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)
         simulation.plan(.started(start, isFunded: true), at: one.at)

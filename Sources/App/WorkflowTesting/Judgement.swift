@@ -204,6 +204,9 @@ struct RequestComparison {
         if let attempt = expected.attempt {
             comparison.compare(String(attempt), String(sent.attempt), at: "\(path).attempt")
         }
+        if let after = expected.after, after != sent.after {
+            comparison.add("\(path).at", DurationText.write(after), DurationText.write(sent.after))
+        }
         if let method = expected.method { comparison.compare(method, request.method, at: "\(path).method") }
         if let url = expected.url { comparison.compare(url, request.url, at: "\(path).url") }
         for header in expected.headers {

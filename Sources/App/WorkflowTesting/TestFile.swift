@@ -135,6 +135,8 @@ package struct RequestExpected: Sendable {
     package var attempt: Int?
     package var method: String?
     package var url: String?
+    /// When it was sent, counted from the start of the run.
+    package var after: Duration?
     /// These among others.
     package var headers: [HTTPHeader] = []
     /// A text is the exact body; anything else is the value that the body carries.

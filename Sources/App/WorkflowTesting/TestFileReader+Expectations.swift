@@ -83,13 +83,14 @@ extension TestFileReader {
     }
 
     private mutating func request(_ node: Node) -> RequestExpected? {
-        let known = ["step", "attempt", "method", "url", "headers", "body"]
+        let known = ["step", "attempt", "at", "method", "url", "headers", "body"]
         guard let fields = map(node, "a request", known: known) else { return nil }
         var request = RequestExpected(mark: node.mark)
         if let node = fields["step"], let name = text(node, "step") {
             request.step = step(name, at: node.mark)
         }
         request.attempt = fields["attempt"].flatMap { whole($0, "attempt", 1...1000) }
+        request.after = fields["at"].flatMap { duration($0) }
         request.method = fields["method"].flatMap { text($0, "method") }
         request.url = fields["url"].flatMap { text($0, "url") }
         request.headers = fields["headers"].map { headers($0) } ?? []

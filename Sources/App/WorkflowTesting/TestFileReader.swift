@@ -27,9 +27,16 @@ package struct TestFileReader {
         return (problems.hasErrors ? nil : file, problems)
     }
 
-    /// Reads what a single run is given: the keys of a case, without `name` and `expect`.
+    /// Reads what a single run is given: the keys of a case, without `name` and `expect`; or a test file, of which
+    /// it takes the defaults and the first case whose name holds a text.
+    ///
+    /// - Parameters:
+    ///   - bytes: The file's.
+    ///   - name: Part of a case's name; nil for the defaults alone.
+    ///   - definition: The workflow that it is about.
+    /// - Returns: Nil and the problems where the file has errors.
     package static func answers(
-        _ bytes: [UInt8], for definition: WorkflowDefinition
+        _ bytes: [UInt8], case name: String? = nil, for definition: WorkflowDefinition
     ) -> (one: TestCase?, problems: [Problem]) {
         let document: Node
         switch DocumentReader.read(bytes) {
@@ -39,9 +46,28 @@ package struct TestFileReader {
         var decoder = TestFileReader()
         decoder.definition = definition
         var one = TestCase(name: "simulation", mark: document.mark)
-        decoder.decode(document, into: &one, kind: "a file of answers", role: .answers)
+        if name != nil || document["cases"] != nil {
+            decoder.decode(document, caseNamed: name, into: &one)
+        } else {
+            decoder.decode(document, into: &one, kind: "a file of answers", role: .answers)
+        }
         let problems = decoder.problems.inFileOrder
         return (problems.hasErrors ? nil : one, problems)
+    }
+
+    /// The defaults of a test file, and the case that is meant.
+    private mutating func decode(_ document: Node, caseNamed name: String?, into one: inout TestCase) {
+        guard let whole = map(document, "a test file", known: ["workflow", "defaults", "cases"]) else {
+            return
+        }
+        if let node = whole["defaults"] { decode(node, into: &one, kind: "defaults", role: .defaults) }
+        guard let name else { return }
+        let cases = whole["cases"]?.items ?? []
+        if let found = cases.first(where: { $0["name"]?.value.string?.contains(name) ?? false }) {
+            decode(found, into: &one, kind: "a case", role: .testCase)
+        } else {
+            note(.unknownName, whole["cases"]?.mark ?? document.mark, "no case's name holds `\(name)`")
+        }
     }
 
     private mutating func file(

@@ -281,7 +281,7 @@ extension Turn {
     private func isSkippedWithAll(_ index: Int, _ step: Step) -> Bool {
         guard !step.after.isEmpty else { return false }
         let first = machine.state.frames[machine.state.nodes[index].frame].first
-        return step.after.allSatisfy { machine.state.phase(first + $0) == .skipped }
+        return step.after.allSatisfy { machine.state.nodes[first + $0].cutsOff }
     }
 
     private mutating func act(_ index: Int, _ step: Step) {

@@ -17,6 +17,8 @@ extension RunState {
         let frame: Int
         /// Which item it is, from 1; 0 for none.
         let item: Int
+        /// Skipped by its guard in a list, which goes on behind it.
+        var isLeftOut = false
         /// Steps that it still waits for.
         var waitingCount: Int
         /// Attempts that failed and were recorded.
@@ -42,6 +44,9 @@ extension RunState {
             self.item = item
             self.waitingCount = waitingCount
         }
+
+        /// Whether what comes after it alone is skipped with it.
+        var cutsOff: Bool { phase == .skipped && !isLeftOut }
     }
 
     /// Nodes that were opened together; the file's own are frame 0.

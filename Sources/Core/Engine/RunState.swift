@@ -46,6 +46,23 @@ package struct RunState: Sendable {
             }
         }
 
+        /// Whether it does nothing until a time or a signal comes.
+        var isResting: Bool {
+            switch self {
+            case .waitingRetry, .sleeping, .waiting: true
+            default: false
+            }
+        }
+
+        /// When its rest ends by itself; nil where it does not.
+        var restEnd: Instant? {
+            switch self {
+            case .waitingRetry(_, let end), .sleeping(let end): end
+            case .waiting(_, let end): end
+            default: nil
+            }
+        }
+
         var isCalling: Bool {
             if case .calling = self { return true }
             return false
@@ -77,6 +94,8 @@ package struct RunState: Sendable {
     private var touched: [Int] = []
     /// Nodes that became ready, in that order.
     private var ready = NodeQueue()
+    /// Nodes in a phase that rests; few, however many nodes there are.
+    private(set) var resting: Set<Int> = []
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
     private var waiters: [String: NodeQueue] = [:]
     /// Nodes that succeeded in this run and can be undone, in that order.
@@ -153,6 +172,12 @@ extension RunState {
         ready.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed }
     }
 
+    /// Whether ``nextReady()`` gives one.
+    var hasReady: Bool {
+        var queue = ready
+        return queue.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed } != nil
+    }
+
     /// A frame to look at, taken off the list; only those that are still open are given.
     mutating func nextTouched() -> Int? {
         while let frame = touched.popLast() {
@@ -223,8 +248,9 @@ extension RunState {
                 note(result, of: index, plan)
                 admitNext(after: index, plan)
             }
-        case .stepSkipped(let path, _):
+        case .stepSkipped(let path, let reason):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].isLeftOut = reason == .guardFalse && plan.steps[nodes[index].step].isListed
             settle(index, as: .skipped, nil, plan: plan)
             admitNext(after: index, plan)
         case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
@@ -288,6 +314,11 @@ extension RunState {
         let was = nodes[index].phase.isInFlight
         if nodes[index].phase.isCalling { calls.settle(index) }
         if phase.isCalling { calls.begin(index, endsSoon: ending != nil || isClosed(around: index)) }
+        if nodes[index].phase.isResting {
+            if !phase.isResting { resting.remove(index) }
+        } else if phase.isResting {
+            resting.insert(index)
+        }
         nodes[index].phase = phase
         guard was != phase.isInFlight else { return }
         var next: Int? = nodes[index].frame

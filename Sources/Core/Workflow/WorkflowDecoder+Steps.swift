@@ -102,6 +102,7 @@ extension WorkflowDecoder {
         for (index, draft) in drafts.enumerated() {
             if isList {
                 steps[index].after = index > 0 ? [index - 1] : []
+                steps[index].isListed = true
                 continue
             }
             for (name, mark) in draft.after {

@@ -153,6 +153,8 @@ package struct Step: Sendable {
     package var description: String?
     /// Positions, in the same scope, of the steps that must settle first.
     package var after: [Int]
+    /// Whether it stands in a list, where a false guard leaves out its own step alone.
+    package var isListed = false
     package var guardExpression: (any CompiledExpression)?
     package var retry: RetryPolicy
     package var onError: ErrorRule

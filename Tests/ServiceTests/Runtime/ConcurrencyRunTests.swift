@@ -230,6 +230,19 @@ struct ConcurrencyRunTests {
         #expect(sent(world) == ["2"])
     }
 
+    @Test("a start too many that came before the first was durable is answered once it is")
+    func skipIsToldLater() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        let plan = try world.deploy(Self.workflow(1, "skip"))
+        try start(world, plan, "a", 1)
+        try start(world, plan, "a", 2)
+        world.store.flush()
+        guard case .skipped(world.runs[0])? = world.results.items.dropFirst().first else {
+            return #expect(Bool(false), "\(world.results.items)")
+        }
+        #expect(world.runs.count == 1 && sent(world) == ["1"])
+    }
+
     // MARK: - Calls
 
     @Test("a child is queued as any run, and its parent waits; a skipped one fails the step")

@@ -253,6 +253,30 @@ struct ParkingTests {
         #expect(next.runtime.load.openRuns == 0)
     }
 
+    @Test("a run whose many items sleep leaves memory between them, and all of them are woken")
+    func sleepingItems() throws {
+        let world = try RuntimeWorld(script: { _ in ScriptedTransport.ok() })
+        try world.start(
+            try world.deploy(
+                """
+                steps:
+                  each:
+                    strategy: {type: fan_out, over: 300, concurrency: 100}
+                    steps:
+                      - sleep: 10s
+                      - request: {url: "https://a.example/<< index >>"}
+                """))
+        #expect(Self.inMemory(world) == 0)
+        let next = try world.crashed(script: { _ in ScriptedTransport.ok() })
+        try next.runtime.recover()
+        for wave in 1...3 {
+            #expect(Self.inMemory(next) == 0)
+            next.clock.advance(by: .seconds(10))
+            #expect(next.transport.requests.count == wave * 100)
+        }
+        #expect(try next.status(of: world.runs[0]) == .succeeded)
+    }
+
     @Test("a late alarm wakes late and not less; a clock that was set back wakes at its instant")
     func clockJumps() throws {
         let world = try RuntimeWorld()

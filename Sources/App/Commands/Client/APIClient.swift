@@ -39,7 +39,14 @@ final class APIClient: Sendable {
     convenience init(_ invocation: Invocation) throws(CommandFailure) {
         let settings = try SettingValues(
             SettingTable.client, arguments: invocation.arguments, environment: invocation.environment)
-        self.init(server: settings.text("server") ?? "", key: try Self.key(settings))
+        let key = try Self.key(settings)
+        // Said here, because the transport would say no more than that no request can be made of it.
+        guard key?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
+            throw CommandFailure(
+                .usage, "key_malformed", "the API key holds a blank, a line break or another odd character",
+                hint: "one key alone: mk_…")
+        }
+        self.init(server: settings.text("server") ?? "", key: key)
     }
 
     deinit {

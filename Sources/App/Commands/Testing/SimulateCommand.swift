@@ -12,7 +12,11 @@ enum SimulateCommand {
                 Option("data", placeholder: "JSON|@FILE|-", "what the run sees as trigger.body (default {})"),
                 Option(
                     "answers", placeholder: "FILE",
-                    "mocks, signals, secrets, vars and trigger, written as in a case of `millrace test`"),
+                    "mocks, signals, secrets, vars and trigger, written as in a case of `millrace test`; or a test file, for its defaults"
+                ),
+                Option(
+                    "case", placeholder: "TEXT", "what the test file's first case gives whose name holds this"
+                ),
             ],
             details: """
                 Waits are skipped and no request leaves the machine: each is shown and answered 200 {}, or as
@@ -47,13 +51,20 @@ enum SimulateCommand {
     private static func answers(
         _ invocation: Invocation, _ definition: WorkflowDefinition
     ) throws(CommandFailure) -> TestCase {
-        guard let path = invocation.arguments.text("answers") else { return TestCase.empty }
+        guard let path = invocation.arguments.text("answers") else {
+            guard invocation.arguments.text("case") == nil else {
+                throw CommandFailure(
+                    .usage, "no_answers", "`--case` needs the test file that holds it: --answers FILE")
+            }
+            return TestCase.empty
+        }
         let bytes: [UInt8]
         do throws(Files.Problem) { bytes = try Files.read(path) } catch {
             throw CommandFailure(
                 .usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: path)
         }
-        let (one, problems) = TestFileReader.answers(bytes, for: definition)
+        let (one, problems) = TestFileReader.answers(
+            bytes, case: invocation.arguments.text("case"), for: definition)
         if let one { return one }
         let report = ProblemReport(file: path, source: bytes, problems: problems)
         if !invocation.isJSON { invocation.console.complain(report.text) }
