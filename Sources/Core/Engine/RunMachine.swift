@@ -6,7 +6,8 @@ import Workflow
 /// The run machine: takes one input, returns journal entries and effects.
 ///
 /// A value without clock, randomness, I/O or `await`: the same inputs always lead to the same
-/// decisions, as long as the gauge that it is handed measures the same work. Whoever owns it stores the entries and carries out the effects afterwards.
+/// decisions, as long as the gauge that it is handed measures the same work. Whoever owns it stores the
+/// entries and carries out the effects afterwards.
 package struct RunMachine: Sendable {
     package let plan: RunPlan
     package internal(set) var state: RunState
@@ -137,7 +138,9 @@ struct Turn {
             guard machine.state.isHeld else { return }
             record(.runReleased)
         case .withheld(let unsent, _):
-            for step in unsent where plan.steps.indices.contains(step) { machine.state.withdraw(step) }
+            for step in unsent where machine.state.nodes.indices.contains(step) {
+                machine.state.withdraw(step)
+            }
         case .cancelRequested(let reason, _):
             // One that is ending already needs no more than to be let go on with that.
             guard machine.state.ending == nil || machine.state.isHeld else { return }
