@@ -91,6 +91,8 @@ extension Writer {
         _ entries: [StoredEntry], of commit: RunCommit, charge: Int64, ledgerSequence: Int64
     ) throws(StoreError) {
         guard let first = entries.first, let last = entries.last else { return }
+        // A first commit stands on the run's row, which nobody else can have made.
+        if commit.start == nil { try checkIsFree(first, of: commit.run) }
         packed.removeAll(keepingCapacity: true)
         EntryCoding.pack(entries, into: &packed)
         let statement = statements.insertEntries
@@ -100,7 +102,6 @@ extension Writer {
         sqlite3_bind_int64(handle, 3, last.sequence)
         sqlite3_bind_int64(handle, 5, charge)
         sqlite3_bind_int64(handle, 6, ledgerSequence)
-        sqlite3_bind_int64(handle, 7, first.sequence)
         let code = packed.withUnsafeBytes { bytes in
             // Read in place: the step is over before the bytes may change.
             let code = sqlite3_bind_blob64(handle, 4, bytes.baseAddress, UInt64(bytes.count), nil)
@@ -108,11 +109,20 @@ extension Writer {
         }
         let error = code == SQLITE_DONE ? nil : connection.lastError()
         sqlite3_reset(handle)
-        if let error { throw error }
-        guard sqlite3_changes(connection.handle) == 1 else {
-            throw .exists(what: "entry \(first.sequence) of \(commit.run)")
+        if let error {
+            if case .exists = error { throw .exists(what: "entry \(first.sequence) of \(commit.run)") }
+            throw error
         }
         hasWritten = true
+    }
+
+    /// Nothing of the journal may stand where a commit begins, or behind it (I2).
+    private func checkIsFree(_ entry: StoredEntry, of run: RunID) throws(StoreError) {
+        let statement = statements.selectLaterEntries
+        sqlite3_bind_int64(statement.handle, 1, run.number)
+        sqlite3_bind_int64(statement.handle, 2, entry.sequence)
+        defer { statement.reset() }
+        guard try !statement.step() else { throw .exists(what: "entry \(entry.sequence) of \(run)") }
     }
 }
 

@@ -13,6 +13,7 @@ struct WriterStatements {
     let updateRun: Statement
     let updateOpenRun: Statement
     let insertEntries: Statement
+    let selectLaterEntries: Statement
     let insertLedgerEntry: Statement
     let selectDedupe: Statement
     let insertDedupe: Statement
@@ -41,9 +42,11 @@ struct WriterStatements {
         insertEntries = try connection.statement(
             """
             INSERT INTO journal (tenant_id, run_id, sequence, entries, charge_ms, ledger_sequence)
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6
-            WHERE NOT EXISTS (SELECT 1 FROM journal WHERE run_id = ?2 AND sequence >= ?7)
+            VALUES (?, ?, ?, ?, ?, ?)
             """)
+        // Apart from the insert: one that reads its own table builds a temporary one each time.
+        selectLaterEntries = try connection.statement(
+            "SELECT 1 FROM journal WHERE run_id = ? AND sequence >= ?")
         insertLedgerEntry = try connection.statement(
             """
             INSERT INTO ledger_entry (tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us,
