@@ -37,7 +37,7 @@ struct RequestCheck: Sendable {
 
     private static func checkMethod(_ request: OutboundRequest) throws(Refusal) {
         let method = request.method
-        guard !method.isEmpty, method.utf8.count <= methodByteCountMax, method.utf8.allSatisfy(isTokenByte)
+        guard !method.isEmpty, method.utf8.count <= methodByteCountMax, method.utf8.allBytes(isTokenByte)
         else {
             throw Refusal(reason: "the method is not a token such as GET")
         }
@@ -51,7 +51,7 @@ struct RequestCheck: Sendable {
     private static func authority(of url: String) throws(Refusal) -> String {
         let bytes = url.utf8
         if bytes.count > urlByteCountMax { throw Refusal(reason: "the URL is longer than 32 KiB") }
-        guard bytes.allSatisfy(isURLByte) else {
+        guard bytes.allBytes(isURLByte) else {
             throw Refusal(reason: "the URL contains a space, a backslash, a control or a non-ASCII character")
         }
         guard let start = ["http://", "https://"].first(where: { hasPrefix(bytes, $0) })?.utf8.count else {
@@ -77,11 +77,11 @@ struct RequestCheck: Sendable {
 
     private static func checkHeader(_ header: HTTPHeader) throws(Refusal) {
         let name = header.name.utf8
-        guard !name.isEmpty, name.allSatisfy(isTokenByte) else {
+        guard !name.isEmpty, name.allBytes(isTokenByte) else {
             throw Refusal(reason: "a header's name is not a token such as X-Name")
         }
         // A value may be a secret, so the reason names the header only.
-        guard header.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+        guard header.value.utf8.allBytes({ $0 >= 0x20 && $0 != 0x7F }) else {
             throw Refusal(reason: "the header \(header.name) contains a control character")
         }
         if refusedNames.contains(where: { equals(header.name, $0) }) || hasPrefix(name, "proxy-") {
@@ -112,5 +112,12 @@ struct RequestCheck: Sendable {
             true
         default: false
         }
+    }
+}
+
+extension String.UTF8View {
+    /// As `allSatisfy`, over the bytes where they lie: a view's own iterator costs 70 instructions a byte.
+    fileprivate func allBytes(_ holds: (UInt8) -> Bool) -> Bool {
+        withContiguousStorageIfAvailable { $0.allSatisfy(holds) } ?? allSatisfy(holds)
     }
 }
