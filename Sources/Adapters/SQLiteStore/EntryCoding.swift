@@ -20,7 +20,8 @@ enum EntryCoding {
     private static let kinds = [
         "run.started", "step.succeeded", "step.failed", "step.skipped", "step.attempt_failed",
         "step.sleeping", "step.waiting", "signal.received", "run.timed_out", "run.paused", "run.resumed",
-        "run.cancel_requested", "run.finished",
+        "run.cancel_requested", "run.finished", "step.opened", "step.calling", "run.held", "run.released",
+        "run.admitted",
     ]
 
     static func pack(_ entries: [StoredEntry], into bytes: inout [UInt8]) {

@@ -12,20 +12,12 @@ import Values
 import ZoneFiles
 
 /// A transport with one thread of its own, as a real one has: it calls completions and performs actions there.
-private final class TurningTransport: Transport, @unchecked Sendable {
-    // Unchecked: what changes is read and written under `lock`.
-    private let lock = Lock()
-    private let changed = Condition()
-    private var actions: [@Sendable () -> Void] = []
-    private var isShutDown = false
-    private var thread: WorkerThread?
+private final class TurningTransport: Transport {
+    private let thread = ActionThread()
     private let clock: any RunClock
     let sentKeys = Recorder<String>()
 
-    init(clock: any RunClock) {
-        self.clock = clock
-        thread = WorkerThread(name: "turns") { self.run() }
-    }
+    init(clock: any RunClock) { self.clock = clock }
 
     func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
         -> TransferID
@@ -43,38 +35,10 @@ private final class TurningTransport: Transport, @unchecked Sendable {
     func cancel(_ id: TransferID) {}
 
     func perform(_ action: @escaping @Sendable () -> Void) {
-        let isLate = lock.withLock {
-            if !isShutDown { actions.append(action) }
-            changed.signal()
-            return isShutDown
-        }
-        if isLate { action() }
+        if !thread.perform(action) { action() }
     }
 
-    private func run() {
-        lock.lock()
-        while !isShutDown || !actions.isEmpty {
-            if actions.isEmpty {
-                changed.wait(lock)
-                continue
-            }
-            let due = actions
-            actions = []
-            lock.unlock()
-            for action in due { action() }
-            lock.lock()
-        }
-        lock.unlock()
-    }
-
-    func shutDown() {
-        lock.withLock {
-            isShutDown = true
-            changed.signal()
-        }
-        thread?.join()
-        thread = nil
-    }
+    func shutDown() { thread.shutDown(finishing: true) }
 }
 
 /// A runtime on a real file, with real threads and a real clock.

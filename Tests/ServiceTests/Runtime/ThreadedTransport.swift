@@ -3,19 +3,11 @@ import Values
 
 /// A scripted transport with a thread of its own, as a real one has: it performs actions there, so that none
 /// runs on the store's thread.
-final class ThreadedTransport: Transport, @unchecked Sendable {
-    // Unchecked: what changes is read and written under `lock`.
+final class ThreadedTransport: Transport {
     let scripted: ScriptedTransport
-    private let lock = Lock()
-    private let changed = Condition()
-    private var actions: [@Sendable () -> Void] = []
-    private var isShutDown = false
-    private var thread: WorkerThread?
+    private let thread = ActionThread()
 
-    init(clock: any RunClock) {
-        scripted = ScriptedTransport(clock: clock)
-        thread = WorkerThread(name: "transport") { self.run() }
-    }
+    init(clock: any RunClock) { scripted = ScriptedTransport(clock: clock) }
 
     func send(
         _ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void
@@ -25,36 +17,7 @@ final class ThreadedTransport: Transport, @unchecked Sendable {
 
     func cancel(_ id: TransferID) { scripted.cancel(id) }
 
-    func perform(_ action: @escaping @Sendable () -> Void) {
-        lock.withLock {
-            if !isShutDown { actions.append(action) }
-            changed.signal()
-        }
-    }
+    func perform(_ action: @escaping @Sendable () -> Void) { thread.perform(action) }
 
-    private func run() {
-        lock.lock()
-        while !isShutDown {
-            if actions.isEmpty {
-                changed.wait(lock)
-                continue
-            }
-            let due = actions
-            actions = []
-            lock.unlock()
-            for action in due { action() }
-            lock.lock()
-        }
-        lock.unlock()
-    }
-
-    /// What was still to be done is dropped, as by a process that dies.
-    func shutDown() {
-        lock.withLock {
-            isShutDown = true
-            changed.signal()
-        }
-        thread?.join()
-        thread = nil
-    }
+    func shutDown() { thread.shutDown(finishing: false) }
 }
