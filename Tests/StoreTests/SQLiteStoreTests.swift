@@ -1,6 +1,8 @@
 import Billing
 import Foundation
+import Glibc
 import Storage
+import Synchronization
 import Testing
 import Values
 
@@ -31,6 +33,29 @@ struct SQLiteStoreTests {
         }
         store.close()
         try open().close()
+    }
+
+    @Test("a refused opening closes no descriptor but its own")
+    func refusedOpeningClosesOnce() throws {
+        let store = try open()
+        defer { store.close() }
+        let isDone = Atomic(false)
+        let strangers = Atomic(0)
+        // Takes and checks descriptors all the while: one closed twice would be one of these.
+        let bystander = WorkerThread(name: "bystander") {
+            while !isDone.load(ordering: .relaxed) {
+                let file = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+                for _ in 0..<20 where fcntl(file, F_GETFD) < 0 {
+                    strangers.add(1, ordering: .relaxed)
+                    break
+                }
+                Glibc.close(file)
+            }
+        }
+        for _ in 0..<5000 { #expect(throws: StoreError.self) { try open() } }
+        isDone.store(true, ordering: .relaxed)
+        bystander.join()
+        #expect(strangers.load(ordering: .relaxed) == 0)
     }
 
     @Test("the file and its log are for their owner alone")

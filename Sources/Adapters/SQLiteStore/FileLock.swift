@@ -15,8 +15,9 @@ final class FileLock {
             throw .failed(
                 code: SQLITE_CANTOPEN, message: "cannot create \(path): \(String(cString: strerror(errno)))")
         }
+        // An initializer that throws once every property is set still runs `deinit`, which closes: a second
+        // close here would take a descriptor that another thread has been given meanwhile.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            Glibc.close(descriptor)
             throw .failed(
                 code: SQLITE_BUSY, message: "the store is in use by another process, which holds \(path)")
         }
