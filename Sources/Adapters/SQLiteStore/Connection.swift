@@ -25,7 +25,9 @@ final class Connection {
         flags |= mode == .inspecting ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
         if mode == .writing { flags |= SQLITE_OPEN_CREATE }
         var opened: OpaquePointer?
-        let code = sqlite3_open_v2(path, &opened, flags, nil)
+        // Frames of the log are gathered until they are synced, which at FULL is before anyone may read them.
+        let fileSystem = mode == .writing ? millrace_sqlite3_gathering_vfs() : nil
+        let code = sqlite3_open_v2(path, &opened, flags, fileSystem)
         guard code == SQLITE_OK, let opened else {
             let reason = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
             sqlite3_close_v2(opened)
@@ -55,10 +57,14 @@ final class Connection {
     private func configureWriting() throws(StoreError) {
         // Of a new file only: a commit writes whole pages, and most change a few hundred bytes.
         try execute("PRAGMA page_size = 2048")
+        // First of all: acknowledged work must outlive the power (I5), and the gathered frames stand on it.
+        try execute("PRAGMA synchronous = FULL")
+        guard try integer("PRAGMA synchronous") == 2 else {
+            throw .failed(code: SQLITE_ERROR, message: "full synchronisation could not be switched on")
+        }
         guard try text("PRAGMA journal_mode = WAL") == "wal" else {
             throw .failed(code: SQLITE_ERROR, message: "the file system does not support SQLite's WAL mode")
         }
-        try execute("PRAGMA synchronous = FULL")
         try execute("PRAGMA foreign_keys = 0")
         try execute("PRAGMA temp_store = MEMORY")
     }

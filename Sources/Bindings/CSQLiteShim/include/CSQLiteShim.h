@@ -20,3 +20,7 @@ static inline int millrace_sqlite3_bind_blob(
 static inline int millrace_sqlite3_never_checkpoint_on_close(sqlite3 *_Nonnull connection) {
     return sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
+
+// The name of a file system for the writing connection, which must have synchronous=FULL: frames of the log are
+// gathered and written at once when they are synced. Null where SQLite has no file system to stand on. Any thread.
+const char *_Nullable millrace_sqlite3_gathering_vfs(void);
