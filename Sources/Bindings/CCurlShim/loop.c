@@ -41,6 +41,8 @@ struct millrace_pool {
     millrace_pool *next, *previous;
     millrace_pool *next_due, *next_touched;
     bool is_due, is_touched;
+    // Exchanges added and not yet taken out.
+    int held_count;
     int64_t deadline_ms;
 };
 
@@ -138,8 +140,9 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context) {
     return 0;
 }
 
-static void touch(millrace_pool *pool) {
-    if (pool->is_touched) return;
+// Notes a pool in which something is over: curl then counts other than were added as at work.
+static void touch(millrace_pool *pool, int running) {
+    if (pool->is_touched || running == pool->held_count) return;
     pool->is_touched = true;
     pool->next_touched = pool->loop->touched;
     pool->loop->touched = pool;
@@ -170,7 +173,7 @@ static void run_due(millrace_loop *loop) {
         pool->is_due = false;
         pool->next_due = NULL;
         curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        touch(pool);
+        touch(pool, running);
         pool = next;
     }
 }
@@ -216,7 +219,7 @@ static void handle_event(millrace_loop *loop, const struct epoll_event *event) {
     if (event->events & (EPOLLERR | EPOLLHUP)) flags |= CURL_CSELECT_ERR;
     millrace_pool *pool = entry->pool;
     curl_multi_socket_action(pool->multi, socket, flags, &running);
-    touch(pool);
+    touch(pool, running);
 }
 
 static int wait_ms(millrace_loop *loop, int timeout_ms) {
@@ -291,11 +294,13 @@ void millrace_pool_set_connections_max(millrace_pool *pool, long count) {
 }
 
 int millrace_pool_add(millrace_pool *pool, millrace_exchange *exchange) {
-    return curl_multi_add_handle(pool->multi, exchange->easy);
+    CURLMcode code = curl_multi_add_handle(pool->multi, exchange->easy);
+    if (code == CURLM_OK) pool->held_count += 1;
+    return code;
 }
 
 void millrace_pool_remove(millrace_pool *pool, millrace_exchange *exchange) {
-    curl_multi_remove_handle(pool->multi, exchange->easy);
+    if (curl_multi_remove_handle(pool->multi, exchange->easy) == CURLM_OK) pool->held_count -= 1;
 }
 
 static void describe(CURLMsg *message, millrace_result *result) {
@@ -321,7 +326,7 @@ bool millrace_loop_next_result(millrace_loop *loop, millrace_result *result) {
             if (message->msg != CURLMSG_DONE) continue;
             CURL *easy = message->easy_handle;
             describe(message, result);
-            curl_multi_remove_handle(pool->multi, easy);
+            if (curl_multi_remove_handle(pool->multi, easy) == CURLM_OK) pool->held_count -= 1;
             return true;
         }
         pool->is_touched = false;
