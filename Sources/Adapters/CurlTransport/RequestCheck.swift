@@ -54,26 +54,38 @@ struct RequestCheck: Sendable {
         guard bytes.allBytes(isURLByte) else {
             throw Refusal(reason: "the URL contains a space, a backslash, a control or a non-ASCII character")
         }
-        guard let start = ["http://", "https://"].first(where: { hasPrefix(bytes, $0) })?.utf8.count else {
+        guard let start = matches(bytes, "http://") ? 7 : matches(bytes, "https://") ? 8 : nil else {
             throw Refusal(reason: "the URL does not begin with http:// or https://")
         }
-        let isEnd: (UInt8) -> Bool = { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 }
-        let authority = bytes.dropFirst(start).prefix { !isEnd($0) }
-        if authority.isEmpty { throw Refusal(reason: "the URL names no host") }
-        if authority.contains(0x40) { throw Refusal(reason: "the URL contains a user name") }
-        // The scheme decides the port where none is written, so it is part of the name.
-        let lowered = authority.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
-        return String(decoding: lowered, as: UTF8.self) + (start == 8 ? "/s" : "")
+        var url = url
+        let lowered = url.withUTF8 { bytes in
+            let rest = bytes[start...]
+            let end = rest.firstIndex { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 } ?? rest.endIndex
+            var lowered = rest[..<end].map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+            // The scheme decides the port where none is written, so it is part of the name.
+            if start == 8 { lowered += [0x2F, 0x73] }
+            return lowered
+        }
+        if lowered.count == (start == 8 ? 2 : 0) { throw Refusal(reason: "the URL names no host") }
+        if lowered.contains(0x40) { throw Refusal(reason: "the URL contains a user name") }
+        return String(decoding: lowered, as: UTF8.self)
     }
 
     private static func isURLByte(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F && byte != 0x5C }
 
     // MARK: - Headers
 
-    private static let refusedNames = [
-        "host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer",
-        "keep-alive",
-    ]
+    /// Names that belong to the transport alone, found by their length before any is compared.
+    private static func isRefused(_ name: String.UTF8View) -> Bool {
+        switch name.count {
+        case 2 where matches(name, "te"), 4 where matches(name, "host"), 6 where matches(name, "expect"),
+            7 where matches(name, "upgrade"), 7 where matches(name, "trailer"),
+            10 where matches(name, "connection"), 10 where matches(name, "keep-alive"),
+            14 where matches(name, "content-length"), 17 where matches(name, "transfer-encoding"):
+            true
+        default: matches(name, "proxy-")
+        }
+    }
 
     private static func checkHeader(_ header: HTTPHeader) throws(Refusal) {
         let name = header.name.utf8
@@ -84,24 +96,28 @@ struct RequestCheck: Sendable {
         guard header.value.utf8.allBytes({ $0 >= 0x20 && $0 != 0x7F }) else {
             throw Refusal(reason: "the header \(header.name) contains a control character")
         }
-        if refusedNames.contains(where: { equals(header.name, $0) }) || hasPrefix(name, "proxy-") {
+        if isRefused(name) {
             throw Refusal(reason: "the header \(header.name) is set by the transport alone")
         }
     }
 
     /// Compares without regard to case; `lowercase` is lower-case ASCII.
-    private static func equals(_ name: String, _ lowercase: String) -> Bool {
-        name.utf8.count == lowercase.utf8.count && hasPrefix(name.utf8, lowercase)
+    private static func equals(_ name: String, _ lowercase: StaticString) -> Bool {
+        name.utf8.count == lowercase.utf8CodeUnitCount && matches(name.utf8, lowercase)
     }
 
-    private static func hasPrefix(_ bytes: String.UTF8View, _ lowercase: String) -> Bool {
-        var rest = bytes.makeIterator()
-        for wanted in lowercase.utf8 {
-            guard let byte = rest.next(),
-                (0x41...0x5A).contains(byte) ? byte | 0x20 == wanted : byte == wanted
-            else { return false }
+    /// Whether `bytes` begin so, without regard to case.
+    private static func matches(_ bytes: String.UTF8View, _ lowercase: StaticString) -> Bool {
+        let count = lowercase.utf8CodeUnitCount
+        let wanted = UnsafeBufferPointer(start: lowercase.utf8Start, count: count)
+        func isSame(_ byte: UInt8, _ wanted: UInt8) -> Bool {
+            ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) == wanted
         }
-        return true
+        let found = bytes.withContiguousStorageIfAvailable { bytes in
+            bytes.count >= count && wanted.indices.allSatisfy { isSame(bytes[$0], wanted[$0]) }
+        }
+        return found
+            ?? (bytes.count >= count && zip(bytes, wanted).allSatisfy { isSame($0, $1) })
     }
 
     /// RFC 9110's token characters.

@@ -86,7 +86,9 @@ struct RequestBuilder {
     }
 
     static func refuseControls(in text: String, _ place: String) throws(RequestFailure) {
-        for byte in text.utf8 where byte < 0x20 || byte == 0x7F {
+        var text = text
+        let hasControl = text.withUTF8 { bytes in bytes.contains { $0 < 0x20 || $0 == 0x7F } }
+        if hasControl {
             throw .invalid(reason: "\(place): contains a control character, such as a line break")
         }
     }
@@ -177,9 +179,10 @@ extension RequestBuilder {
             text += "\(Percent.encode(field.name))=\(Percent.encode(value))"
         }
         try Self.refuseControls(in: text, "url")
-        guard
-            !text.utf8.contains(where: { $0 == 0x20 || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "#") })
-        else {
+        let isOdd = text.withUTF8 { bytes in
+            bytes.contains { $0 == 0x20 || $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "#") }
+        }
+        if isOdd {
             throw .invalid(reason: "url: contains a space, a backslash or a #")
         }
         return (text, try Self.host(of: text))
@@ -250,18 +253,36 @@ extension RequestBuilder {
     ///
     /// User names are refused: they hide the real host.
     private static func host(of url: String) throws(RequestFailure) -> String {
-        let lowered = url.prefix(8).lowercased()
-        let scheme = lowered.hasPrefix("https://") ? 8 : lowered.hasPrefix("http://") ? 7 : 0
+        var url = url
+        let scheme = url.withUTF8 { Self.begins($0, "https://") ? 8 : Self.begins($0, "http://") ? 7 : 0 }
         guard scheme > 0 else { throw .invalid(reason: "url: must begin with http:// or https://") }
-        let authority = url.utf8.dropFirst(scheme).prefix {
-            $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?")
+        let host: String? = url.withUTF8 { bytes in
+            let rest = bytes[scheme...]
+            let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
+            let authority = rest[..<(end ?? rest.endIndex)]
+            guard !authority.isEmpty, authority.allSatisfy(isHostByte) else { return nil }
+            var host = authority
+            if host.first == UInt8(ascii: "["), let end = host.firstIndex(of: UInt8(ascii: "]")) {
+                host = host[...end]
+            } else if let colon = host.firstIndex(of: UInt8(ascii: ":")) {
+                host = host[..<colon]
+            }
+            return String(decoding: host.map(Self.lowercase), as: UTF8.self)
         }
-        guard !authority.isEmpty, authority.allSatisfy(isHostByte) else {
+        guard let host else {
             throw .invalid(reason: "url: the host is missing or contains what no host name has")
         }
-        let text = String(decoding: authority, as: UTF8.self).lowercased()
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") { return String(text[...end]) }
-        return String(text.prefix { $0 != ":" })
+        return host
+    }
+
+    private static func begins(_ bytes: UnsafeBufferPointer<UInt8>, _ lowercase: StaticString) -> Bool {
+        let count = lowercase.utf8CodeUnitCount
+        guard bytes.count >= count else { return false }
+        return (0..<count).allSatisfy { Self.lowercase(bytes[$0]) == lowercase.utf8Start[$0] }
+    }
+
+    private static func lowercase(_ byte: UInt8) -> UInt8 {
+        (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
     }
 }
 
