@@ -75,7 +75,11 @@ extension Runtime {
             slot.replier = awaited.replier
         }
         slot.waitingInputs = [.recovered(at: clock.now())]
-        return uses.flatMap { $0(slot) } + decideWaiting(slot)
+        // The first may find nothing to do, and those behind it must not be given what has left memory.
+        slot.isHandedOut = true
+        let actions = uses.flatMap { $0(slot) }
+        slot.isHandedOut = false
+        return actions + decideWaiting(slot) + leaveIfAtRest(slot)
     }
 }
 
@@ -143,7 +147,7 @@ extension Runtime {
 extension RunSlot {
     /// Whether nothing of it is on its way and nobody in this process needs it.
     var mayLeave: Bool {
-        !isCommitting && !staysInMemory && waitingInputs.isEmpty && orderWaiters.isEmpty
+        !isCommitting && !staysInMemory && !isHandedOut && waitingInputs.isEmpty && orderWaiters.isEmpty
             && signalWaiters.isEmpty
     }
 }

@@ -107,6 +107,31 @@ struct ParkingTests {
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
     }
 
+    @Test(
+        "what comes while a run is read back reaches it, also where the first who asked had nothing to change"
+    )
+    func askedForWhileReading() throws {
+        let world = try RuntimeWorld()
+        try world.start(
+            try world.deploy("steps:\n  - wait: a\n  - {id: after, request: {url: https://a.example/}}"))
+        let run = world.runs[0]
+        let loader = InterruptedLoader()
+        let next = try world.crashed(loader: loader)
+        try next.runtime.recover()
+        let (told, outcomes) = (Recorder<SignalResult>(), Recorder<RunOutcome>())
+        loader.interruptNext { [runtime = next.runtime] in
+            runtime.signal(run, of: .operatorTenant, RunSignal(id: "a", name: "a", body: .null)) {
+                told.add($0)
+            }
+            runtime.whenOver(run, otherwise: {}) { outcomes.add($0) }
+        }
+        next.runtime.resume(run, of: .operatorTenant) { _ in }
+        #expect(told.items == [.stored] && next.transport.steps == ["after"])
+        next.transport.succeed(0)
+        #expect(outcomes.items.map(\.status) == [.succeeded])
+        #expect(try next.status(of: run) == .succeeded && next.runtime.load.openRuns == 0)
+    }
+
     @Test("a waiting run is cancelled, seen and waited for like any other")
     func cancelled() throws {
         let world = try RuntimeWorld()
