@@ -107,6 +107,28 @@ struct SchedulerTests {
         withExtendedLifetime(scheduler) {}
     }
 
+    @Test(
+        "occurrences that a full engine cannot start are tried again together, by one alarm, and each starts once"
+    )
+    func triedAgainTogether() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 1
+        let world = try RuntimeWorld(options: options)
+        let scheduler = try Self.begin(world)
+        for name in ["a", "b", "c"] {
+            try world.deploy(Self.finishing, name: name, trigger: Self.schedule("cron: '0 1 1 1 *'"))
+        }
+        try world.start(try world.deploy(Self.calling, name: "blocker"))
+        world.clock.advance(by: .seconds(3600))
+        let count = world.clock.alarmCount
+        world.clock.advance(by: .seconds(30))
+        #expect(world.clock.alarmCount == count)
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(60))
+        #expect(try Self.count(world) == 4)
+        withExtendedLifetime(scheduler) {}
+    }
+
     @Test("a changed expression counts from its deployment, and a deleted workflow starts nothing")
     func changes() throws {
         let world = try RuntimeWorld()
