@@ -1,4 +1,5 @@
 import Clocks
+import Engine
 import MemoryStore
 import Ports
 import Runtime
@@ -127,6 +128,26 @@ struct SchedulerTests {
         world.clock.advance(by: .seconds(60))
         #expect(try Self.count(world) == 4)
         withExtendedLifetime(scheduler) {}
+    }
+
+    @Test("a fork of a scheduled run is no occurrence, also while it waits and after a restart")
+    func forkIsNoOccurrence() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            "steps:\n  one: {sleep: 30d}\n", trigger: Self.schedule("cron: '0 * * * *', overlap: skip"))
+        world.clock.advance(by: .seconds(3600))
+        let first = try #require(try world.store.runs(of: .operatorTenant, RunQuery(limit: 9)).first)
+        let tenant = try #require(try world.store.tenant(.operatorTenant))
+        world.runtime.fork(ForkRequest(tenant: tenant, record: first, kind: .fork, step: "one")) { _ in }
+        #expect(world.cancel(first.run, of: .operatorTenant, reason: "x") == true)
+        #expect(try Self.count(world) == 2)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(next) == 3)
+        withExtendedLifetime((scheduler, revived)) {}
     }
 
     @Test("a changed expression counts from its deployment, and a deleted workflow starts nothing")
