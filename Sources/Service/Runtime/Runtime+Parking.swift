@@ -93,7 +93,7 @@ extension Runtime {
         guard commit.status?.isFinal != true else { return }
         // Most decisions send something, and need no look at the state.
         if !slot.staysInMemory, !decision.effects.contains(where: \.isSend), let rest = slot.machine.rest,
-            isLong(rest)
+            isLong(rest, slot)
         {
             commit.status = .waiting
             commit.wakeAt = rest.until
@@ -102,15 +102,20 @@ extension Runtime {
         }
     }
 
-    private func isLong(_ rest: RunMachine.Rest) -> Bool {
-        rest.until.map { $0 > clock.now() + options.parkingDelay } ?? true
+    /// Whether a rest is worth the reading of the whole journal at its end.
+    ///
+    /// A loop that waits a little in each turn would else read more each time than it ever does.
+    private func isLong(_ rest: RunMachine.Rest, _ slot: RunSlot) -> Bool {
+        let reading = Duration.milliseconds(slot.machine.state.sequence)
+        return rest.until.map { $0 > clock.now() + max(options.parkingDelay, reading) } ?? true
     }
 
     /// Lets go of a run that was read back and has nothing to do.
     ///
     /// Called under the lock.
     func leaveIfAtRest(_ slot: RunSlot) -> [Action] {
-        guard slot.mayLeave, slots[slot.run] === slot, let rest = slot.machine.rest, isLong(rest),
+        guard slot.mayLeave, slots[slot.run] === slot, let rest = slot.machine.rest,
+            isLong(rest, slot),
             slot.stored == .waiting(until: rest.until)
         else { return [] }
         return leave(slot)

@@ -45,6 +45,26 @@ struct ParkingTests {
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
     }
 
+    @Test("the longer its journal, the longer must a wait be for which a run leaves memory")
+    func longJournalStays() throws {
+        let world = try RuntimeWorld()
+        try world.start(
+            try world.deploy(
+                """
+                steps:
+                  many: {strategy: {type: fan_out, over: 7000}, lua: return 1}
+                  nap: {after: [many], sleep: 6s}
+                  night: {after: [nap], sleep: 1h}
+                """))
+        world.clock.advance(by: .seconds(1))
+        #expect(try world.store.entries(of: world.runs[0]).last?.kind == "step.sleeping")
+        #expect(Self.inMemory(world) == 1)
+        world.clock.advance(by: .seconds(6))
+        #expect(Self.inMemory(world) == 0)
+        world.clock.advance(by: .seconds(3600))
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
     @Test("a run that is over leaves no alarm behind, however long its timeout is")
     func noAlarmIsLeft() throws {
         let world = try RuntimeWorld()
