@@ -109,7 +109,7 @@ let package = Package(
         tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto"]),
         tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
         tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
-        tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto"]),
+        tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto", "CSQLite"]),
         tests("TransportTests", ["Values", "Ports", "CurlTransport", "Clocks"]),
         tests("HTTPServerTests", ["Values", "Ports", "MicroHTTPServer", "Clocks"]),
         tests(

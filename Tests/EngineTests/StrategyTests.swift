@@ -102,6 +102,15 @@ struct StrategyTests {
         #expect(play.outcome?.error?.message.hasPrefix("over: ") == true)
     }
 
+    @Test(
+        "the greatest number is too many items for a batch of any size", arguments: [1, 2, 7, 9_999, 10_000])
+    func overGreatest(size: Int) throws {
+        var play = try Play(
+            "steps:\n  each: {strategy: {type: batch, over: trigger.body, size: \(size)}, lua: return 1}")
+        play.begin(body: .int(.max))
+        #expect(play.outcome?.error?.code == "too_many_items")
+    }
+
     @Test("a guard is asked once, before `over`")
     func guardIsAskedOnce() throws {
         var play = try Play(

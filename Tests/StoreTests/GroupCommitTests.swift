@@ -1,4 +1,5 @@
 import Billing
+import CSQLite
 import Storage
 import Testing
 import Values
@@ -98,6 +99,27 @@ struct GroupCommitTests {
         #expect(try store.setting("lost") == nil)
         #expect(receipts.all.count == 2)
         #expect(try store.openRuns(after: nil, limit: 9).count == 2)
+    }
+
+    @Test("a commit larger than a row can be is refused alone, and the store goes on")
+    func tooLargeForARow() throws {
+        let harness = try StoreHarness(.sqlite)
+        let store = try #require(harness.store as? SQLiteStore)
+        try store.write { writer throws(StoreError) in
+            _ = sqlite3_limit(writer.connection.handle, SQLITE_LIMIT_LENGTH, 100_000)
+        }
+        let receipts = Receipts()
+        try inOneGroup(store) { queue in
+            var large = Sample.start(Sample.run(1))
+            large.entries[0].body = [UInt8](repeating: 7, count: 200_000)
+            queue.submit(.commit(large) { [large] in receipts.add("\(large.run)", $0) }, inPlace: false)
+            queue.submit(.commit(Sample.start(Sample.run(2))) { receipts.add("2", $0) }, inPlace: false)
+        }
+        try store.setSetting("after", [])
+        guard case .failure(.outOfRange)? = receipts.all.first?.1 else {
+            return #expect(Bool(false), "\(receipts.all)")
+        }
+        #expect(try store.openRuns(after: nil, limit: 9).map(\.run) == [Sample.run(2)])
     }
 
     @Test("work asked for by a completion is done, in place and without end")

@@ -5,6 +5,32 @@ import Values
 
 @Suite("Store contract: runs and journals")
 struct RunContractTests {
+    @Test("a journal is read in pages, wherever its commits begin and end", arguments: StoreBackend.allCases)
+    func pages(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let run = Sample.run(1)
+        var next: Int64 = 2
+        _ = try store.commitAndWait(Sample.start(run))
+        for count in [1, 3, 2] as [Int64] {
+            var commit = Sample.step(run, "k\(next)", next)
+            commit.entries = (next..<next + count).map { Sample.entry("k\($0)", $0) }
+            next += count
+            _ = try store.commitAndWait(commit)
+        }
+        let all = try store.entries(of: run)
+        #expect(all.map(\.sequence) == [1, 2, 3, 4, 5, 6, 7])
+        for (after, limit) in [
+            (0, 7), (0, 100), (1, 2), (2, 1), (3, 3), (5, 2), (6, 9), (7, 9), (0, 0), (.max, 9),
+        ]
+            as [(Int64, Int)]
+        {
+            let expected = all.filter { $0.sequence > after }.prefix(limit)
+            #expect(try store.entries(of: run, after: after, limit: limit) == Array(expected))
+        }
+        #expect(try store.entries(of: Sample.run(2), after: 0, limit: 9).isEmpty)
+    }
+
     @Test("I4: a journal comes back as it was stored, in sequence order", arguments: StoreBackend.allCases)
     func journalComesBackInOrder(backend: StoreBackend) throws {
         let harness = try backend.start()

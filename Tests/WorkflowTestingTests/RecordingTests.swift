@@ -82,6 +82,49 @@ struct RecordingTests {
         #expect(try recording().text.hasPrefix("# Recorded from run_01jq4x3v9k2mt. Secrets, signatures"))
     }
 
+    @Test("a retry is recorded with what it has copied, and computing that took long is no request")
+    func recordedRetryPasses() throws {
+        let workflow = """
+            name: play
+            version: 1
+            triggers:
+              - type: http
+            steps:
+              ask: {request: {method: POST, url: "https://api.example/ask"}}
+              approved: {after: [ask], wait: approved}
+              work: {after: [approved], lua: "return steps.approved.signal.body.by"}
+              tell: {after: [work], request: {url: "https://api.example/tell"}}
+            output: << steps.work.output >>
+            """
+        let record = """
+            {"run_id": "run_01jq4x3v9k2mt", "workflow": "play", "status": "succeeded", "output": "Ada",
+             "steps": [{"id": "work", "state": "succeeded"}, {"id": "tell", "state": "succeeded"}]}
+            """
+        let events = #"""
+            [{"at": "2026-01-31T09:30:00.000Z", "kind": "run.started",
+              "facts": {"trigger": "http", "headers": [], "query": [], "tenant_name": "Acme"}, "body": ""},
+             {"at": "2026-01-31T09:30:00.000Z", "kind": "step.succeeded",
+              "facts": {"path": "ask", "attempts": 1, "copied": true, "status": 201, "headers": []}, "body": ""},
+             {"at": "2026-01-31T09:30:00.000Z", "kind": "step.succeeded",
+              "facts": {"path": "approved", "copied": true, "signal_id": "key:1", "signal_name": "approved",
+                        "signal_body": {"by": "Ada"}}, "body": null},
+             {"at": "2026-01-31T09:30:00.020Z", "kind": "step.succeeded",
+              "facts": {"path": "work", "start": 1769851800000000, "end": 1769851800020000, "output": "Ada"},
+              "body": null},
+             {"at": "2026-01-31T09:30:00.050Z", "kind": "step.succeeded",
+              "facts": {"path": "tell", "attempts": 1, "start": 1769851800020000, "end": 1769851800050000,
+                        "status": 200, "headers": []}, "body": ""}]
+            """#
+        let recording = RunRecording(
+            record: try JSON.parse(record), events: try JSON.parse(events).array ?? [])
+        let run = try Bench(workflow: workflow, test: recording.text).run()
+        #expect(run.code == 0, "\(recording.text)\n\(run.output)\(run.error)")
+        #expect(
+            recording.document["cases"]?[0]?["mocks"] == [
+                "ask": [["status": 201]], "tell": [["status": 200, "took": "30ms"]],
+            ])
+    }
+
     @Test("values are written as YAML that reads back as the same values")
     func yamlIsExact() throws {
         let values: [Value] = [

@@ -19,6 +19,8 @@ struct AlarmQueue {
     private var actions: [UInt64: @Sendable () -> Void] = [:]
     private var lastNumber: UInt64 = 0
 
+    var count: Int { actions.count }
+
     /// Adds an alarm and tells whether it is now the earliest of all.
     mutating func insert(
         at instant: Instant, _ action: @escaping @Sendable () -> Void

@@ -37,6 +37,9 @@ package final class ManualClock: RunClock, @unchecked Sendable {
     /// When the earliest alarm is due; nil where there is none.
     package var nextAlarm: Instant? { lock.withLock { alarms.nextInstant() } }
 
+    /// Alarms that have not fired and were not withdrawn.
+    package var alarmCount: Int { lock.withLock { alarms.count } }
+
     /// Turns the clock on by `duration`, firing what is due on the way.
     package func advance(by duration: Duration) { advance(to: now() + duration) }
 

@@ -145,6 +145,8 @@ final class Connection {
         switch code & 0xff {
         case SQLITE_FULL: return .full
         case SQLITE_CONSTRAINT: return .exists(what: message)
+        // About the one value, and nothing has been written of it.
+        case SQLITE_TOOBIG: return .outOfRange(what: "a value or row is larger than the file format takes")
         default: return .failed(code: code, message: message)
         }
     }

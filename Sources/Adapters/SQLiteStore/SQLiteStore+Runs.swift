@@ -129,6 +129,27 @@ extension SQLiteStore {
         }
     }
 
+    package func entries(
+        of run: RunID, after sequence: Int64, limit: Int
+    ) throws(StoreError) -> [StoredEntry] {
+        try readers.read { connection throws(StoreError) in
+            var entries: [StoredEntry] = []
+            let statement = try connection.statement(
+                "SELECT entries FROM journal WHERE run_id = ? AND sequence > ? ORDER BY sequence")
+            try statement.bind([.integer(run.number), .integer(sequence)])
+            defer { statement.reset() }
+            while entries.count < limit, try statement.step() {
+                // Of the first row some may lie before.
+                var row: [StoredEntry] = []
+                try statement.withBlob(0) { bytes throws(StoreError) in
+                    try EntryCoding.unpack(bytes, into: &row)
+                }
+                entries += row.drop { $0.sequence <= sequence }.prefix(limit - entries.count)
+            }
+            return entries
+        }
+    }
+
     package func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord] {
         try readers.read { connection throws(StoreError) in
             try connection.all(

@@ -61,7 +61,7 @@ final class Statement {
         }
     }
 
-    private var tooBig: StoreError { .failed(code: SQLITE_TOOBIG, message: "a value is larger than 2 GiB") }
+    private var tooBig: StoreError { .outOfRange(what: "a value is larger than 2 GiB") }
 
     /// Whether there is a row to read; resets itself where it fails.
     func step() throws(StoreError) -> Bool {

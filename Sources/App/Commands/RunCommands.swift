@@ -95,9 +95,7 @@ enum RunCommands {
         while true {
             // Asked before the journal is read, so that the last entries are not missed.
             let record = try client.call("GET", path(run)).value
-            let news = try client.items("\(path(run))/events", limit: 100_000).filter {
-                ($0["sequence"]?.int ?? 0) > last
-            }
+            let news = try client.items("\(path(run))/events", after: String(last), limit: 100_000)
             for event in news {
                 last = max(last, event["sequence"]?.int ?? 0)
                 if invocation.isJSON {

@@ -84,7 +84,8 @@ package struct RunRecording: Sendable {
         for event in events {
             guard let facts = event["facts"], let path = facts["path"]?.string else { continue }
             let answers = mocks[path]?.array ?? []
-            if facts["start"] != nil {
+            // Computing has times as well where it took long; only a request has attempts.
+            if facts["attempts"] != nil || facts["attempt"] != nil {
                 mocks[path] = .array(answers + [Self.answer(facts, body: event["body"]?.string)])
             } else if let end = Self.childEnd(facts, event["kind"]?.text) {
                 mocks[path] = .array(answers + [end])
@@ -134,15 +135,25 @@ package struct RunRecording: Sendable {
 
     private var signals: [Value] {
         let begun = start["at"]?.string.flatMap { Instant(rfc3339: $0) }
-        return events.filter { $0["kind"]?.text == "signal.received" }.map { event in
+        return events.compactMap { event in
+            guard let facts = event["facts"], let prefix = Self.signalPrefix(event) else { return nil }
             var signal = Object()
             if let begun, let at = event["at"]?.string.flatMap({ Instant(rfc3339: $0) }) {
                 signal["at"] = .string("\((at - begun).milliseconds)ms")
             }
-            signal["name"] = event["facts"]?["name"] ?? .null
-            if let body = event["facts"]?["body"], !body.isNull { signal["body"] = body }
+            signal["name"] = facts[prefix + "name"] ?? .null
+            if let body = facts[prefix + "body"], !body.isNull { signal["body"] = body }
             return .object(signal)
         }
+    }
+
+    /// How the facts of a signal are named; nil where the event tells of none.
+    ///
+    /// Of a retry or a fork the first run's signals stand in the outcomes that it has copied.
+    private static func signalPrefix(_ event: Value) -> String? {
+        if event["kind"]?.text == "signal.received" { return "" }
+        let isCopied = event["facts"]?["copied"]?.bool == true && event["facts"]?["signal_id"] != nil
+        return isCopied ? "signal_" : nil
     }
 
     private var expectations: Object {

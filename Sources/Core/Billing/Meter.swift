@@ -17,8 +17,8 @@ package struct Meter: Sendable, Hashable {
 
     /// Apart from each other and in order.
     private var covered: [Interval] = []
-    /// Length of intervals that were dropped from `covered` because nothing can overlap them again.
-    private var settledMicroseconds: Int64 = 0
+    /// All time so far, also of intervals that were dropped from `covered` because nothing can overlap them again.
+    package private(set) var totalMicroseconds: Int64 = 0
     /// What has been charged so far.
     package private(set) var chargedMilliseconds: Int64 = 0
 
@@ -27,10 +27,21 @@ package struct Meter: Sendable, Hashable {
     /// Takes an attempt's interval in and returns the whole milliseconds to charge for it, rounded
     /// down; the rest is kept for the next.
     ///
-    /// An interval that ends before it starts counts as empty.
+    /// An interval that ends before it starts counts as empty. One that comes about in order costs the same
+    /// however many came before.
     package mutating func charge(_ interval: Interval) -> Int64 {
-        insert(interval)
+        let merge = merge(of: interval)
+        if let merge {
+            totalMicroseconds += merge.addedMicroseconds
+            covered.replaceSubrange(merge.range, with: CollectionOfOne(merge.interval))
+        }
         return chargeUp(to: totalMicroseconds / 1000)
+    }
+
+    /// What ``charge(_:)`` would return; nothing is taken in.
+    package func chargeAdded(by interval: Interval) -> Int64 {
+        let total = totalMicroseconds + (merge(of: interval)?.addedMicroseconds ?? 0)
+        return max(0, total / 1000 - chargedMilliseconds)
     }
 
     /// What is left to charge at the end of a run: the broken millisecond, rounded up.
@@ -40,13 +51,7 @@ package struct Meter: Sendable, Hashable {
 
     /// Forgets where the time lay, but not how much it was; right when nothing of the run is in flight.
     package mutating func settle() {
-        settledMicroseconds = totalMicroseconds
         covered.removeAll(keepingCapacity: true)
-    }
-
-    /// All time so far.
-    package var totalMicroseconds: Int64 {
-        covered.reduce(settledMicroseconds) { $0 + ($1.end - $1.start).microseconds }
     }
 
     private mutating func chargeUp(to milliseconds: Int64) -> Int64 {
@@ -55,20 +60,41 @@ package struct Meter: Sendable, Hashable {
         return charge
     }
 
-    private mutating func insert(_ interval: Interval) {
-        guard interval.end > interval.start else { return }
-        var merged = interval
-        var kept: [Interval] = []
-        for other in covered {
-            if other.end < merged.start || other.start > merged.end {
-                kept.append(other)
-            } else {
-                merged.start = min(merged.start, other.start)
-                merged.end = max(merged.end, other.end)
-            }
+    /// How an interval goes into `covered`: in place of those in `range`, which it touches.
+    private struct Merge {
+        var range: Range<Int>
+        var interval: Interval
+        var addedMicroseconds: Int64
+    }
+
+    /// Nil for an empty interval.
+    private func merge(of interval: Interval) -> Merge? {
+        guard interval.end > interval.start else { return nil }
+        let first = firstIndex(endingFrom: interval.start)
+        var merge = Merge(
+            range: first..<first, interval: interval,
+            addedMicroseconds: (interval.end - interval.start).microseconds)
+        var next = first
+        while next < covered.count, covered[next].start <= interval.end {
+            let other = covered[next]
+            merge.addedMicroseconds -=
+                (min(other.end, interval.end) - max(other.start, interval.start)).microseconds
+            merge.interval.start = min(merge.interval.start, other.start)
+            merge.interval.end = max(merge.interval.end, other.end)
+            next += 1
         }
-        let index = kept.firstIndex { $0.start > merged.start } ?? kept.count
-        kept.insert(merged, at: index)
-        covered = kept
+        merge.range = first..<next
+        return merge
+    }
+
+    /// The first interval in `covered` that ends at `instant` or later.
+    private func firstIndex(endingFrom instant: Instant) -> Int {
+        if let last = covered.last, last.end < instant { return covered.count }
+        var (low, high) = (0, covered.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if covered[middle].end < instant { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

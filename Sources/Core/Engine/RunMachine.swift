@@ -124,9 +124,7 @@ struct Turn {
             else { return }
             record(.runTimedOut)
         case .fundsEnded(let unsent, _):
-            for step in unsent where machine.state.nodes.indices.contains(step) {
-                machine.state.withdraw(step)
-            }
+            withdraw(unsent)
             if !machine.state.isPaused, machine.state.ending == nil { record(.runPaused) }
         case .fundsReturned:
             guard machine.state.isPaused else { return }
@@ -137,10 +135,7 @@ struct Turn {
         case .released:
             guard machine.state.isHeld else { return }
             record(.runReleased)
-        case .withheld(let unsent, _):
-            for step in unsent where machine.state.nodes.indices.contains(step) {
-                machine.state.withdraw(step)
-            }
+        case .withheld(let unsent, _): withdraw(unsent)
         case .cancelRequested(let reason, _):
             // One that is ending already needs no more than to be let go on with that.
             guard machine.state.ending == nil || machine.state.isHeld else { return }
@@ -148,6 +143,15 @@ struct Turn {
         case .resumed: break
         }
         advance()
+    }
+
+    /// What had been decided was not sent, nor a child started.
+    private mutating func withdraw(_ unsent: [Int]) {
+        for step in unsent where machine.state.nodes.indices.contains(step) {
+            // It may have lost its race meanwhile, after which only this answer is awaited.
+            _ = machine.state.calls.takeAnswer(to: step)
+            machine.state.withdraw(step)
+        }
     }
 
     private mutating func begin(_ start: RunStart, copies: [JournalEntry], isFunded: Bool) {

@@ -294,9 +294,7 @@ extension RunState {
 
     /// What the next interval adds, in whole milliseconds; the same arithmetic as ``apply(_:plan:)`` does.
     func charge(for interval: Meter.Interval?) -> Int64 {
-        guard let interval else { return 0 }
-        var meter = meter
-        return meter.charge(interval)
+        interval.map { meter.chargeAdded(by: $0) } ?? 0
     }
 
     /// What is left to charge at the end.

@@ -20,8 +20,8 @@ extension Turn {
             guard let count = strategy.itemCount(over) else {
                 throw .notAValue(reason: "a strategy runs over a list, a map or a whole number from 0")
             }
-            let most = Strategy.elementCountMax / strategy.size
-            guard count <= most || count * strategy.size - strategy.size < Strategy.elementCountMax else {
+            // Divided, because an expression can give a number whose product no integer holds.
+            guard count - 1 <= (Strategy.elementCountMax - 1) / strategy.size else {
                 return fail(index, Self.tooManyItems)
             }
             guard hasRoom(for: count) else { return fail(index, Self.tooManySteps) }

@@ -101,7 +101,8 @@ package enum StoreError: Error, Sendable, Hashable {
     case exists(what: String)
     /// The row that was named does not exist.
     case missing(what: String)
-    /// A charge is negative, or a balance would leave its range: `what` names it. Nothing is clamped.
+    /// A charge is negative, a balance would leave its range, or a commit is larger than the store keeps in one
+    /// piece: `what` names it. Nothing is clamped.
     case outOfRange(what: String)
     /// No room left on the disk; repeating may succeed once there is.
     case full

@@ -48,6 +48,8 @@ package protocol RunStore: Sendable {
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
+    /// Of these at most `limit`, from the first with a sequence above `after`; the others cost nothing.
+    func entries(of run: RunID, after sequence: Int64, limit: Int) throws(StoreError) -> [StoredEntry]
     /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
     /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
@@ -69,6 +71,15 @@ package protocol RunStore: Sendable {
     func pendingDepletions() throws(StoreError) -> [Depletion]
     /// Removes a depletion that needs no answer (no workflow listens to the hook).
     func dropDepletion(_ depletion: Depletion) throws(StoreError)
+}
+
+extension RunStore {
+    /// For a store that has every journal at hand.
+    package func entries(
+        of run: RunID, after sequence: Int64, limit: Int
+    ) throws(StoreError) -> [StoredEntry] {
+        Array(try entries(of: run).drop { $0.sequence <= sequence }.prefix(max(0, limit)))
+    }
 }
 
 /// Balances, ledgers and purchases.

@@ -35,6 +35,8 @@ final class RunSlot: @unchecked Sendable {
     var stored = Stored.open
     /// Whether something that only this process knows depends on it, so that it must not leave memory.
     var staysInMemory = false
+    /// Whether it is being handed, one after another, to those who have waited for it to be read.
+    var isHandedOut = false
     /// Under which its start and its end count; nil for none.
     var concurrencyKey: ConcurrencyKey?
     /// How often in a row the journal was read again because the store had refused a commit.

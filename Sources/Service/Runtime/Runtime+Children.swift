@@ -39,18 +39,22 @@ extension Runtime {
         }
     }
 
-    /// Where the parent is ending or gone, nothing new starts.
+    /// Where the parent is ending, paused by a person or gone, nothing new starts.
     private func mayStillCall(_ parent: RunID, _ step: Int) -> Bool {
         lock.lock()
         guard let slot = slots[parent], fatal == nil else {
             lock.unlock()
             return false
         }
-        guard slot.machine.state.ending != nil else {
+        let state = slot.machine.state
+        guard state.ending != nil || state.isHeld else {
             lock.unlock()
             return true
         }
-        let actions = decide(slot, .fundsEnded(unsent: [step], at: clock.now())) + flush()
+        let now = clock.now()
+        let input: RunInput =
+            state.isHeld ? .withheld(unsent: [step], at: now) : .fundsEnded(unsent: [step], at: now)
+        let actions = decide(slot, input) + flush()
         lock.unlock()
         perform(actions)
         return false

@@ -75,7 +75,11 @@ extension Runtime {
             slot.replier = awaited.replier
         }
         slot.waitingInputs = [.recovered(at: clock.now())]
-        return uses.flatMap { $0(slot) } + decideWaiting(slot)
+        // The first may find nothing to do, and those behind it must not be given what has left memory.
+        slot.isHandedOut = true
+        let actions = uses.flatMap { $0(slot) }
+        slot.isHandedOut = false
+        return actions + decideWaiting(slot) + leaveIfAtRest(slot)
     }
 }
 
@@ -89,7 +93,7 @@ extension Runtime {
         guard commit.status?.isFinal != true else { return }
         // Most decisions send something, and need no look at the state.
         if !slot.staysInMemory, !decision.effects.contains(where: \.isSend), let rest = slot.machine.rest,
-            isLong(rest)
+            isLong(rest, slot)
         {
             commit.status = .waiting
             commit.wakeAt = rest.until
@@ -98,15 +102,20 @@ extension Runtime {
         }
     }
 
-    private func isLong(_ rest: RunMachine.Rest) -> Bool {
-        rest.until.map { $0 > clock.now() + options.parkingDelay } ?? true
+    /// Whether a rest is worth the reading of the whole journal at its end.
+    ///
+    /// A loop that waits a little in each turn would else read more each time than it ever does.
+    private func isLong(_ rest: RunMachine.Rest, _ slot: RunSlot) -> Bool {
+        let reading = Duration.milliseconds(slot.machine.state.sequence)
+        return rest.until.map { $0 > clock.now() + max(options.parkingDelay, reading) } ?? true
     }
 
     /// Lets go of a run that was read back and has nothing to do.
     ///
     /// Called under the lock.
     func leaveIfAtRest(_ slot: RunSlot) -> [Action] {
-        guard slot.mayLeave, slots[slot.run] === slot, let rest = slot.machine.rest, isLong(rest),
+        guard slot.mayLeave, slots[slot.run] === slot, let rest = slot.machine.rest,
+            isLong(rest, slot),
             slot.stored == .waiting(until: rest.until)
         else { return [] }
         return leave(slot)
@@ -143,7 +152,7 @@ extension Runtime {
 extension RunSlot {
     /// Whether nothing of it is on its way and nobody in this process needs it.
     var mayLeave: Bool {
-        !isCommitting && !staysInMemory && waitingInputs.isEmpty && orderWaiters.isEmpty
+        !isCommitting && !staysInMemory && !isHandedOut && waitingInputs.isEmpty && orderWaiters.isEmpty
             && signalWaiters.isEmpty
     }
 }

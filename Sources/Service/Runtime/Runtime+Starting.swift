@@ -41,7 +41,8 @@ extension Runtime {
         var prepared = start.concurrencyKey == nil ? prepare(slot, start, request, isFunded: isFunded) : nil
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(for: start) else {
+        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(start, slot.tenant)
+        else {
             lock.unlock()
             return completion(.overloaded)
         }
@@ -102,10 +103,12 @@ extension Runtime {
         }
     }
 
-    /// Attached children may go beyond the limit: their parents hold places until they are over.
-    private func openRunCountMax(for start: RunStart) -> Int {
-        let isAwaited = start.parent.map { !$0.isDetached } ?? false
-        return isAwaited ? options.openRunCountMax * 2 : options.openRunCountMax
+    /// Attached children may go beyond the limit, because their parents hold places until they are over, and
+    /// an eighth is the operator's alone: a tenant without balance that fills the rest must be able to pay.
+    private func openRunCountMax(_ start: RunStart, _ tenant: TenantID) -> Int {
+        let limit = options.openRunCountMax
+        if let parent = start.parent, !parent.isDetached { return limit * 2 }
+        return tenant == .operatorTenant ? limit + limit / 8 : limit
     }
 
     /// Called under the lock.

@@ -7,6 +7,8 @@ package struct RuntimeOptions: Sendable {
     /// Where steps of the operator may connect: also its own internal API.
     package var operatorEgress = EgressPolicy.publicOnly
     /// Runs in memory, of all tenants, before triggers are answered 503; runs that only wait are not there.
+    ///
+    /// The operator's go on up to an eighth more.
     package var openRunCountMax = 100_000
     /// Runs that are over are deleted after this; at least a day.
     package var runRetention: Duration = .seconds(30 * 86_400)

@@ -90,21 +90,29 @@ extension Scheduler {
             refuse(occurrence, .balance, "the balance is used up: a scheduled run was skipped")
         case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
         case .refused(_, let message): refuse(occurrence, .guardError, message)
-        case .overloaded, .unavailable:
-            lock.withLock {
-                starting.remove(occurrence)
-                waiting.append(occurrence)
-            }
-            guard runtime.readiness.isReady else { return }
-            runtime.clock.schedule(at: runtime.clock.now() + Self.retryPause) { [weak self] in
-                self?.advance()
-                self?.scheduleSave()
-            }
-            return
+        case .overloaded, .unavailable: return tryLater(occurrence)
         case nil: break
         }
         lock.withLock { _ = starting.remove(occurrence) }
         scheduleSave()
+    }
+
+    /// The engine is full, or its disk is: the occurrence waits, and all that wait are tried again together.
+    private func tryLater(_ occurrence: Waiting) {
+        let isReady = runtime.readiness.isReady
+        let mustSchedule = lock.withLock {
+            starting.remove(occurrence)
+            waiting.append(occurrence)
+            guard isReady, !isRetryScheduled else { return false }
+            isRetryScheduled = true
+            return true
+        }
+        guard mustSchedule else { return }
+        runtime.clock.schedule(at: runtime.clock.now() + Self.retryPause) { [weak self] in
+            self?.lock.withLock { self?.isRetryScheduled = false }
+            self?.advance()
+            self?.scheduleSave()
+        }
     }
 
     /// Remembers that a run is open until it is over.

@@ -61,6 +61,8 @@ package final class Scheduler: @unchecked Sendable {
     var refused: [TriggerRefusal] = []
     private var isRunning = false
     var isSaveScheduled = false
+    /// Whether an alarm is set for what could not be started just now: one for all of it.
+    var isRetryScheduled = false
     /// Held while a workflow is looked up and entered, so that the newest version is entered last.
     private let reloading = Lock()
 

@@ -103,8 +103,9 @@ struct RunCalls {
     private func events(_ record: RunRecord) throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         let after = try call.cursor(Call.wholeNumber) ?? 0
-        let entries = try storing { () throws(StoreError) in try runtime.store.entries(of: record.run) }
-            .filter { $0.sequence > after }
+        let entries = try storing { () throws(StoreError) in
+            try runtime.store.entries(of: record.run, after: after, limit: limit + 1)
+        }
         return Answer.page(entries, limit: limit, next: { String($0.sequence) }) { entry in
             [
                 "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),

@@ -102,6 +102,39 @@ struct ChildFanOutTests {
         #expect(world.outcomes.items.map(\.output) == [20])
     }
 
+    @Test("a run whose race was won before a loser's child could be started ends when it is cancelled")
+    func raceWonBeforeStart() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 1
+        let world = try RuntimeWorld(options: options)
+        let text = Self.settlement("race").replacing(
+            "output: << steps.each", with: "  more: {after: [each], wait: go}\noutput: << steps.each")
+        let run = try #require(try deployed(world, text, [1, 2]))
+        #expect(world.transport.requests.count == 1, "the engine has no room for the second child")
+        world.transport.succeed(0)
+        #expect(world.cancel(run, of: .operatorTenant, reason: "enough") == true)
+        world.clock.advance(by: .seconds(10))
+        #expect(world.outcomes.items.map(\.status) == [.cancelled])
+        #expect(try children(world).map(\.status) == [.succeeded] && world.runtime.load.openRuns == 0)
+    }
+
+    @Test("while a person has paused a run, no child of it starts that had to wait for room")
+    func heldBeforeStart() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 1
+        let world = try RuntimeWorld(options: options)
+        let run = try #require(try deployed(world, Self.settlement(), [1, 2]))
+        #expect(world.transport.requests.count == 1, "the engine has no room for the second child")
+        world.runtime.pause(run, of: .operatorTenant, reason: "look") { _ in }
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(10))
+        #expect(world.transport.requests.count == 1)
+        world.runtime.resume(run, of: .operatorTenant) { _ in }
+        world.clock.advance(by: .seconds(1))
+        world.transport.succeed(1)
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
     @Test("a crash after a race is won still ends the loser's run, and the parent after it")
     func raceAndCrash() throws {
         let world = try RuntimeWorld()

@@ -45,6 +45,26 @@ struct ParkingTests {
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
     }
 
+    @Test("the longer its journal, the longer must a wait be for which a run leaves memory")
+    func longJournalStays() throws {
+        let world = try RuntimeWorld()
+        try world.start(
+            try world.deploy(
+                """
+                steps:
+                  many: {strategy: {type: fan_out, over: 7000}, lua: return 1}
+                  nap: {after: [many], sleep: 6s}
+                  night: {after: [nap], sleep: 1h}
+                """))
+        world.clock.advance(by: .seconds(1))
+        #expect(try world.store.entries(of: world.runs[0]).last?.kind == "step.sleeping")
+        #expect(Self.inMemory(world) == 1)
+        world.clock.advance(by: .seconds(6))
+        #expect(Self.inMemory(world) == 0)
+        world.clock.advance(by: .seconds(3600))
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
     @Test("a run that is over leaves no alarm behind, however long its timeout is")
     func noAlarmIsLeft() throws {
         let world = try RuntimeWorld()
@@ -105,6 +125,31 @@ struct ParkingTests {
         world.clock.advance(by: .seconds(3600))
         signal("b")
         #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
+    @Test(
+        "what comes while a run is read back reaches it, also where the first who asked had nothing to change"
+    )
+    func askedForWhileReading() throws {
+        let world = try RuntimeWorld()
+        try world.start(
+            try world.deploy("steps:\n  - wait: a\n  - {id: after, request: {url: https://a.example/}}"))
+        let run = world.runs[0]
+        let loader = InterruptedLoader()
+        let next = try world.crashed(loader: loader)
+        try next.runtime.recover()
+        let (told, outcomes) = (Recorder<SignalResult>(), Recorder<RunOutcome>())
+        loader.interruptNext { [runtime = next.runtime] in
+            runtime.signal(run, of: .operatorTenant, RunSignal(id: "a", name: "a", body: .null)) {
+                told.add($0)
+            }
+            runtime.whenOver(run, otherwise: {}) { outcomes.add($0) }
+        }
+        next.runtime.resume(run, of: .operatorTenant) { _ in }
+        #expect(told.items == [.stored] && next.transport.steps == ["after"])
+        next.transport.succeed(0)
+        #expect(outcomes.items.map(\.status) == [.succeeded])
+        #expect(try next.status(of: run) == .succeeded && next.runtime.load.openRuns == 0)
     }
 
     @Test("a waiting run is cancelled, seen and waited for like any other")

@@ -362,6 +362,25 @@ struct RuntimeTests {
         #expect(world.runs.count == 3)
     }
 
+    @Test(
+        "where a tenant without balance holds every place, the operator still has some: else nobody could pay"
+    )
+    func operatorHasPlaces() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 8
+        let world = try RuntimeWorld(options: options)
+        let poor = try world.deploy(Self.two, of: RuntimeWorld.tenant)
+        for _ in 0..<9 { try world.start(poor, of: RuntimeWorld.tenant, keepsWithoutFunds: true) }
+        guard case .overloaded = world.results.items[8] else { return #expect(Bool(false)) }
+        let billing = try world.deploy(Self.two)
+        for _ in 0..<2 { try world.start(billing) }
+        guard case .started = world.results.items[9], case .overloaded = world.results.items[10] else {
+            return #expect(Bool(false), "\(world.results.items)")
+        }
+        try world.start(poor, of: RuntimeWorld.tenant, keepsWithoutFunds: true)
+        guard case .overloaded = world.results.items[11] else { return #expect(Bool(false)) }
+    }
+
     @Test("runs that are over are deleted after their time, and not before")
     func retentionDeletes() throws {
         var options = RuntimeOptions()

@@ -96,6 +96,26 @@ struct FileLoader: DefinitionLoader {
     }
 }
 
+/// Does something else once, in the midst of reading a source.
+final class InterruptedLoader: DefinitionLoader, @unchecked Sendable {
+    // Unchecked: `interruption` is read and written under `lock`.
+    private let lock = Lock()
+    private var interruption: (@Sendable () -> Void)?
+
+    func interruptNext(_ interruption: @escaping @Sendable () -> Void) {
+        lock.withLock { self.interruption = interruption }
+    }
+
+    func load(_ source: [UInt8]) -> (definition: WorkflowDefinition?, problems: [Problem]) {
+        let interruption = lock.withLock {
+            defer { self.interruption = nil }
+            return self.interruption
+        }
+        interruption?()
+        return FileLoader().load(source)
+    }
+}
+
 /// A runtime on a store in memory, with a clock and a network that stand still until a test moves them.
 final class RuntimeWorld: @unchecked Sendable {
     // Unchecked: nothing changes after it was made.
@@ -131,17 +151,17 @@ final class RuntimeWorld: @unchecked Sendable {
     }
 
     /// The next process, on what the dead one has left.
-    private init(after world: RuntimeWorld) throws {
+    private init(after world: RuntimeWorld, loader: any DefinitionLoader) throws {
         store = world.store.reopened()
         clock = ManualClock(at: world.clock.now() + .milliseconds(1))
         options = world.options
         transport = ScriptedTransport(clock: clock)
-        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, fatal)
+        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, fatal, loader)
     }
 
     private static func parts(
         _ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock, _ options: RuntimeOptions,
-        _ fatal: Recorder<StoreError>
+        _ fatal: Recorder<StoreError>, _ loader: any DefinitionLoader = RuntimeWorld.loader
     ) throws -> (Catalog, SecretVault, Runtime) {
         let cryptography = OpenSSLCryptography()
         let catalog = Catalog(store: store, loader: loader, cryptography: cryptography)
@@ -154,8 +174,10 @@ final class RuntimeWorld: @unchecked Sendable {
         return (catalog, vault, runtime)
     }
 
-    func crashed(script: ScriptedTransport.Script? = nil) throws -> RuntimeWorld {
-        let next = try RuntimeWorld(after: self)
+    func crashed(
+        script: ScriptedTransport.Script? = nil, loader: any DefinitionLoader = RuntimeWorld.loader
+    ) throws -> RuntimeWorld {
+        let next = try RuntimeWorld(after: self, loader: loader)
         next.transport.answerAll(with: script)
         return next
     }

@@ -1,4 +1,5 @@
 import Clocks
+import Engine
 import MemoryStore
 import Ports
 import Runtime
@@ -105,6 +106,48 @@ struct SchedulerTests {
         world.clock.advance(by: .seconds(3600))
         #expect(try Self.count(world, of: RuntimeWorld.tenant) == 1)
         withExtendedLifetime(scheduler) {}
+    }
+
+    @Test(
+        "occurrences that a full engine cannot start are tried again together, by one alarm, and each starts once"
+    )
+    func triedAgainTogether() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 1
+        let world = try RuntimeWorld(options: options)
+        let scheduler = try Self.begin(world)
+        for name in ["a", "b", "c"] {
+            try world.deploy(Self.finishing, name: name, trigger: Self.schedule("cron: '0 1 1 1 *'"))
+        }
+        try world.start(try world.deploy(Self.calling, name: "blocker"))
+        world.clock.advance(by: .seconds(3600))
+        let count = world.clock.alarmCount
+        world.clock.advance(by: .seconds(30))
+        #expect(world.clock.alarmCount == count)
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(60))
+        #expect(try Self.count(world) == 4)
+        withExtendedLifetime(scheduler) {}
+    }
+
+    @Test("a fork of a scheduled run is no occurrence, also while it waits and after a restart")
+    func forkIsNoOccurrence() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            "steps:\n  one: {sleep: 30d}\n", trigger: Self.schedule("cron: '0 * * * *', overlap: skip"))
+        world.clock.advance(by: .seconds(3600))
+        let first = try #require(try world.store.runs(of: .operatorTenant, RunQuery(limit: 9)).first)
+        let tenant = try #require(try world.store.tenant(.operatorTenant))
+        world.runtime.fork(ForkRequest(tenant: tenant, record: first, kind: .fork, step: "one")) { _ in }
+        #expect(world.cancel(first.run, of: .operatorTenant, reason: "x") == true)
+        #expect(try Self.count(world) == 2)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .seconds(3600))
+        #expect(try Self.count(next) == 3)
+        withExtendedLifetime((scheduler, revived)) {}
     }
 
     @Test("a changed expression counts from its deployment, and a deleted workflow starts nothing")

@@ -129,12 +129,12 @@ final class APIClient: Sendable {
 }
 
 extension APIClient {
-    /// Items of a list over as many pages as needed, at most `limit` of them.
+    /// Items of a list over as many pages as needed, at most `limit` of them, from `cursor` on.
     func items(
-        _ path: String, query: [(String, String?)] = [], limit: Int
+        _ path: String, query: [(String, String?)] = [], after cursor: String? = nil, limit: Int
     ) throws(CommandFailure) -> [Value] {
         var items: [Value] = []
-        var cursor: String?
+        var cursor = cursor
         repeat {
             let page = try call(
                 "GET", path,
