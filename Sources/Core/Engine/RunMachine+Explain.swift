@@ -121,7 +121,8 @@ extension RunMachine {
         return nil
     }
 
-    /// Since when the run is ending: a cancel, the timeout, or the step that failed or finished it.
+    /// Since when the run is ending: a cancel, the timeout, an output that failed, or the step that failed or
+    /// finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
         timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
             ?? timeline.lastSettledAt
