@@ -202,7 +202,7 @@ private struct Simulation {
         self.crashPercent = crashPercent
     }
 
-    mutating func run(beginning: RunInput? = nil) throws {
+    mutating func run(beginning: RunInput? = nil, looking: (Play) -> Void = { _ in }) throws {
         try take { play in
             if let beginning {
                 play.now = beginning.startedAt ?? play.now
@@ -213,6 +213,7 @@ private struct Simulation {
         }
         while play.outcome == nil, inputCount < 3_000 {
             inputCount += 1
+            looking(play)
             try step()
         }
     }
@@ -379,6 +380,46 @@ struct RecoveryTests {
             #expect(
                 live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)"
             )
+        }
+    }
+
+    @Test(
+        "every unfinished step says what it waits for, since no earlier than what is around it opened (I11)",
+        arguments: 0..<4)
+    func everyStepSaysWhatItWaitsFor(group: Int) throws {
+        for seed in (UInt64(group) * 100)..<(UInt64(group) * 100 + 100) {
+            let workflow = RandomWorkflow(seed: seed &+ 40_000)
+            var simulation = Simulation(
+                plan: try plan(workflow.text), signals: workflow.signals, seed: seed, crashPercent: 5)
+            var said: [String: Value] = [:]
+            try simulation.run { play in checkReasons(play, &said, seed: seed) }
+        }
+    }
+
+    /// Takes into `said` what each step waits for: a reason that stays keeps its time.
+    private func checkReasons(_ play: Play, _ said: inout [String: Value], seed: UInt64) {
+        var openedAt: [String: Instant] = [:]
+        for record in play.records {
+            if case .stepOpened(let path, _) = record.entry { openedAt[path] = record.at }
+        }
+        let settled = ["succeeded", "failed", "skipped", "cancelled"]
+        for step in play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
+        where !settled.contains(step["state"]?.text ?? "") {
+            let path = step["id"]?.text ?? ""
+            let reason = step["waits_for"] ?? .null
+            let since = reason["since"]?.string.flatMap { Instant(rfc3339: $0) } ?? Instant(microseconds: 0)
+            let opened = openedAt[path.split(separator: "/").dropLast().joined(separator: "/")] ?? Play.start
+            let place = "seed \(seed): \(path) \(reason["kind"]?.text ?? "none")"
+            #expect(
+                (opened.milliseconds...play.now.milliseconds).contains(since.milliseconds),
+                "\(place) since \(since.text), opened at \(opened.text), now \(play.now.text)")
+            let isLasting = reason["kind"] == "end" || reason["kind"] == "steps"
+            if isLasting, !path.hasSuffix("/compensate"), let before = said[path],
+                before["kind"] == reason["kind"], before["steps"] == reason["steps"]
+            {
+                #expect(before == reason, "\(place) since \(before["since"]?.text ?? ""), now \(since.text)")
+            }
+            said[path] = reason
         }
     }
 

@@ -65,6 +65,12 @@ struct RunTimeline {
         }
     }
 
+    /// That step has ended the run by `finish`.
+    mutating func noteFinish(_ path: String) {
+        guard let instant = settledAt[path] else { return }
+        endingSince = min(endingSince ?? instant, instant)
+    }
+
     /// When the first, second, … of what lies directly in a group or strategy settled; nil for none so far.
     func settling(_ number: Int, within place: String) -> Instant? {
         guard let settled = settledWithin[place], settled.indices.contains(number - 1) else { return nil }
