@@ -68,6 +68,35 @@ struct ComputingTests {
             "steps: {a: {finish: \"\(String(repeating: expression, count: 700))\"}}")
         #expect(play.begin().contains { $0.contains("budget_exceeded") })
     }
+
+    /// That many evaluations in one text.
+    private func light(_ count: Int) -> String {
+        "\"" + String(repeating: "<< (function() return 1 end)() >>", count: count) + "\""
+    }
+
+    @Test("a run that fails because it computed too much still undoes, with a budget for each undoing")
+    func undoingIsMeasuredApart() throws {
+        let undo =
+            "compensate: {request: {method: DELETE, url: 'https://a.example/<< (function() return 1 end)() >>'}}"
+        for end in ["output: \(light(300))", "  z: {after: [a, b], finish: \(light(300))}"] {
+            var play = try measured(
+                "steps:\n  a: {request: {url: https://a.example/}, \(undo)}\n"
+                    + "  b: {request: {url: https://b.example/}, \(undo)}\n" + end)
+            play.begin()
+            play.answer("a")
+            #expect(play.answer("b").last == "send b/compensate#1")
+            #expect(play.answer("b/compensate").last == "send a/compensate#1")
+            play.answer("a/compensate")
+            #expect(play.outcome?.error?.code == "budget_exceeded")
+            #expect(play.outcome?.compensation == .succeeded)
+        }
+    }
+
+    @Test("the run's output has a budget of its own, whatever the last step used")
+    func outputIsMeasuredApart() throws {
+        var play = try measured("steps: {a: {reply: {body: \(light(200))}}}\noutput: \(light(150))")
+        #expect(play.begin().last == "finish succeeded")
+    }
 }
 
 /// Counts evaluations: each reading is a step further than the one before.

@@ -129,7 +129,9 @@ struct ExplainTests {
         #expect(waits(play, "all/1/x") == "answer +4" && waits(play, "all/1/y") == "steps +4")
         play.answer("all/1/x", took: .seconds(2))
         #expect(waits(play, "all/3/x") == "answer +6" && waits(play, "all/2/y") == "steps +4")
+        #expect(waits(play, "all/3/y") == "steps +6", "since its item began")
         try play.crash()
+        #expect(waits(play, "all/3/y") == "steps +6")
         #expect(waits(play, "all/3/x") == "answer +6" && waits(play, "all/2/x") == "answer +4")
         play.answer("all/2/x", 500, attempt: 1, took: .seconds(2))
         #expect(waits(play, "all/3/y") == "end +8")
@@ -145,5 +147,45 @@ struct ExplainTests {
         simple.now = simple.now + .seconds(9)
         try simple.crash()
         for (step, reason) in expected { #expect(waits(simple, step) == reason, "after a restart") }
+    }
+
+    @Test("what is around a step is ending since it was ended first, whatever else settles after that")
+    func endsSaySince() throws {
+        var play = try Play(
+            """
+            steps:
+              slow: {request: {url: https://s.example/}, retry: {max: 0}, on_error: continue}
+              other: {request: {url: https://o.example/}}
+              late: {after: [slow], lua: return 1}
+              look: {request: {url: https://l.example/}}
+              over: {after: [look], finish: enough}
+            """)
+        play.begin()
+        play.answer("look", took: .seconds(2))
+        play.answer("slow", 500, took: .seconds(3))
+        #expect(waits(play, "late") == "end +2", "since the finish, not since slow")
+        play.machine = RunMachine(run: play.machine.state.run, plan: play.plan, records: play.records)
+        #expect(waits(play, "late") == "end +2", "read back")
+    }
+
+    @Test("a race that has lost an item is ended by what fails around it, and not by that item")
+    func lostItemsEndNoRace() throws {
+        var play = try Play(
+            """
+            steps:
+              - id: all
+                steps:
+                  bad: {request: {url: https://b.example/}, retry: {max: 0}}
+                  run:
+                    strategy: {type: race, over: 2, concurrency: 1}
+                    steps:
+                      - {id: x, request: {url: https://x.example/}, retry: {max: 0}}
+                      - {id: y, lua: return 1}
+            """)
+        play.begin()
+        play.answer("all/run/1/x", 500, took: .seconds(2))
+        #expect(waits(play, "all/run/2/y") == "steps +2")
+        play.answer("all/bad", 500, took: .seconds(3))
+        #expect(waits(play, "all/run/2/y") == "end +5")
     }
 }

@@ -177,7 +177,8 @@ struct GraphTests {
         good.begin()
         #expect(good.outcome?.output == ["n": .number("1.5"), "t": "v1"])
         var bad = try Play("steps:\n  a: {lua: return 1}\noutput: {lang: lua, expr: \"error('no')\"}")
-        #expect(bad.begin().suffix(2) == ["finished: failed", "finish failed"])
+        #expect(
+            bad.begin().suffix(3) == ["output failed: raised", "finished: failed", "finish failed"])
         #expect(bad.outcome?.error?.code == "raised")
         #expect(bad.outcome?.error?.message.hasPrefix("output: ") == true)
     }

@@ -33,6 +33,9 @@ private struct RandomWorkflow {
     /// Signals that it waits for, each once.
     private(set) var signals: [String] = []
     private(set) var hasRace = false
+    private(set) var hasFailingOutput = false
+    private var undoable: Set<String> = []
+    private var manifold: Set<String> = []
 
     var text: String { lines.joined(separator: "\n") }
     var hasFinishStep: Bool { lines.contains { $0.contains(" finish: ") } }
@@ -41,7 +44,17 @@ private struct RandomWorkflow {
         random = SeededGenerator(seed: seed)
         lines.append("steps:")
         let ids = addSteps(count: Int.random(in: 1...7, using: &random), indent: "  ", loops: [], depth: 0)
-        lines.append("output: {last: << steps.\(ids.last ?? "").outcome >>}")
+        let last = "steps.\(ids.last ?? "").outcome"
+        hasFailingOutput = random.chance(15)
+        lines.append("output: {last: << \(hasFailingOutput ? "error(\(last))" : last) >>}")
+    }
+
+    /// Whether the step of that path, or the item, has a request that undoes it.
+    func canUndo(_ path: String) -> Bool {
+        let parts = path.split(separator: "/")
+        guard let id = parts.last(where: { Int($0) == nil }).map(String.init) else { return false }
+        // Of a step with a strategy the items are undone, each by itself.
+        return undoable.contains(id) && (!manifold.contains(id) || parts.last.flatMap { Int($0) } != nil)
     }
 
     /// Returns their ids; `loops` are the names of the items around.
@@ -71,6 +84,7 @@ private struct RandomWorkflow {
         var seen = after.first.map { "steps.\($0).response.body.n" } ?? "trigger.body.n"
         let isMany = random.chance(20)
         if isMany {
+            manifold.insert(id)
             let item = "i\(loops.count)"
             lines.append("\(indent)strategy: {\(strategy()), as: \(item)}")
             loops.append(item)
@@ -115,6 +129,7 @@ private struct RandomWorkflow {
             )
             lines.append("\(indent)retry: {max: \(Int.random(in: 0...3, using: &random)), delay: 1s}")
             if random.chance(20) {
+                undoable.insert(id)
                 let body = "{was: << steps.\(id).response.body.n >>}"
                 lines.append(
                     "\(indent)compensate: {request: {method: POST, url: 'https://u.example/\(place)', body: \(body)}}"
@@ -187,7 +202,7 @@ private struct Simulation {
         self.crashPercent = crashPercent
     }
 
-    mutating func run(beginning: RunInput? = nil) throws {
+    mutating func run(beginning: RunInput? = nil, looking: (Play) -> Void = { _ in }) throws {
         try take { play in
             if let beginning {
                 play.now = beginning.startedAt ?? play.now
@@ -198,6 +213,7 @@ private struct Simulation {
         }
         while play.outcome == nil, inputCount < 3_000 {
             inputCount += 1
+            looking(play)
             try step()
         }
     }
@@ -302,8 +318,8 @@ struct RecoveryTests {
             try calm.run()
             var rough = Simulation(plan: plan, signals: workflow.signals, seed: seed, crashPercent: 15)
             try rough.run()
-            check(rough, seed: seed)
-            check(calm, seed: seed)
+            check(rough, workflow, seed: seed)
+            check(calm, workflow, seed: seed)
             // Which branch settles first may differ, but where all is certain the results are the same.
             if calm.isCertain(workflow) {
                 #expect(rough.play.outcome == calm.play.outcome, "seed \(seed)")
@@ -312,7 +328,7 @@ struct RecoveryTests {
         }
     }
 
-    private func check(_ simulation: Simulation, seed: UInt64) {
+    private func check(_ simulation: Simulation, _ workflow: RandomWorkflow, seed: UInt64) {
         #expect(simulation.play.outcome != nil, "seed \(seed): the run must end (I11)")
         let keys = simulation.journal.map(\.key)
         #expect(Set(keys).count == keys.count, "seed \(seed): an entry twice (I2)")
@@ -321,9 +337,27 @@ struct RecoveryTests {
         for (key, bodies) in simulation.world.bodies {
             #expect(bodies.count == 1, "seed \(seed): \(key) was sent with \(bodies.count) bodies (I3)")
         }
+        checkUndoing(simulation, workflow, seed: seed)
         let sum = simulation.journal.reduce(0) { $0 + $1.chargeMilliseconds }
         let total = simulation.play.machine.state.meter.totalMicroseconds
         #expect(sum == (total + 999) / 1000, "seed \(seed): charged \(sum) ms of \(total) µs (I7)")
+    }
+
+    /// Whatever ended a run that did not succeed: what it had done is undone, the last first.
+    private func checkUndoing(_ simulation: Simulation, _ workflow: RandomWorkflow, seed: UInt64) {
+        var (done, undone): ([String], [String]) = ([], [])
+        for case .stepSettled(let path, let result) in simulation.play.records.map(\.entry) {
+            if path.hasSuffix("/compensate") {
+                undone.append(String(path.dropLast("/compensate".count)))
+            } else if result.error == nil, workflow.canUndo(path) {
+                done.append(path)
+            }
+        }
+        let hasSucceeded = simulation.play.outcome?.status == .succeeded
+        #expect(undone == (hasSucceeded ? [] : done.reversed()), "seed \(seed): undone")
+        if workflow.hasFailingOutput, !workflow.hasFinishStep {
+            #expect(!hasSucceeded, "seed \(seed): its output fails")
+        }
     }
 
     @Test("the state is the fold of its entries at every one of them (I4)", arguments: 0..<4)
@@ -346,6 +380,46 @@ struct RecoveryTests {
             #expect(
                 live.state.meter.chargedMilliseconds == stored.state.meter.chargedMilliseconds, "seed \(seed)"
             )
+        }
+    }
+
+    @Test(
+        "every unfinished step says what it waits for, since no earlier than what is around it opened (I11)",
+        arguments: 0..<4)
+    func everyStepSaysWhatItWaitsFor(group: Int) throws {
+        for seed in (UInt64(group) * 100)..<(UInt64(group) * 100 + 100) {
+            let workflow = RandomWorkflow(seed: seed &+ 40_000)
+            var simulation = Simulation(
+                plan: try plan(workflow.text), signals: workflow.signals, seed: seed, crashPercent: 5)
+            var said: [String: Value] = [:]
+            try simulation.run { play in checkReasons(play, &said, seed: seed) }
+        }
+    }
+
+    /// Takes into `said` what each step waits for: a reason that stays keeps its time.
+    private func checkReasons(_ play: Play, _ said: inout [String: Value], seed: UInt64) {
+        var openedAt: [String: Instant] = [:]
+        for record in play.records {
+            if case .stepOpened(let path, _) = record.entry { openedAt[path] = record.at }
+        }
+        let settled = ["succeeded", "failed", "skipped", "cancelled"]
+        for step in play.machine.view(errorsIn: play.records)["steps"]?.array ?? []
+        where !settled.contains(step["state"]?.text ?? "") {
+            let path = step["id"]?.text ?? ""
+            let reason = step["waits_for"] ?? .null
+            let since = reason["since"]?.string.flatMap { Instant(rfc3339: $0) } ?? Instant(microseconds: 0)
+            let opened = openedAt[path.split(separator: "/").dropLast().joined(separator: "/")] ?? Play.start
+            let place = "seed \(seed): \(path) \(reason["kind"]?.text ?? "none")"
+            #expect(
+                (opened.milliseconds...play.now.milliseconds).contains(since.milliseconds),
+                "\(place) since \(since.text), opened at \(opened.text), now \(play.now.text)")
+            let isLasting = reason["kind"] == "end" || reason["kind"] == "steps"
+            if isLasting, !path.hasSuffix("/compensate"), let before = said[path],
+                before["kind"] == reason["kind"], before["steps"] == reason["steps"]
+            {
+                #expect(before == reason, "\(place) since \(before["since"]?.text ?? ""), now \(since.text)")
+            }
+            said[path] = reason
         }
     }
 
@@ -390,6 +464,7 @@ struct RecoveryTests {
                 again.journal = Array(simulation.journal.prefix(count))
                 try again.resume()
                 #expect(again.play.outcome != nil, "seed \(seed), after \(count) entries")
+                checkUndoing(again, workflow, seed: seed)
                 if simulation.isCertain(workflow) {
                     #expect(
                         again.play.outcome == simulation.play.outcome, "seed \(seed), after \(count) entries")

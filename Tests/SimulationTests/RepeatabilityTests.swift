@@ -36,7 +36,7 @@ struct RepeatabilityTests {
             "run.started", "step.succeeded", "step.failed", "step.skipped", "step.attempt_failed",
             "step.sleeping",
             "step.waiting", "step.calling", "step.opened", "run.held", "run.released", "signal.received",
-            "run.paused", "run.resumed", "run.cancel_requested",
+            "run.paused", "run.resumed", "run.cancel_requested", "run.output_failed",
             "run.finished",
         ]
         #expect(kinds.isSuperset(of: all), "\(all.subtracting(kinds))")

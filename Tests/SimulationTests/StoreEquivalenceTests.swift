@@ -110,7 +110,7 @@ private struct StoreOperations {
         let (run, tenant) = repeated ?? (fresh, self.tenant())
         let record = RunRecord(
             run: run, tenant: tenant, workflow: name(), digest: digest(), trigger: "http", status: .running,
-            startedAt: at)
+            startedAt: at, origin: random.happens(20) ? started.last?.0 : nil)
         var commit = RunCommit(
             run: run, tenant: tenant, start: record,
             entries: [entry("start", 1, "run.started", at, charge: 0)], isMetered: tenant != .operatorTenant)

@@ -22,7 +22,26 @@ struct SchemaTests {
         {
             row throws(StoreError) in row.text(0)
         }
-        #expect(applied == ["1 create_tables"])
+        #expect(applied == ["1 create_tables", "2 add_run_origin"])
+    }
+
+    @Test("a file of the first version is brought up to date, and a run in it is nobody's retry or fork")
+    func firstVersionIsBroughtUpToDate() throws {
+        let path = directory.file("old.db")
+        let old = try Connection(path: path, mode: .writing)
+        try old.execute(M0001CreateTables.migration.sql)
+        try old.execute(
+            """
+            CREATE TABLE schema_migration (
+                number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_us INTEGER NOT NULL) STRICT;
+            INSERT INTO schema_migration VALUES (1, 'create_tables', 0);
+            INSERT INTO run VALUES (7, 5, 'order', x'09', 'schedule', 'waiting', 0, NULL, NULL, 0);
+            """)
+        old.close()
+        let store = try StoreHarness.openSQLite(path)
+        defer { store.close() }
+        let runs = try store.waitingRuns(startedBy: "schedule")
+        #expect(runs.map(\.run) == [RunID(number: 5)] && runs.first?.origin == nil)
     }
 
     @Test("no column of a unique key may be null")

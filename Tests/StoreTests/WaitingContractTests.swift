@@ -98,6 +98,30 @@ struct WaitingContractTests {
     }
 
     @Test(
+        "a waiting run that was made out of another is not found by its trigger, and keeps its origin",
+        arguments: StoreBackend.allCases)
+    func forksAreNotFoundByTrigger(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        for number in Int64(1)...3 {
+            var start = Sample.start(Sample.run(number))
+            start.start?.trigger = "schedule"
+            if number == 2 { start.start?.origin = Sample.run(1) }
+            start.status = .waiting
+            _ = try harness.store.commitAndWait(start)
+        }
+        for _ in 0..<2 {
+            let store = harness.store
+            #expect(
+                try store.waitingRuns(startedBy: "schedule").map(\.run) == [Sample.run(1), Sample.run(3)])
+            let records = try store.runs(of: Sample.tenant, RunQuery(limit: 9)).reversed()
+            #expect(records.map(\.origin) == [nil, Sample.run(1), nil])
+            #expect(try store.waitingRun(Sample.run(2))?.origin == Sample.run(1))
+            #expect(try store.waitingRunCount() == 3)
+            try harness.reopen()
+        }
+    }
+
+    @Test(
         "waiting runs are found by their trigger, and never deleted as old", arguments: StoreBackend.allCases)
     func foundByTrigger(backend: StoreBackend) throws {
         let harness = try backend.start()

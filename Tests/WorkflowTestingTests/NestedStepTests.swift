@@ -64,6 +64,35 @@ struct NestedStepTests {
         #expect(run.output.contains("covered 100 % of 7 steps and branches"))
     }
 
+    @Test("what a run has done is undone where only its output fails")
+    func failingOutputUndoes() throws {
+        let workflow = """
+            name: play
+            version: 1
+            triggers: [{type: http}]
+            steps:
+              - id: charge
+                request: {method: POST, url: "https://shop.example/charges"}
+                compensate: {request: {method: DELETE, url: "https://shop.example/charges"}}
+            output: << steps.charge.response.body.total + 1 >>
+            """
+        let bench = try Bench(
+            workflow: workflow,
+            test: """
+                cases:
+                  - name: a charge without a total is undone
+                    mocks: {charge: {status: 200, body: {}}, charge/compensate: {status: 204}}
+                    expect:
+                      outcome: failed
+                      error: {code: raised}
+                      compensation: succeeded
+                      requests: [{step: charge}, {step: charge/compensate, method: DELETE}]
+                      steps: {charge/compensate: succeeded}
+                """)
+        let run = bench.run()
+        #expect(run.code == 0, "\(run.output)\(run.error)")
+    }
+
     @Test("coverage names steps of groups by their place, and a path that leads nowhere is told")
     func placesAreTold() throws {
         let nothing = try bench(

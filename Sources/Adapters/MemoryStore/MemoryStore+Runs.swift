@@ -58,8 +58,10 @@ extension MemoryStore {
 
     package func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord] {
         try read { tables throws(StoreError) in
-            tables.runs.values.filter { $0.status == .waiting && $0.trigger.utf8.elementsEqual(trigger.utf8) }
-                .sorted { $0.run < $1.run }
+            tables.runs.values.filter {
+                $0.status == .waiting && $0.origin == nil && $0.trigger.utf8.elementsEqual(trigger.utf8)
+            }
+            .sorted { $0.run < $1.run }
         }
     }
 

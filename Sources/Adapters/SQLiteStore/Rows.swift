@@ -152,15 +152,17 @@ enum Rows {
     }
 
     /// Reads `tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
-    /// charged_ms`.
+    /// origin_run_id, charged_ms`.
     static func run(_ row: Statement) throws(StoreError) -> RunRecord {
         guard let status = RunStatus(rawValue: row.text(5)) else {
             throw damaged("run", "status \(row.text(5))")
         }
+        var origin: RunID?
+        if let number = row.optionalInteger(9) { origin = try runID(number) }
         return RunRecord(
             run: try runID(row.integer(1)), tenant: try tenantID(row.integer(0)), workflow: row.text(2),
             digest: row.blob(3), trigger: row.text(4), status: status, startedAt: instant(row.integer(6)),
             finishedAt: row.optionalInteger(7).map(instant), wakeAt: row.optionalInteger(8).map(instant),
-            chargedMilliseconds: row.integer(9))
+            origin: origin, chargedMilliseconds: row.integer(10))
     }
 }

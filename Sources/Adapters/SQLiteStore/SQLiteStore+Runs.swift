@@ -21,6 +21,7 @@ extension SQLiteStore {
             try connection.first(
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    origin_run_id,
                     CASE WHEN status IN ('running', 'waiting', 'paused')
                     THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                     ELSE charged_ms END
@@ -53,6 +54,7 @@ extension SQLiteStore {
         case nil, .succeeded:
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                origin_run_id,
                 CASE WHEN status IN ('running', 'waiting', 'paused')
                 THEN (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 ELSE charged_ms END
@@ -63,6 +65,7 @@ extension SQLiteStore {
         case .running, .paused:
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                origin_run_id,
                 (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
             FROM run INDEXED BY run_open WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3
                 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
@@ -72,6 +75,7 @@ extension SQLiteStore {
         case .waiting:
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                origin_run_id,
                 (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
             FROM run INDEXED BY run_waiting WHERE tenant_id = ?1 AND run_id > ?2 AND run_id < ?3
                 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
@@ -81,6 +85,7 @@ extension SQLiteStore {
         case .failed, .cancelled:
             """
             SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                origin_run_id,
                 charged_ms
             FROM run INDEXED BY run_unsuccessful WHERE tenant_id = ?1 AND status = ?8 AND run_id > ?2
                 AND run_id < ?3 AND (?4 IS NULL OR workflow = ?4) AND started_at_us >= ?5 AND started_at_us < ?6
@@ -155,6 +160,7 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    origin_run_id,
                     (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 FROM run INDEXED BY run_open WHERE status IN ('running', 'paused') AND run_id > ?
                 ORDER BY run_id LIMIT ?
@@ -182,6 +188,7 @@ extension SQLiteStore {
             try connection.first(
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    origin_run_id,
                     (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
                 FROM run INDEXED BY run_waiting WHERE status = 'waiting' AND run_id = ?
                 """, .integer(run.number), read: Rows.run)
@@ -193,8 +200,10 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                    origin_run_id,
                     (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = run.run_id)
-                FROM run INDEXED BY run_waiting WHERE status = 'waiting' AND trigger = ? ORDER BY run_id
+                FROM run INDEXED BY run_waiting WHERE status = 'waiting' AND trigger = ? AND origin_run_id IS NULL
+                ORDER BY run_id
                 """, .text(trigger), read: Rows.run)
         }
     }

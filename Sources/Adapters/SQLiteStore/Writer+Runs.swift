@@ -47,7 +47,7 @@ extension Writer {
             .blob(start.digest), .text(start.trigger), .text((commit.status ?? start.status).rawValue),
             .integer(start.startedAt.microseconds),
             .optional((commit.finishedAt ?? start.finishedAt)?.microseconds), .integer(charge),
-            .optional(commit.wakeAt?.microseconds),
+            .optional(commit.wakeAt?.microseconds), .optional(start.origin?.number),
         ])
         do throws(StoreError) { try statement.run() } catch .exists {
             throw .exists(what: "run \(commit.run)")

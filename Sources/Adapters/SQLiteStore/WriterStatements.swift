@@ -29,7 +29,7 @@ struct WriterStatements {
         insertRun = try connection.statement(
             """
             INSERT INTO run (tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us,
-                charged_ms, wake_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                charged_ms, wake_at_us, origin_run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         updateRun = try connection.statement(
             """

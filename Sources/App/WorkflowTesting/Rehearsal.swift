@@ -73,6 +73,7 @@ package struct Rehearsal {
             return ["wait      \(path): " + (until.map { "until \($0.text) at most" } ?? "for a signal")]
         case .stepCalling(let path, let child): return ["wait      \(path): for run \(child)"]
         case .signalReceived(let signal): return ["signal    \(signal.name): \(JSON.text(signal.body))"]
+        case .outputFailed(let error): return ["failed    \(error.code): \(error.message)"]
         case .runFinished(let outcome):
             let error = outcome.error.map { ": \($0.code): \($0.message)" } ?? ""
             let output = outcome.output.isNull ? "" : ": \(JSON.text(outcome.output))"

@@ -19,6 +19,7 @@ import Values
 //   step.calling         call/<path>               path, child                             -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
+//   run.output_failed    output                    error                                   -
 //   run.paused           pause/<sequence>          -                                       -
 //   run.admitted         admission                 -                                       -
 //   run.resumed          resume/<sequence>         -                                       -
@@ -75,6 +76,9 @@ extension JournalRecord {
             (key, kind) = ("signal/" + signal.id, "signal.received")
             facts.write(signal, prefix: "")
         case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
+        case .outputFailed(let error):
+            (key, kind) = ("output", "run.output_failed")
+            facts.write(error)
         case .runPaused: (key, kind) = ("pause/\(sequence)", "run.paused")
         case .runAdmitted: (key, kind) = ("admission", "run.admitted")
         case .runResumed: (key, kind) = ("resume/\(sequence)", "run.resumed")
@@ -131,6 +135,7 @@ extension JournalRecord {
             entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
         case "run.timed_out": entry = .runTimedOut
+        case "run.output_failed": entry = .outputFailed(try facts.error())
         case "run.paused": entry = .runPaused
         case "run.admitted": entry = .runAdmitted
         case "run.resumed": entry = .runResumed

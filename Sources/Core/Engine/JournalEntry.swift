@@ -27,6 +27,8 @@ package enum JournalEntry: Sendable {
     case signalReceived(RunSignal)
     /// The run's own time is over.
     case runTimedOut
+    /// All steps went well, and the run's own `output` could not be computed.
+    case outputFailed(StepError)
     /// Nothing more is sent until the balance is above zero.
     case runPaused
     /// The run waited for others with its concurrency key, and now it is its turn.

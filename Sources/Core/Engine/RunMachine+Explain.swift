@@ -63,11 +63,12 @@ extension RunMachine {
     /// A compensation that is due and has not begun, or a step of the file.
     private func waitsToStart(_ index: Int, _ timeline: RunTimeline) -> Value {
         let readyAt = readyAt(index, timeline)
-        if state.ending != nil, !isCompensation(index) {
-            return Self.reason("end", since: endingSince(timeline))
-        }
-        if state.isClosed(around: index), !isCompensation(index) {
-            return Self.reason("end", since: closedSince(around: index, timeline) ?? readyAt)
+        if state.ending != nil || state.isClosed(around: index), !isCompensation(index) {
+            // A group may have ended long before the run does.
+            let ends = [
+                state.ending.map { _ in endingSince(timeline) }, closedSince(around: index, timeline),
+            ]
+            return Self.reason("end", since: ends.compactMap { $0 }.min() ?? readyAt)
         }
         if state.phase(index) == .pending, !isCompensation(index) {
             let open = predecessors(of: index).filter { !state.phase($0).isSettled }
@@ -111,17 +112,28 @@ extension RunMachine {
         max(endingSince(timeline), timeline.lastSettledAt)
     }
 
-    /// When something around a node failed, so that nothing new starts there.
+    /// When something around a node first failed so that nothing new starts there.
     private func closedSince(around index: Int, _ timeline: RunTimeline) -> Instant? {
-        var frame: Int? = state.nodes[index].frame
-        while let number = frame {
-            if let failed = state.frames[number].failed { return timeline.settledAt[path(of: failed)] }
-            frame = state.frames[number].owner.map { state.nodes[$0].frame }
+        var since: Instant?
+        var next: Int? = state.nodes[index].frame
+        while let number = next {
+            let frame = state.frames[number]
+            if !isRace(frame), let failed = frame.failed, let settled = timeline.settledAt[path(of: failed)] {
+                since = min(since ?? settled, settled)
+            }
+            next = frame.owner.map { state.nodes[$0].frame }
         }
-        return nil
+        return since
     }
 
-    /// Since when the run is ending: a cancel, the timeout, or the step that failed or finished it.
+    /// A race goes on after an item that has failed.
+    private func isRace(_ frame: RunState.Frame) -> Bool {
+        guard frame.scope == nil, let owner = frame.owner else { return false }
+        return plan.steps[state.nodes[owner].step].strategy?.kind == .race
+    }
+
+    /// Since when the run is ending: a cancel, the timeout, an output that failed, or the step that failed or
+    /// finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
         timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
             ?? timeline.lastSettledAt

@@ -7,7 +7,8 @@ extension RunMachine {
     /// - Parameter records: The journal: errors of attempts that were repeated, and when things happened.
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord]) -> Object {
-        let timeline = RunTimeline(records)
+        var timeline = RunTimeline(records)
+        if let finishing = finishingNode { timeline.noteFinish(path(of: finishing)) }
         let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
@@ -23,6 +24,15 @@ extension RunMachine {
         object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
         object["trigger_body"] = state.trigger?.body ?? .null
         return object
+    }
+
+    /// The step that has ended the run by `finish`; nil for none.
+    private var finishingNode: Int? {
+        func finishes(_ step: Step) -> Bool { if case .finish = step.action { true } else { false } }
+        guard !state.isOver, state.ending != nil, plan.steps.contains(where: finishes) else { return nil }
+        return state.nodes.indices.first {
+            state.phase($0) == .succeeded && finishes(plan.steps[state.nodes[$0].step])
+        }
     }
 
     /// Children shown of one run: a wide step may have very many.

@@ -224,10 +224,23 @@ extension Turn {
         if outcome.status == .succeeded || isUndone() { finish(outcome) }
     }
 
-    private func finalOutcome() -> RunOutcome? {
-        if let ending = machine.state.ending { return ending }
-        guard machine.state.isDone else { return nil }
-        return RunOutcome(status: .succeeded)
+    /// How the run ends, now that nothing is in flight; nil while steps are left.
+    ///
+    /// An output that fails is recorded as what ends the run before anything is undone (I1): whoever reads the
+    /// journal after a crash must go on with the undoing, even where the same expression would succeed by then.
+    private mutating func finalOutcome() -> RunOutcome? {
+        let ended = machine.state.isDone ? RunOutcome(status: .succeeded) : nil
+        guard var outcome = machine.state.ending ?? ended else { return nil }
+        guard outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output
+        else { return outcome }
+        meter.beginGroup()
+        do throws(ExpressionFailure) {
+            outcome.output = try kept(try value(template, inside: 0))
+        } catch {
+            record(.outputFailed(stepError(error, in: "output")))
+            return machine.state.ending
+        }
+        return outcome
     }
 
     /// Starts the compensation of the step that succeeded last of those not yet undone; true once none is
@@ -239,6 +252,8 @@ extension Turn {
             switch machine.state.phase(index) {
             case .pending, .ready:
                 if machine.state.isHeld { return false }
+                // What made the run fail may have used up all that one step may compute.
+                meter.beginGroup()
                 startStep(index)
             default: break
             }
@@ -257,13 +272,6 @@ extension Turn {
     private mutating func finish(_ outcome: RunOutcome) {
         var outcome = outcome
         if outcome.status != .succeeded { outcome.compensation = compensationResult }
-        if outcome.status == .succeeded, outcome.output.isNull, let template = plan.definition.output {
-            do throws(ExpressionFailure) {
-                outcome.output = try kept(try template.value(in: rootScope))
-            } catch {
-                outcome = RunOutcome(status: .failed, error: stepError(error, in: "output"))
-            }
-        }
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
         decision.effects.append(.finish(outcome))
     }

@@ -88,7 +88,8 @@ package struct RunState: Sendable {
     var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
-    /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish` or a cancel.
+    /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish`, a cancel, the
+    /// run's timeout, or an output that failed.
     package private(set) var ending: RunOutcome?
     /// Frames that may have come to their end, or whose `until` is to be asked.
     private var touched: [Int] = []
@@ -278,6 +279,7 @@ extension RunState {
         case .runTimedOut:
             let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
             end(RunOutcome(status: .failed, error: error))
+        case .outputFailed(let error): end(RunOutcome(status: .failed, error: error))
         case .runPaused: isPaused = true
         case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false

@@ -50,7 +50,7 @@ struct RunTimeline {
         case .cancelRequested:
             hold = nil
             endingSince = endingSince ?? record.at
-        case .runTimedOut: endingSince = endingSince ?? record.at
+        case .runTimedOut, .outputFailed: endingSince = endingSince ?? record.at
         case .stepOpened(let path, _): openedAt[path] = record.at
         case .signalReceived, .stepCalling, .runFinished: break
         }
@@ -63,6 +63,12 @@ struct RunTimeline {
         if let slash = path.lastIndex(of: "/") {
             settledWithin[String(path[..<slash]), default: []].append(instant)
         }
+    }
+
+    /// That step has ended the run by `finish`.
+    mutating func noteFinish(_ path: String) {
+        guard let instant = settledAt[path] else { return }
+        endingSince = min(endingSince ?? instant, instant)
     }
 
     /// When the first, second, … of what lies directly in a group or strategy settled; nil for none so far.

@@ -88,7 +88,8 @@ extension Turn {
         }
     }
 
-    private func value(_ template: Template, inside frame: Int) throws(ExpressionFailure) -> Value {
+    /// The template's value as the steps of that frame see it.
+    func value(_ template: Template, inside frame: Int) throws(ExpressionFailure) -> Value {
         try template.value(in: scope(inside: frame))
     }
 

@@ -56,7 +56,7 @@ package protocol RunStore: Sendable {
     func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime]
     /// A waiting run of whichever tenant; nil for one that is not waiting.
     func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord?
-    /// Waiting runs of all tenants that such a trigger started, by rising id.
+    /// Waiting runs of all tenants that such a trigger started, and nobody made out of another run, by rising id.
     func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord]
     /// How many runs of all tenants are waiting.
     func waitingRunCount() throws(StoreError) -> Int

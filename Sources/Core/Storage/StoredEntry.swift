@@ -64,12 +64,16 @@ package struct RunRecord: Sendable, Hashable {
     package var finishedAt: Instant?
     /// While it is waiting: when it goes on by itself.
     package var wakeAt: Instant?
+    /// The run that a person made this one out of, which then has that one's trigger; nil for one that its
+    /// trigger started.
+    package var origin: RunID?
     /// Run time charged so far.
     package var chargedMilliseconds: Int64
 
     package init(
         run: RunID, tenant: TenantID, workflow: String, digest: [UInt8], trigger: String, status: RunStatus,
-        startedAt: Instant, finishedAt: Instant? = nil, wakeAt: Instant? = nil, chargedMilliseconds: Int64 = 0
+        startedAt: Instant, finishedAt: Instant? = nil, wakeAt: Instant? = nil, origin: RunID? = nil,
+        chargedMilliseconds: Int64 = 0
     ) {
         self.run = run
         self.tenant = tenant
@@ -80,6 +84,7 @@ package struct RunRecord: Sendable, Hashable {
         self.startedAt = startedAt
         self.finishedAt = finishedAt
         self.wakeAt = wakeAt
+        self.origin = origin
         self.chargedMilliseconds = chargedMilliseconds
     }
 }

@@ -70,7 +70,8 @@ extension Runtime {
 }
 
 extension Runtime {
-    /// Runs that are not over and that such a trigger started, oldest first.
+    /// Runs that are not over and that such a trigger started, but for those that a person made out of another,
+    /// oldest first.
     ///
     /// - Throws: ``StoreError`` where those out of memory cannot be read.
     func openRuns(startedBy kind: String) throws(StoreError) -> [(
@@ -82,7 +83,6 @@ extension Runtime {
         }
         let open = lock.withLock {
             slots.values.compactMap { slot -> (RunID, TenantID, String)? in
-                // One that a person made out of another is no occurrence of a schedule.
                 guard let start = slot.machine.state.start, start.triggerKind == kind, start.origin == nil
                 else { return nil }
                 return (slot.run, slot.tenant, slot.machine.plan.definition.name)

@@ -86,7 +86,7 @@ extension Runtime {
             run: slot.run, tenant: slot.tenant, workflow: request.plan.definition.name,
             digest: request.plan.digest, trigger: request.start.triggerKind,
             status: commit.status ?? .running, startedAt: request.start.at, finishedAt: commit.finishedAt,
-            wakeAt: commit.wakeAt)
+            wakeAt: commit.wakeAt, origin: start.origin?.run)
         return PreparedStart(decision: decision, commit: commit)
     }
 

@@ -285,4 +285,31 @@ struct SchedulerTests {
         #expect(try Self.count(next) == 2)
         withExtendedLifetime((scheduler, revived)) {}
     }
+
+    @Test(
+        "a fork of a scheduled run that sleeps does not count for overlap, also after a restart",
+        arguments: [false, true])
+    func sleepingForkDoesNotOverlap(restarts: Bool) throws {
+        var world = try RuntimeWorld()
+        var schedulers = [try Self.begin(world)]
+        try world.deploy(
+            "steps:\n  - {id: nap, sleep: 10m}", trigger: Self.schedule("cron: '0 * * * *', overlap: skip"))
+        world.clock.advance(by: .seconds(3600 + 3300))
+        let first = try #require(try world.store.runs(of: .operatorTenant, RunQuery(limit: 1)).first)
+        #expect(first.status == .succeeded)
+        world.runtime.fork(
+            ForkRequest(
+                tenant: try #require(try world.store.tenant(.operatorTenant)), record: first, kind: .fork,
+                step: "nap")
+        ) { _ in }
+        if restarts {
+            world = try world.crashed()
+            try world.runtime.recover()
+            schedulers.append(try Self.begin(world))
+        }
+        #expect(world.runtime.load.waitingRuns == 1)
+        world.clock.advance(by: .seconds(360))
+        #expect(try Self.count(world) == 3, "the run, its fork, and the second occurrence beside it")
+        withExtendedLifetime(schedulers) {}
+    }
 }

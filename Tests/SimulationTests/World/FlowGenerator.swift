@@ -60,7 +60,11 @@ struct FlowGenerator {
             file["steps"] = .object(map)
         }
         if random.happens(50) {
-            file["output"] = ["first": "<< steps.s1.outcome >>", "order": Self.order]
+            var output: Object = ["first": "<< steps.s1.outcome >>", "order": Self.order]
+            if random.happens(30) {
+                output["total"] = "<< trigger.body.fate == 'fail' and error('no total') or 0 >>"
+            }
+            file["output"] = .object(output)
         }
         return .object(file)
     }
