@@ -2,6 +2,7 @@ import MemoryStore
 import OpenSSLCrypto
 import Ports
 import Runtime
+import SQLiteStore
 import StandIns
 import Storage
 import Values
@@ -32,7 +33,10 @@ final class Simulation: @unchecked Sendable {
     private(set) var processCount = 0
     private(set) var crashCount = 0
     private(set) var tally = Tally()
+    /// Asks a database everything that the newest process asks its store; nil without one.
+    private(set) var twin: TwinStore?
     private let defect: Defect?
+    private let twinPath: String?
     private var random: SeededRandom
     private var clockOffset = Duration.zero
     private var isDiskFull = false
@@ -48,9 +52,11 @@ final class Simulation: @unchecked Sendable {
     /// - Parameters:
     ///   - seed: All chance comes from it.
     ///   - defect: What is broken on purpose.
-    init(seed: UInt64, defect: Defect? = nil) {
+    ///   - twinPath: Of a database that does not exist yet, and is to answer all that the store in memory does.
+    init(seed: UInt64, defect: Defect? = nil, twinPath: String? = nil) {
         self.seed = seed
         self.defect = defect
+        self.twinPath = twinPath
         var random = SeededRandom(seed: seed)
         faults = FaultPlan(&random)
         self.random = random
@@ -210,6 +216,7 @@ final class Simulation: @unchecked Sendable {
             inner = broken
             flush = { broken.flush() }
         }
+        if let twin = openTwin(of: own) { inner = twin }
         return MortalStore(
             inner, flush: flush,
             MortalStore.Surroundings(
@@ -234,6 +241,22 @@ final class Simulation: @unchecked Sendable {
                     oracle.note(commit, result, isNewest: number == processCount)
                 },
                 complain: { [unowned self] in oracle.complain(.port, $0) }))
+    }
+
+    /// The database knows one process at a time: one that was taken over goes on with the store in memory alone.
+    private func openTwin(of own: MemoryStore) -> TwinStore? {
+        guard let twinPath else { return nil }
+        twin?.leave()
+        let cryptography = self.cryptography
+        let timeline = self.timeline
+        do throws(StoreError) {
+            let database = try SQLiteStore.open(
+                path: twinPath, sha256: { cryptography.sha256($0) }, clock: { timeline.now })
+            twin = TwinStore(own, database, comparisonCount: twin?.comparisonCount ?? 0) { [unowned self] in
+                oracle.complain(.port, $0)
+            }
+        } catch { oracle.complain(.port, "the database does not open: \(error)") }
+        return twin
     }
 
     private func lateness() -> Duration {
