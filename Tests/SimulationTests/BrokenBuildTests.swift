@@ -8,6 +8,8 @@ struct BrokenBuildTests {
         (.commitAfterSend, .i1),
         (.startsAnsweredEarly, .i5), (.secretsKept, .i9), (.tenantsMixed, .i10), (.chargesDropped, .i7),
         (.entriesRewritten, .i4),
+        (.balancesMoved, .i6), (.ledgerRewritten, .i6), (.ledgerUnchained, .i6),
+        (.copiesForgotten, .i3), (.copiesCharged, .i7), (.ordersRepeated, .i3),
     ]
 
     @Test("each defect is seen within the 200 seeds, as the promise that it breaks", arguments: expected)

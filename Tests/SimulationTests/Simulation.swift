@@ -2,6 +2,7 @@ import MemoryStore
 import OpenSSLCrypto
 import Ports
 import Runtime
+import SQLiteStore
 import StandIns
 import Storage
 import Values
@@ -31,31 +32,46 @@ final class Simulation: @unchecked Sendable {
     private(set) var zombies: [ServiceProcess] = []
     private(set) var processCount = 0
     private(set) var crashCount = 0
+    private(set) var tally = Tally()
+    /// Asks a database everything that the newest process asks its store; nil without one.
+    private(set) var twin: TwinStore?
     private let defect: Defect?
+    private let twinPath: String?
     private var random: SeededRandom
     private var clockOffset = Duration.zero
     private var isDiskFull = false
     private var newestStore: MemoryStore
     private let cryptography = OpenSSLCryptography()
     private(set) lazy var network = Network(
-        timeline, random.fork(2), faultPercent: 0, deliver: { [unowned self] in deliver($0, respond: $1) })
+        timeline, random.fork(2), faultPercent: 0,
+        observe: { [unowned self] in count("fault network \($0)") },
+        deliver: { [unowned self] in deliver($0, respond: $1) })
     private(set) lazy var world = World(self, random.fork(3))
     private(set) lazy var crowd = Crowd(self, random.fork(4))
 
-    init(seed: UInt64, defect: Defect? = nil) {
+    /// - Parameters:
+    ///   - seed: All chance comes from it.
+    ///   - defect: What is broken on purpose.
+    ///   - twinPath: Of a database that does not exist yet, and is to answer all that the store in memory does.
+    init(seed: UInt64, defect: Defect? = nil, twinPath: String? = nil) {
         self.seed = seed
         self.defect = defect
+        self.twinPath = twinPath
         var random = SeededRandom(seed: seed)
         faults = FaultPlan(&random)
         self.random = random
         story = Story(timeline)
         let cryptography = self.cryptography
         newestStore = MemoryStore(disk: disk, completesOnFlush: true) { cryptography.sha256($0) }
+        var disk: any Store = newestStore
+        if let defect, defect.isOfDisk {
+            disk = TamperedDisk(newestStore, defect, sha256: cryptography.sha256)
+        }
         oracle = Oracle(
-            timeline, disk: newestStore,
+            timeline, disk: disk,
             Oracle.OracleOptions(
                 checksCharges: !faults.setsClockBack && faults.workStep < .milliseconds(1),
-                runRetention: .seconds(2 * 86_400), seesRewritten: defect == .entriesRewritten)
+                runRetention: .seconds(2 * 86_400))
         ) { cryptography.sha256($0) }
     }
 
@@ -71,12 +87,15 @@ final class Simulation: @unchecked Sendable {
         planFaults()
         play(until: Self.start + Self.stormLength, stepMax: Self.stormStepMax)
         if oracle.violations.isEmpty { quieten() }
+        oracle.count(into: &tally)
         story.tell("end: \(oracle.violations.map(\.description))")
         timeline.forgetAll()
         return self
     }
 
     var violations: [Violation] { oracle.violations }
+
+    func count(_ what: String) { tally.count(what) }
 
     /// Lets things happen until an instant; stops at the first broken promise.
     func play(until end: Instant, stepMax: Int, isDone: () -> Bool = { false }) {
@@ -154,7 +173,9 @@ final class Simulation: @unchecked Sendable {
             process = made
             if isStorm, random.happens(15) { life.light(fuse: random.number(0...12)) }
             try made.begin()
+            if life.isOver { count("crash while recovering") }
         } catch {
+            count("crash while recovering")
             if !life.isOver { life.end("it could not begin: \(error)") }
         }
     }
@@ -195,15 +216,24 @@ final class Simulation: @unchecked Sendable {
             inner = broken
             flush = { broken.flush() }
         }
+        if let twin = openTwin(of: own) { inner = twin }
         return MortalStore(
             inner, flush: flush,
             MortalStore.Surroundings(
-                timeline: timeline, life: life, isFull: { [unowned self] in isDiskFull },
+                timeline: timeline, life: life,
+                isFull: { [unowned self] in
+                    if isDiskFull { count("fault full disk") }
+                    return isDiskFull
+                },
                 nextDelay: { [unowned self] mayBeInPlace in
                     if mayBeInPlace, random.happens(50) { return nil }
                     return random.duration(.zero, .milliseconds(4))
                 },
-                losesAnswer: { [unowned self] in isStorm && random.happens(faults.lostCommitAnswerPercent) },
+                losesAnswer: { [unowned self] in
+                    guard isStorm, random.happens(faults.lostCommitAnswerPercent) else { return false }
+                    count("fault lost answer of a commit")
+                    return true
+                },
                 observe: { [unowned self] commit, result in
                     story.tell(
                         "\(number) commits \(commit.run) \(Story.text(of: commit.entries)): \(Story.text(of: result))"
@@ -213,8 +243,25 @@ final class Simulation: @unchecked Sendable {
                 complain: { [unowned self] in oracle.complain(.port, $0) }))
     }
 
+    /// The database knows one process at a time: one that was taken over goes on with the store in memory alone.
+    private func openTwin(of own: MemoryStore) -> TwinStore? {
+        guard let twinPath else { return nil }
+        twin?.leave()
+        let cryptography = self.cryptography
+        let timeline = self.timeline
+        do throws(StoreError) {
+            let database = try SQLiteStore.open(
+                path: twinPath, sha256: { cryptography.sha256($0) }, clock: { timeline.now })
+            twin = TwinStore(own, database, comparisonCount: twin?.comparisonCount ?? 0) { [unowned self] in
+                oracle.complain(.port, $0)
+            }
+        } catch { oracle.complain(.port, "the database does not open: \(error)") }
+        return twin
+    }
+
     private func lateness() -> Duration {
         guard isStorm, random.happens(faults.lateAlarmPercent) else { return .zero }
+        count("fault late alarm")
         return random.happens(80)
             ? random.duration(.zero, .milliseconds(80)) : random.duration(.zero, .seconds(8))
     }
@@ -225,11 +272,16 @@ final class Simulation: @unchecked Sendable {
         guard number == processCount else { return }
         process = nil
         crashCount += 1
+        count("crash " + (cause.contains("/") ? "before an answer" : cause))
         oracle.lookAtAll()
         let downtime =
             random.happens(80)
             ? random.duration(.milliseconds(10), .seconds(5)) : random.duration(.seconds(5), .seconds(200))
-        if faults.setsClockBack { clockOffset = random.duration(.seconds(-60), .seconds(60)) }
+        if faults.setsClockBack {
+            let before = clockOffset
+            clockOffset = random.duration(.seconds(-60), .seconds(60))
+            if clockOffset < before { count("fault clock set back") }
+        }
         timeline.plan(after: downtime) { [unowned self] in if process == nil { openProcess() } }
     }
 
@@ -260,6 +312,7 @@ final class Simulation: @unchecked Sendable {
         for _ in 0..<faults.stallCount {
             plan { [unowned self] in
                 story.tell("nothing runs for a while")
+                count("fault stall")
                 timeline.stall(for: random.duration(.seconds(1), .seconds(70)))
             }
         }
@@ -274,6 +327,7 @@ final class Simulation: @unchecked Sendable {
     private func takeOver() {
         guard let old = process else { return }
         story.tell("process \(old.number) is taken over")
+        count("fault takeover")
         zombies.append(old)
         timeline.plan(after: random.duration(.milliseconds(100), .seconds(60))) {
             old.life.end("it was taken over")

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Values
 
 @Suite("Simulation of the whole service")
 struct SimulationTests {
@@ -17,8 +18,12 @@ struct SimulationTests {
     )
     .map { $0...min($0 + 9, seeds.upperBound) }
 
+    /// What has happened in the seeds so far.
+    private static let gathered = GatheredTally()
+
     @Test("I1 to I11 hold through crashes, takeovers, lost answers and full disks", arguments: portions)
     func promisesHold(seeds: ClosedRange<UInt64>) throws {
+        var tally = Tally()
         for seed in seeds {
             let simulation = Simulation(seed: seed).run()
             let path = ProcessInfo.processInfo.environment["SIMULATE_STORY"]
@@ -27,6 +32,31 @@ struct SimulationTests {
                 simulation.violations.isEmpty,
                 "seed \(seed): \(simulation.violations.map(\.description)); again: make simulate SEEDS=\(seed)"
             )
+            tally.add(simulation.tally)
+        }
+        // Whoever comes last looks at what all have done.
+        guard let all = Self.gathered.add(tally, of: seeds.count, until: Self.seeds.count) else { return }
+        if ProcessInfo.processInfo.environment["SIMULATE_SEEDS"] != nil { print(all.text) }
+        guard Self.seeds.count >= Coverage.seedCount else { return }
+        for (name, least) in Coverage.least {
+            #expect(all.counts[name, default: 0] >= least, "too few of: \(name)")
+        }
+    }
+}
+
+/// Adds up what portions of the seeds have done, on whichever threads.
+private final class GatheredTally: @unchecked Sendable {
+    // Unchecked: `tally` and `seedCount` are read and written under `lock`.
+    private let lock = Lock()
+    private var tally = Tally()
+    private var seedCount = 0
+
+    /// Returns the sum once `total` seeds are in it.
+    func add(_ more: Tally, of count: Int, until total: Int) -> Tally? {
+        lock.withLock {
+            tally.add(more)
+            seedCount += count
+            return seedCount == total ? tally : nil
         }
     }
 }

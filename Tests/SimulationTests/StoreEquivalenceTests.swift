@@ -38,9 +38,26 @@ struct StoreEquivalenceTests {
             #expect(one == other, "seed \(seed), operation \(number): \(operation.name)")
             guard one == other else { return }
         }
-        for question in operations.questions() {
+        for question in operations.questions() + operations.questionsAboutAllRuns() {
             #expect(question.perform(memory) == question.perform(database), "seed \(seed): \(question.name)")
         }
+    }
+
+    @Test(
+        "the whole service is answered the same, with retries, forks, pauses and crashes",
+        arguments: UInt64(1)...6)
+    func storesAgreeUnderTheService(seed: UInt64) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "millrace-twin-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let simulation = Simulation(seed: seed, twinPath: folder.appending(path: "twin.db").path).run()
+        #expect(simulation.violations.isEmpty, "seed \(seed): \(simulation.violations.map(\.description))")
+        let twin = try #require(simulation.twin)
+        #expect(twin.comparisonCount > 200)
+        try twin.compareAll(simulation.oracle.runs.keys.sorted(), of: simulation.oracle.parties.map(\.tenant))
+        #expect(simulation.violations.isEmpty, "seed \(seed): \(simulation.violations.map(\.description))")
+        twin.database.close()
     }
 }
 
@@ -89,8 +106,10 @@ private struct StoreOperations {
             return StoreOperation("addTenant") { store throws(StoreError) in try store.addTenant(tenant) }
         }
         switch random.number(0...99) {
-        case ..<18: return start()
-        case ..<52: return step()
+        case ..<16: return start()
+        case ..<24: return fork()
+        case ..<44: return step()
+        case ..<52: return order()
         case ..<64: return credit()
         case ..<70: return purchase()
         case ..<80: return tenantWrite()
@@ -158,6 +177,77 @@ private struct StoreOperations {
             nextSequence[run] = sequence + Int64(entries.count)
         }
         return self.commit("step of \(run)", commit)
+    }
+
+    /// A run made out of another one: its first commit holds outcomes that charge nothing, and perhaps its end.
+    private mutating func fork() -> StoreOperation {
+        guard !started.isEmpty else { return start() }
+        let (origin, tenant) = random.pick(started)
+        let at = at()
+        let run = RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
+        let status = random.pick([RunStatus.running, .running, .paused, .waiting, .succeeded])
+        let record = RunRecord(
+            run: run, tenant: tenant, workflow: name(), digest: digest(), trigger: "http", status: status,
+            startedAt: at)
+        var entries = [entry("start", 1, "run.started", at, charge: 0)]
+        for number in 0..<Int64(random.number(0...4)) {
+            entries.append(entry("outcome/s\(number)", number + 2, "step.succeeded", at, charge: 0))
+        }
+        if status == .succeeded {
+            let number = Int64(entries.count) + 1
+            entries.append(entry("finish", number, "run.finished", at, charge: Int64(random.pick([0, 4]))))
+        }
+        // Most orders come under a key, often under one that came before, for the same or for another run.
+        var commit = RunCommit(
+            run: run, tenant: tenant, start: record, entries: entries, status: status,
+            finishedAt: status.isFinal ? at : nil, isMetered: tenant != .operatorTenant)
+        if status == .waiting { commit.wakeAt = random.pick([nil, at + .seconds(60)]) }
+        if random.happens(80) {
+            let about = origin.number % 3 + 1
+            commit.dedupe = RunCommit.Dedupe(
+                key: "order:k\(random.number(1...6))", fingerprint: [UInt8(about)])
+        }
+        started.append((run, tenant))
+        nextSequence[run] = Int64(entries.count) + 1
+        if status.isFinal { ended.insert(run) }
+        return self.commit("fork of \(origin)", commit)
+    }
+
+    /// A pause, a resume or a cancel of a run that is open, or that was.
+    private mutating func order() -> StoreOperation {
+        guard !started.isEmpty else { return start() }
+        let (run, tenant) = random.pick(started)
+        let (at, sequence) = (at(), nextSequence[run] ?? 2)
+        var commit: RunCommit
+        switch random.number(0...3) {
+        case 0, 1:
+            commit = RunCommit(
+                run: run, tenant: tenant,
+                entries: [entry("hold/\(sequence)", sequence, "run.held", at, charge: 0)],
+                status: .paused, isMetered: tenant != .operatorTenant)
+        case 2:
+            commit = RunCommit(
+                run: run, tenant: tenant,
+                entries: [entry("release/\(sequence)", sequence, "run.released", at, charge: 0)],
+                status: random.pick([.running, .waiting]), isMetered: tenant != .operatorTenant)
+        default:
+            commit = RunCommit(
+                run: run, tenant: tenant,
+                entries: [
+                    entry("cancel", sequence, "run.cancel_requested", at, charge: 0),
+                    entry("finish", sequence + 1, "run.finished", at, charge: Int64(random.pick([0, 7]))),
+                ],
+                status: .cancelled, finishedAt: at, isMetered: tenant != .operatorTenant)
+        }
+        guard !ended.contains(run) else {
+            // It comes too late: the number is taken.
+            commit.entries = Array(commit.entries.prefix(1))
+            commit.entries[0].sequence = 1
+            return self.commit("late order to \(run)", commit)
+        }
+        nextSequence[run] = sequence + Int64(commit.entries.count)
+        if commit.status?.isFinal ?? false { ended.insert(run) }
+        return self.commit("order to \(run)", commit)
     }
 
     private mutating func entry(
@@ -275,6 +365,19 @@ private struct StoreOperations {
     }
 
     // MARK: - Questions
+
+    /// What is kept of each run that was ever started.
+    func questionsAboutAllRuns() -> [StoreOperation] {
+        started.flatMap { run, tenant in
+            [
+                StoreOperation("run \(run)") { store throws(StoreError) in
+                    try store.run(run, of: tenant) as Any
+                },
+                StoreOperation("entries of \(run)") { store throws(StoreError) in try store.entries(of: run)
+                },
+            ]
+        }
+    }
 
     /// Every member that only reads.
     mutating func questions() -> [StoreOperation] {

@@ -24,6 +24,26 @@ enum Defect: String, CaseIterable, Sendable {
     case chargesDropped
     /// A stored entry changes later (I4).
     case entriesRewritten
+    /// A balance changes without an entry in the ledger (I6).
+    case balancesMoved
+    /// The amount of a ledger entry changes later (I6).
+    case ledgerRewritten
+    /// A ledger entry does not carry the hash of the one before (I6).
+    case ledgerUnchained
+    /// A retry does not find all that its origin has done, and does it again (I3).
+    case copiesForgotten
+    /// What a retry takes over is charged once more (I7).
+    case copiesCharged
+    /// The same order for a retry, said twice, makes two runs (I3).
+    case ordersRepeated
+
+    /// Whether it is in what lies on the disk, and not in how the service comes to it.
+    var isOfDisk: Bool {
+        switch self {
+        case .entriesRewritten, .balancesMoved, .ledgerRewritten, .ledgerUnchained: true
+        default: false
+        }
+    }
 }
 
 /// A store with one guarantee taken out.
@@ -78,7 +98,13 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
             }
         case .chargesDropped:
             for index in commit.entries.indices { commit.entries[index].chargeMilliseconds = 0 }
-        case .referencesOff, .entriesRewritten: break
+        case .copiesCharged:
+            if let origin = commit.origin { charge(&commit, asIn: origin) }
+        case .ordersRepeated:
+            if commit.origin != nil { commit.dedupe = nil }
+        case .referencesOff, .copiesForgotten, .entriesRewritten, .balancesMoved, .ledgerRewritten,
+            .ledgerUnchained:
+            break
         }
         own.commit(commit, inPlace: false, completion: completion)
     }
@@ -92,11 +118,21 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
         return try super.credit(credit)
     }
 
-    /// As the oracle reads it, a journal whose second entry has changed once there is a third.
-    static func rewritten(_ entries: [StoredEntry]) -> [StoredEntry] {
-        var entries = entries
-        if entries.count > 2 { entries[1].at = entries[1].at + .milliseconds(1) }
-        return entries
+    override func entries(of run: RunID) throws(StoreError) -> [StoredEntry] {
+        let entries = try super.entries(of: run)
+        guard defect == .copiesForgotten, entries.last?.kind == "run.finished" else { return entries }
+        // The request that succeeded last.
+        let forgotten = entries.last { $0.kind == "step.succeeded" && $0.body != nil }
+        return entries.filter { $0.sequence != forgotten?.sequence }
+    }
+
+    /// What is taken over costs what it has cost before.
+    private func charge(_ commit: inout RunCommit, asIn origin: RunID) {
+        let first = (try? own.entries(of: origin)) ?? []
+        for index in commit.entries.indices where commit.entries[index].kind == "step.succeeded" {
+            let same = first.first { $0.key == commit.entries[index].key }
+            commit.entries[index].chargeMilliseconds = same?.chargeMilliseconds ?? 0
+        }
     }
 
     private func renumbered(_ commit: RunCommit) -> RunCommit {
@@ -107,5 +143,15 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
             commit.entries[index].sequence = sequence
         }
         return commit
+    }
+}
+
+extension RunCommit {
+    /// The run that this start was made out of; nil for any other commit.
+    var origin: RunID? {
+        guard start != nil, let first = entries.first, let facts = try? JSON.parse(first.facts) else {
+            return nil
+        }
+        return facts["origin"]?["run"]?.string.flatMap { RunID($0) }
     }
 }

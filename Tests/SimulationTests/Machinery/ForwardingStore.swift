@@ -7,7 +7,8 @@ class ForwardingStore: Store, @unchecked Sendable {
     // Unchecked: used by one thread.
     typealias Completion = @Sendable (Result<CommitReceipt, StoreError>) -> Void
 
-    let inner: any Store
+    /// Where calls go; two stores can be asked the same in turn.
+    var inner: any Store
 
     init(_ inner: any Store) { self.inner = inner }
 

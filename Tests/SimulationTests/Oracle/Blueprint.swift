@@ -10,13 +10,65 @@ struct Blueprint: Sendable {
     /// Runs with one key that may go at once; nil for any number.
     let limit: Int?
 
-    init(source: [UInt8]) {
+    private final class Cache: @unchecked Sendable {
+        // Unchecked: `known` is read and written under `lock`.
+        let lock = Lock()
+        var known: [[UInt8]: Blueprint] = [:]
+    }
+
+    private static let cache = Cache()
+
+    /// Each text is read once for all simulations.
+    static func reading(_ source: [UInt8]) -> Blueprint {
+        if let known = cache.lock.withLock({ cache.known[source] }) { return known }
+        let blueprint = Blueprint(source: source)
+        cache.lock.withLock { cache.known[source] = blueprint }
+        return blueprint
+    }
+
+    private init(source: [UInt8]) {
         guard case .success(let document) = DocumentReader.read(source) else {
             (steps, limit) = (.null, nil)
             return
         }
         steps = document.value["steps"] ?? .null
         limit = document.value["concurrency"].map { $0["limit"]?.int.map { Int($0) } ?? 1 }
+    }
+
+    /// A step of the file's own scope.
+    struct OwnStep {
+        var id: String
+        /// The steps that it comes after.
+        var after: [String]
+        var step: Value
+
+        /// Whether the run goes on after it has failed.
+        var isTolerated: Bool { step["on_error"]?.string == "continue" }
+        /// Whether its success ends the run.
+        var isFinish: Bool { step["finish"] != nil }
+    }
+
+    /// In the order of the file.
+    var ownSteps: [OwnStep] {
+        let ids = steps.object.map { $0.members.map(\.name) } ?? steps.array.map(Self.ids) ?? []
+        return ids.compactMap { id in
+            Self.find(id, in: steps).map { OwnStep(id: id, after: $0.after, step: $0.step) }
+        }
+    }
+
+    /// Those steps of the file's own scope, and all that come after one of them, directly or not.
+    func withAllBehind(_ ids: Set<String>) -> Set<String> {
+        let own = ownSteps
+        var all = ids
+        while let next = own.first(where: { !all.contains($0.id) && $0.after.contains(where: all.contains) })
+        {
+            all.insert(next.id)
+        }
+        return all
+    }
+
+    private static func ids(_ list: [Value]) -> [String] {
+        list.enumerated().map { position, step in step["id"]?.string ?? "step_\(position + 1)" }
     }
 
     /// A step's place in the file.
@@ -75,9 +127,9 @@ struct Blueprint: Sendable {
             if let one = step["after"]?.string { return (step, [one]) }
             return (step, step["after"]?.array?.compactMap(\.string) ?? [])
         }
+        let list = scope.array ?? []
         var before: [String] = []
-        for (position, step) in (scope.array ?? []).enumerated() {
-            let own = step["id"]?.string ?? "step_\(position + 1)"
+        for (own, step) in zip(ids(list), list) {
             if own == id { return (step, before) }
             before = [own]
         }

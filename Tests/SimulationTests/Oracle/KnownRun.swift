@@ -7,6 +7,8 @@ struct KnownRun {
     let run: RunID
     let tenant: TenantID
     let workflow: String
+    /// Of the version that it follows.
+    let digest: [UInt8]
     let blueprint: Blueprint
     var entries: [StoredEntry] = []
     var keys: Set<String> = []
@@ -22,15 +24,38 @@ struct KnownRun {
     /// Whether something has been recorded that ends the run once nothing is in flight.
     var isEnding = false
     var finishedAt: Instant?
+    /// How it ended.
+    var status: String?
+    /// What it was made out of; nil for a run that a trigger or a step has started.
+    var origin: RunOrigin?
+    /// The run whose step has called it.
+    var parent: RunID?
+    /// Paths whose outcomes it has taken over from its origin.
+    var copied: Set<String> = []
     var charged: Int64 = 0
     private var meter = Meter()
     /// Steps that succeeded, and what has been undone, in that order.
     private var (succeeded, undone): ([String], [String]) = ([], [])
 
+    /// As `run.started` says it.
+    struct RunOrigin {
+        var run: RunID
+        /// `retry` or `fork`.
+        var kind: String
+        var step: String?
+
+        init?(_ facts: Value) {
+            guard let run = facts["run"]?.string.flatMap({ RunID($0) }), let kind = facts["kind"]?.string
+            else { return nil }
+            (self.run, self.kind, self.step) = (run, kind, facts["step"]?.string)
+        }
+    }
+
     init(record: RunRecord, blueprint: Blueprint) {
         run = record.run
         tenant = record.tenant
         workflow = record.workflow
+        digest = record.digest
         self.blueprint = blueprint
     }
 
@@ -55,8 +80,13 @@ struct KnownRun {
         case "step.succeeded", "step.failed", "step.skipped":
             let path = facts["path"]?.string ?? ""
             if !settled.insert(path).inserted { complain(.i2, "a second outcome of \(path) is recorded") }
-            note(path, entry.kind)
-            if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
+            if facts["copied"]?.bool == true {
+                // What another run did is that run's to undo, and ends nothing here.
+                copied.insert(path)
+            } else {
+                note(path, entry.kind)
+                if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
+            }
         case "run.paused": pausedAt = now
         case "run.resumed": pausedAt = nil
         case "run.held": heldAt = now
@@ -64,6 +94,8 @@ struct KnownRun {
         case "run.started":
             isQueued = facts["queued"]?.bool ?? false
             concurrencyKey = facts["concurrency_key"]?.string
+            origin = facts["origin"].flatMap { RunOrigin($0) }
+            parent = facts["parent_run"]?.string.flatMap { RunID($0) }
         case "run.admitted": isQueued = false
         case "run.cancel_requested":
             // It also ends a pause by a person.
@@ -73,6 +105,7 @@ struct KnownRun {
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at
+            status = facts["status"]?.string
             let due = succeeded.reversed().filter { blueprint.canUndo($0) }
             if facts["status"]?.string != "succeeded", undone != due {
                 complain(.i11, "undone were \(undone), due were \(due)")

@@ -1,5 +1,4 @@
 import Billing
-import MemoryStore
 import Ports
 import Storage
 import Values
@@ -18,7 +17,7 @@ final class Oracle: @unchecked Sendable {
 
     private let timeline: Timeline
     /// Reads the disk under every process.
-    private let disk: MemoryStore
+    private let disk: any Store
     private let options: OracleOptions
     private let sha256: ([UInt8]) -> [UInt8]
     var parties: [Party] = []
@@ -28,18 +27,19 @@ final class Oracle: @unchecked Sendable {
     /// What was sent under each key.
     private var requests: [String: [UInt8]] = [:]
     private var audits: [TenantID: LedgerAudit] = [:]
-    private var references: Set<String> = []
+    private var ledgers: [TenantID: [LedgerEntry]] = [:]
+    private(set) var references: Set<String> = []
     /// Ledger entries by which a balance fell to zero or below.
     private(set) var depletionCount = 0
     private(set) var acknowledged: [Acknowledgement] = []
+    /// What people have asked for, of runs that are made out of others.
+    var forkOrders: [ForkOrder: ForkOrder.Given] = [:]
     var sendCount = 0
 
     struct OracleOptions: Sendable {
         /// Whether each charge can be foretold: not where evaluations take part, or a clock went back.
         var checksCharges: Bool
         var runRetention: Duration
-        /// Whether the oracle is shown a journal that changes.
-        var seesRewritten = false
     }
 
     /// What the outside was told is kept.
@@ -48,11 +48,13 @@ final class Oracle: @unchecked Sendable {
         case signal(RunID, TenantID, key: String)
         case cancel(RunID, TenantID)
         case pause(RunID, TenantID)
+        /// `entryCount` is what the journal had when it was asked for, of a run that was paused then.
+        case resume(RunID, TenantID, entryCount: Int)
         case credit(TenantID, reference: String)
     }
 
     init(
-        _ timeline: Timeline, disk: MemoryStore, _ options: OracleOptions,
+        _ timeline: Timeline, disk: any Store, _ options: OracleOptions,
         sha256: @escaping ([UInt8]) -> [UInt8]
     ) {
         self.timeline = timeline
@@ -87,8 +89,7 @@ final class Oracle: @unchecked Sendable {
             return runs[run]?.tenant == tenant ? noteMissing(run) : ()
         }
         var known = runs[run] ?? KnownRun(record: record, blueprint: blueprint(of: record))
-        var entries = (try? disk.entries(of: run)) ?? []
-        if options.seesRewritten { entries = BrokenStore.rewritten(entries) }
+        let entries = (try? disk.entries(of: run)) ?? []
         if !entries.starts(with: known.entries) {
             complain(
                 .i4, "entries of \(run) have changed: \(known.entries.map(\.key)) and \(entries.map(\.key))")
@@ -110,8 +111,9 @@ final class Oracle: @unchecked Sendable {
         if record.status.isFinal != (known.finishedAt != nil) {
             complain(.i4, "\(run) is \(record.status), and its journal \(known.entries.map(\.key))")
         }
-        let wasGoing = runs[run].map { !$0.isQueued } ?? false
+        let (isNew, wasGoing) = (runs[run] == nil, runs[run].map { !$0.isQueued } ?? false)
         runs[run] = known
+        if isNew { checkOrigin(of: known) }
         if !wasGoing, !known.isQueued { checkLimit(of: known) }
     }
 
@@ -136,7 +138,7 @@ final class Oracle: @unchecked Sendable {
     private func blueprint(of record: RunRecord) -> Blueprint {
         if let known = blueprints[record.digest] { return known }
         let deployed = (try? disk.workflow(digest: record.digest, of: record.tenant)) ?? nil
-        let blueprint = Blueprint(source: deployed?.source ?? [])
+        let blueprint = Blueprint.reading(deployed?.source ?? [])
         blueprints[record.digest] = blueprint
         return blueprint
     }
@@ -145,7 +147,13 @@ final class Oracle: @unchecked Sendable {
     func lookAtAll() {
         for known in runs.values.sorted(by: { $0.run < $1.run }) { look(at: known.run, of: known.tenant) }
         for acknowledgement in acknowledged { check(acknowledgement) }
-        for party in parties { audit(party.tenant) }
+        for party in parties {
+            audit(party.tenant)
+            let stored = (try? disk.ledger(of: party.tenant, before: nil, limit: .max)) ?? []
+            if stored.reversed() != ledgers[party.tenant] ?? [] {
+                complain(.i6, "entries in the ledger of \(party.tenant) have changed")
+            }
+        }
         guard let found = try? disk.verifyLedgers() else { return }
         for finding in found.findings {
             complain(.i6, "ledger of \(finding.tenant), entry \(finding.sequence): \(finding.reason)")
@@ -155,31 +163,31 @@ final class Oracle: @unchecked Sendable {
     // MARK: - Ledgers
 
     private func audit(_ tenant: TenantID) {
+        guard let account = try? disk.account(of: tenant) else { return }
         var audit = audits[tenant] ?? LedgerAudit(tenant: tenant)
-        let newest = (try? disk.ledger(of: tenant, before: nil, limit: 1))?.first?.sequence ?? 0
-        guard newest > audit.account.sequence || newest < audit.account.sequence else { return }
-        let count = Int(newest - audit.account.sequence)
-        guard count > 0, let found = try? disk.ledger(of: tenant, before: nil, limit: count) else {
-            return complain(.i6, "the ledger of \(tenant) has lost entries")
-        }
-        for entry in found.reversed() {
-            let before = audit.account.balanceMilliseconds
-            do throws(LedgerAudit.Finding) { try audit.check(entry, sha256: sha256) } catch {
-                complain(.i6, "ledger of \(tenant), entry \(entry.sequence): \(error.reason)")
+        let count = Int(account.sequence - audit.account.sequence)
+        guard count >= 0 else { return complain(.i6, "the ledger of \(tenant) has lost entries") }
+        if count > 0 {
+            for entry in ((try? disk.ledger(of: tenant, before: nil, limit: count)) ?? []).reversed() {
+                check(entry, &audit)
             }
-            if before > 0, entry.balanceMilliseconds <= 0 { depletionCount += 1 }
-            if let reference = entry.reference {
-                let business = String(reference.prefix { $0 != "#" })
-                if !references.insert(business).inserted {
-                    complain(.i8, "\(business) has been credited twice")
-                }
-            }
+            audits[tenant] = audit
         }
-        audits[tenant] = audit
-        let account = (try? disk.account(of: tenant))?.balanceMilliseconds
-        if account != audit.account.balanceMilliseconds {
+        if account.balanceMilliseconds != audit.account.balanceMilliseconds {
             complain(.i6, "the balance of \(tenant) is not the sum of its ledger")
         }
+    }
+
+    private func check(_ entry: LedgerEntry, _ audit: inout LedgerAudit) {
+        let (tenant, before) = (entry.tenant, audit.account.balanceMilliseconds)
+        do throws(LedgerAudit.Finding) { try audit.check(entry, sha256: sha256) } catch {
+            complain(.i6, "ledger of \(tenant), entry \(entry.sequence): \(error.reason)")
+        }
+        ledgers[tenant, default: []].append(entry)
+        if before > 0, entry.balanceMilliseconds <= 0 { depletionCount += 1 }
+        guard let reference = entry.reference else { return }
+        let business = String(reference.prefix { $0 != "#" })
+        if !references.insert(business).inserted { complain(.i8, "\(business) has been credited twice") }
     }
 
     func hasCredited(_ reference: String) -> Bool { references.contains(reference) }
@@ -230,6 +238,9 @@ extension Oracle {
         if path.hasSuffix("/compensate") {
             // What is undone lies in groups that are over.
             if !known.isEnding { complain(.i1, "\(name) was sent, and nothing durable ends the run") }
+            if known.copied.contains(String(path.dropLast("/compensate".count))) {
+                complain(.i3, "\(name) was sent, which undoes what another run has done")
+            }
         } else if place.around.contains(where: { known.settled.contains($0) }) {
             complain(.i2, "\(name) was sent after the outcome of what it is part of")
         } else if let at = known.pausedAt, at < timeline.now {
@@ -301,6 +312,14 @@ extension Oracle {
             look(at: run, of: tenant)
             if let known = runs[run], !known.keys.contains(where: { $0.hasPrefix("hold/") }) {
                 complain(.i5, "the pause of \(run) was acknowledged and is not there")
+            }
+        case .resume(let run, let tenant, let entryCount):
+            look(at: run, of: tenant)
+            let ends: Set = ["run.released", "run.cancel_requested", "run.finished"]
+            if let known = runs[run],
+                !known.entries.dropFirst(entryCount).contains(where: { ends.contains($0.kind) })
+            {
+                complain(.i5, "the resume of \(run) was acknowledged and is not there")
             }
         case .credit(let tenant, let reference):
             audit(tenant)

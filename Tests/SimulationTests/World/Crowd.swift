@@ -27,19 +27,21 @@ final class Crowd: @unchecked Sendable {
         var body: [UInt8]
     }
 
-    private unowned let simulation: Simulation
-    private var random: SeededRandom
+    unowned let simulation: Simulation
+    var random: SeededRandom
     private var flows: FlowGenerator
-    private var users: [User] = []
-    private var ownerKey = ""
+    var users: [User] = []
+    var ownerKey = ""
     private var internalKey = ""
     private var scheduled: (user: Int, workflow: String)?
     private var orders: [Order] = []
     /// The run that each trigger was answered with.
     private var runByTrigger: [String: RunID] = [:]
-    private var knownRuns: [(run: RunID, user: Int)] = []
+    var knownRuns: [(run: RunID, user: Int)] = []
+    /// The run that each order with a key was answered with.
+    var runByOrder: [String: RunID] = [:]
     private var waitingCount = 0
-    private var count = 0
+    var count = 0
     private let cryptography = OpenSSLCryptography()
 
     init(_ simulation: Simulation, _ random: SeededRandom) {
@@ -51,7 +53,7 @@ final class Crowd: @unchecked Sendable {
     /// Whether nobody waits for an answer.
     var isIdle: Bool { waitingCount == 0 }
 
-    private var timeline: Timeline { simulation.timeline }
+    var timeline: Timeline { simulation.timeline }
 
     // MARK: - Before the storm
 
@@ -154,6 +156,7 @@ final class Crowd: @unchecked Sendable {
             plan { [unowned self] in giveCredit(Int64(random.number(1...30_000))) }
         }
         for _ in 0..<3 { plan { [unowned self] in pry() } }
+        for _ in 0..<random.number(4...9) { plan { [unowned self] in tend() } }
     }
 
     private func plan(_ action: @escaping @Sendable () -> Void) {
@@ -188,7 +191,8 @@ final class Crowd: @unchecked Sendable {
                 "POST", "/hooks/\(user.tenant)/\(order.workflow)", key: nil, body: order.body)
             request.headers.append(HTTPHeader("x-shop-signature", Hex.encode(mac)))
         }
-        ask(request, repeats: { $0 >= 500 || $0 == 429 || $0 == 402 || $0 == 401 }) {
+        let name = order.isWebhook ? "webhook" : "trigger"
+        ask(request, as: name, repeats: { $0 >= 500 || $0 == 429 || $0 == 402 || $0 == 401 }) {
             [unowned self] response in
             guard [200, 201, 202].contains(response.status),
                 let answer = try? JSON.parse(response.body), answer["skipped"] == nil,
@@ -206,19 +210,24 @@ final class Crowd: @unchecked Sendable {
             simulation.oracle.complain(.i3, "the trigger \(trigger) started \(first) and \(run)")
         }
         runByTrigger[trigger] = run
-        knownRuns.append((run, order.user))
-        if random.happens(70) { later { [unowned self] in signal(run, order.user) } }
-        if random.happens(30) { later { [unowned self] in signal(run, order.user) } }
-        if random.happens(10) { later { [unowned self] in cancel(run, order.user) } }
-        if random.happens(30) { later { [unowned self] in look(run, order.user) } }
-        if random.happens(15) { later { [unowned self] in pause(run, order.user) } }
+        mind(run, order.user)
     }
 
-    private func later(_ action: @escaping @Sendable () -> Void) {
+    /// What people do about a run that they know of.
+    func mind(_ run: RunID, _ user: Int) {
+        knownRuns.append((run, user))
+        if random.happens(70) { later { [unowned self] in signal(run, user) } }
+        if random.happens(30) { later { [unowned self] in signal(run, user) } }
+        if random.happens(10) { later { [unowned self] in cancel(run, hand(user)) } }
+        if random.happens(30) { later { [unowned self] in look(run, user) } }
+        if random.happens(15) { later { [unowned self] in pause(run, hand(user)) } }
+    }
+
+    func later(_ action: @escaping @Sendable () -> Void) {
         timeline.plan(after: random.duration(.zero, .seconds(60)), action)
     }
 
-    private func signal(_ run: RunID, _ user: Int, name: String? = nil) {
+    func signal(_ run: RunID, _ user: Int, name: String? = nil) {
         count += 1
         let (key, name) = ("signal-\(count)", name ?? random.pick(FlowGenerator.signals))
         let tenant = users[user].tenant
@@ -226,48 +235,34 @@ final class Crowd: @unchecked Sendable {
             "POST", "/api/runs/\(run)/signals/\(name)", key: users[user].key, body: Array("{\"n\":1}".utf8),
             idempotencyKey: key)
         for _ in 0..<(random.happens(20) ? 2 : 1) {
-            ask(request) { [unowned self] response in
+            ask(request, as: "signal") { [unowned self] response in
                 if response.status == 202 { simulation.oracle.note(.signal(run, tenant, key: key)) }
             }
         }
     }
 
-    private func cancel(_ run: RunID, _ user: Int) {
-        let tenant = users[user].tenant
-        ask(request("POST", "/api/runs/\(run)/cancel", key: users[user].key)) { [unowned self] response in
-            if response.status == 202 { simulation.oracle.note(.cancel(run, tenant)) }
-        }
-    }
-
-    private func pause(_ run: RunID, _ user: Int) {
-        let tenant = users[user].tenant
-        ask(request("POST", "/api/runs/\(run)/pause", key: users[user].key)) { [unowned self] response in
-            guard response.status == 202 else { return }
-            simulation.oracle.note(.pause(run, tenant))
-            later { [unowned self] in resume(run, user) }
-        }
-    }
-
-    private func resume(_ run: RunID, _ user: Int) {
-        ask(request("POST", "/api/runs/\(run)/resume", key: users[user].key)) { _ in }
-    }
-
     private func look(_ run: RunID, _ user: Int) {
-        ask(request("GET", "/api/runs/\(run)", key: users[user].key)) { _ in }
-        ask(request("GET", "/api/runs/\(run)/events", key: users[user].key)) { _ in }
+        ask(request("GET", "/api/runs/\(run)", key: users[user].key), as: "look", repeats: Self.never) { _ in
+        }
+        ask(request("GET", "/api/runs/\(run)/events", key: users[user].key), as: "look", repeats: Self.never)
+        { _ in }
     }
 
     /// A tenant reaches for what belongs to another (I10).
     private func pry() {
         guard let found = knownRuns.last else { return }
         let other = users[(found.user + 1) % users.count]
+        let run = "/api/runs/\(found.run)"
         let attempts: [(String, String)] = [
-            ("GET", "/api/runs/\(found.run)"), ("POST", "/api/runs/\(found.run)/cancel"),
-            ("POST", "/api/runs/\(found.run)/signals/alpha"), ("GET", "/api/runs/\(found.run)/events"),
+            ("GET", run), ("POST", run + "/signals/alpha"), ("GET", run + "/events"),
+            ("POST", run + "/cancel"),
+            ("POST", run + "/pause"), ("POST", run + "/resume"), ("POST", run + "/retry"),
+            ("POST", run + "/fork"),
         ]
-        for (method, path) in attempts {
-            ask(request(method, path, key: other.key)) { [unowned self] response in
-                if response.status != 404 {
+        for (method, path) in attempts.shuffled(using: &random).prefix(4) {
+            ask(request(method, path, key: other.key), as: "pry", repeats: Self.never) {
+                [unowned self] response in
+                if response.status < 500, ![404, 429].contains(response.status) {
                     simulation.oracle.complain(
                         .i10, "\(other.name) got \(response.status) for \(method) \(path)")
                 }
@@ -281,7 +276,7 @@ final class Crowd: @unchecked Sendable {
         var request = request("POST", "/api/billing/purchases", key: user.key, body: body)
         request.timeout = .seconds(60)
         // Not repeated: pressing Buy again would be another purchase.
-        ask(request, repeats: { _ in false }) { [unowned self] response in
+        ask(request, as: "buy", repeats: Self.never) { [unowned self] response in
             guard let answer = try? JSON.parse(response.body), let url = answer["checkout_url"]?.string,
                 let purchase = answer["purchase_id"]?.string.flatMap({ PurchaseID($0) })
             else { return }
@@ -298,7 +293,8 @@ final class Crowd: @unchecked Sendable {
         let callable = Array(users[user].workflows.prefix { $0 != name })
         let source = JSON.bytes(
             flows.flow(name, version: 1 + count, isScheduled: isScheduled, callable: callable))
-        ask(request("PUT", "/api/workflows/\(name)", key: users[user].key, body: source)) { [unowned self] in
+        let request = request("PUT", "/api/workflows/\(name)", key: users[user].key, body: source)
+        ask(request, as: "deploy") { [unowned self] in
             if $0.status >= 400 { simulation.oracle.complain(.port, "deploying said \($0.status)") }
         }
     }
@@ -308,7 +304,7 @@ final class Crowd: @unchecked Sendable {
         let value = "SECRET-new-\(count)-\(users[user].tenant)"
         simulation.oracle.parties[user + 1].secrets.append(value)
         let body = Array("{\"value\":\"\(value)\"}".utf8)
-        ask(request("PUT", "/api/secrets/PAY_KEY", key: users[user].key, body: body)) { _ in }
+        ask(request("PUT", "/api/secrets/PAY_KEY", key: users[user].key, body: body), as: "secret") { _ in }
     }
 
     private func giveCredit(_ milliseconds: Int64, to user: Int? = nil) {
@@ -324,7 +320,7 @@ final class Crowd: @unchecked Sendable {
         request.url = "http://127.0.0.1:7071/api/internal/billing/credit"
         // Told twice, as a provider does.
         for _ in 0..<2 {
-            ask(request) { [unowned self] response in
+            ask(request, as: "credit") { [unowned self] response in
                 if response.status < 300 { simulation.oracle.note(.credit(tenant, reference: reference)) }
             }
         }
@@ -340,23 +336,27 @@ final class Crowd: @unchecked Sendable {
 
     /// Again and again: a deployment that was under way may bring the workflow back.
     private func endCalendar() {
-        ask(request("DELETE", "/api/workflows/\(users[0].workflows[0])", key: users[0].key)) { _ in }
+        let path = "/api/workflows/\(users[0].workflows[0])"
+        ask(request("DELETE", path, key: users[0].key), as: "delete") { _ in }
     }
 
     /// Every open run gets every signal.
     func signalAll() {
         endCalendar()
         for record in simulation.openRuns {
-            guard let user = users.firstIndex(where: { $0.tenant == record.tenant }) else { continue }
+            let user = users.firstIndex { $0.tenant == record.tenant }
+            if record.status == .paused { resume(record.run, hand(user)) }
+            guard let user else { continue }
             for name in FlowGenerator.signals { signal(record.run, user, name: name) }
-            if record.status == .paused { resume(record.run, user) }
         }
     }
 
     /// What everyone was told is what is there.
     func judge() {
         guard isIdle else { return simulation.oracle.complain(.i11, "somebody still waits for an answer") }
-        let alerts = simulation.oracle.runs.values.filter { $0.workflow == "balance-depleted-alert" }.count
+        let alerts = simulation.oracle.runs.values.count {
+            $0.workflow == "balance-depleted-alert" && $0.origin == nil
+        }
         if alerts != simulation.oracle.depletionCount {
             simulation.oracle.complain(
                 .i6, "\(simulation.oracle.depletionCount) balances ran out and \(alerts) alerts were raised")
@@ -365,7 +365,10 @@ final class Crowd: @unchecked Sendable {
 
     // MARK: - Asking
 
-    private func request(
+    /// Of what is said once, whatever becomes of it.
+    static let never: @Sendable (Int) -> Bool = { _ in false }
+
+    func request(
         _ method: String, _ path: String, key: String?, body: [UInt8] = [], idempotencyKey: String? = nil
     ) -> OutboundRequest {
         var headers = [HTTPHeader("Content-Type", "application/json")]
@@ -377,8 +380,9 @@ final class Crowd: @unchecked Sendable {
     }
 
     /// Sends a request and says it again until it is answered for good.
-    private func ask(
-        _ request: OutboundRequest, repeats: @escaping @Sendable (Int) -> Bool = { $0 >= 500 || $0 == 429 },
+    func ask(
+        _ request: OutboundRequest, as name: String,
+        repeats: @escaping @Sendable (Int) -> Bool = { $0 >= 500 || $0 == 429 },
         then: @escaping @Sendable (InboundResponse) -> Void
     ) {
         waitingCount += 1
@@ -391,6 +395,7 @@ final class Crowd: @unchecked Sendable {
                 simulation.oracle.lookForSecrets(response.body, in: "an answer to \(request.url)")
                 if !isRepeated {
                     simulation.story.tell("\(request.method) \(request.url) is answered \(status)")
+                    simulation.count(Self.count(of: name, response))
                     then(InboundResponse(status: status, headers: response.headers, body: response.body))
                 }
             } else {
@@ -398,12 +403,22 @@ final class Crowd: @unchecked Sendable {
             }
             guard isRepeated else { return }
             simulation.story.tell("\(request.method) \(request.url) is said again after \(status)")
+            simulation.count("\(name) said again")
             waitingCount += 1
             let delay = random.duration(.milliseconds(500), status == 402 ? .seconds(90) : .seconds(8))
             timeline.plan(after: delay) { [unowned self] in
                 waitingCount -= 1
-                ask(request, repeats: repeats, then: then)
+                ask(request, as: name, repeats: repeats, then: then)
             }
         }
+    }
+
+    /// `retry 202`, `fork 202 duplicate`, `pause 409 run_over`.
+    private static func count(of name: String, _ response: OutboundResponse) -> String {
+        let body = (try? JSON.parse(response.body)) ?? .null
+        var words = [name, "\(response.status)"]
+        if response.status >= 400, let code = body["error"]?["code"]?.string { words.append(code) }
+        for fact in ["duplicate", "skipped"] where body[fact]?.bool == true { words.append(fact) }
+        return words.joined(separator: " ")
     }
 }

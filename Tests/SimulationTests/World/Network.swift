@@ -12,13 +12,18 @@ final class Network: @unchecked Sendable {
     private let timeline: Timeline
     private var random: SeededRandom
     private let deliver: Delivery
+    private let observe: (NetworkFault) -> Void
     /// Of a hundred exchanges that go wrong.
     var faultPercent: Int
 
-    init(_ timeline: Timeline, _ random: SeededRandom, faultPercent: Int, deliver: @escaping Delivery) {
+    init(
+        _ timeline: Timeline, _ random: SeededRandom, faultPercent: Int,
+        observe: @escaping (NetworkFault) -> Void, deliver: @escaping Delivery
+    ) {
         self.timeline = timeline
         self.random = random
         self.faultPercent = faultPercent
+        self.observe = observe
         self.deliver = deliver
     }
 
@@ -27,6 +32,7 @@ final class Network: @unchecked Sendable {
         let once = Once(answer)
         timeline.plan(after: request.timeout) { once(.failure(.timeout)) }
         let fault = random.happens(faultPercent) ? random.pick(NetworkFault.allCases) : nil
+        if let fault { observe(fault) }
         let there = random.duration(.milliseconds(1), .milliseconds(60))
         var back = random.duration(.milliseconds(1), .milliseconds(60))
         switch fault {

@@ -24,13 +24,20 @@ final class Shop: @unchecked Sendable {
     }
 
     private var effects: [String: Effect] = [:]
-    private var keyByBusiness: [String: String] = [:]
+    /// In the order in which they came; more than one where people had runs made out of others.
+    private var keysByBusiness: [String: [String]] = [:]
     private let complain: (Invariant, String) -> Void
     private let observe: (String) -> Void
+    /// Why what was done under those keys may not be done under another; nil where it may.
+    private let objection: (_ key: String, _ earlier: [String]) -> String?
 
-    init(complain: @escaping (Invariant, String) -> Void, observe: @escaping (String) -> Void) {
+    init(
+        complain: @escaping (Invariant, String) -> Void, observe: @escaping (String) -> Void,
+        objection: @escaping (_ key: String, _ earlier: [String]) -> String?
+    ) {
         self.complain = complain
         self.observe = observe
+        self.objection = objection
     }
 
     var effectCount: Int { effects.count }
@@ -47,13 +54,14 @@ final class Shop: @unchecked Sendable {
         }
         let body = (try? JSON.parse(request.body)) ?? .null
         let business = Self.business(of: body)
-        if let first = keyByBusiness[business] {
-            complain(.i3, "\(business) was done under \(first) and under \(key)")
+        let earlier = keysByBusiness[business] ?? []
+        if !earlier.isEmpty, let reason = objection(key, earlier) {
+            complain(.i3, "\(business) was done under \(earlier) and under \(key): \(reason)")
         }
-        keyByBusiness[business] = key
-        let effect = effect(content, body, business)
+        keysByBusiness[business] = earlier + [key]
+        let effect = effect(content, body, business, isAgain: !earlier.isEmpty)
         effects[key] = effect
-        observe("effect \(key) \(business) \(effect.status)")
+        observe("effect \(key) \(business) \(effect.status)\(earlier.isEmpty ? "" : " once more")")
         return effect.seen(request)
     }
 
@@ -61,12 +69,14 @@ final class Shop: @unchecked Sendable {
         ["tenant", "workflow", "order", "step"].map { body[$0]?.text ?? "" }.joined(separator: "|")
     }
 
-    /// The same business always has the same end; most of it goes well.
-    private func effect(_ content: [UInt8], _ body: Value, _ business: String) -> Effect {
+    /// The same business always has the same end; most of it goes well, and some only when people have it
+    /// done once more.
+    private func effect(_ content: [UInt8], _ body: Value, _ business: String, isAgain: Bool) -> Effect {
         let luck = (business.utf8.reduce(UInt32(17)) { $0 &* 31 &+ UInt32($1) } >> 7) % 100
         let isUndoing = body["step"]?.string?.hasSuffix("/undo") ?? false
         let owner = body["tenant"] ?? .null
-        if isUndoing || luck < 86 {
+        // Some of what was done cannot be undone.
+        if isUndoing ? luck < 75 : luck < 86 || isAgain && luck % 2 == 0 {
             let id = "ef_\(effects.count + 1)"
             return Effect(
                 content: content, status: 200, body: ["id": .string(id), "ok": true, "owner": owner])

@@ -36,7 +36,11 @@ final class World: @unchecked Sendable {
         provider = self.random.pick(Provider.allCases)
         shop = Shop(
             complain: { [unowned simulation] in simulation.oracle.complain($0, $1) },
-            observe: { [unowned simulation] in simulation.story.tell($0) })
+            observe: { [unowned simulation] in
+                simulation.story.tell($0)
+                simulation.count($0.hasSuffix("once more") ? "effect once more" : "effect")
+            },
+            objection: { [unowned simulation] in simulation.oracle.objection(toRepeatUnder: $0, after: $1) })
         let clock = SimulatedClock(simulation.timeline)
         let transport = SimulatedTransport(simulation.timeline, simulation.network, clock: clock)
         let cryptography = OpenSSLCryptography()
