@@ -7,7 +7,7 @@ struct BrokenBuildTests {
         (.fenceOff, .i2), (.entryNumbersOff, .i2), (.dedupeKeysOff, .i3), (.referencesOff, .i8),
         (.commitAfterSend, .i1),
         (.startsAnsweredEarly, .i5), (.secretsKept, .i9), (.tenantsMixed, .i10), (.chargesDropped, .i7),
-        (.entriesRewritten, .i4),
+        (.entriesRewritten, .i4), (.balanceTooHigh, .i12),
     ]
 
     @Test("each defect is seen within the 200 seeds, as the promise that it breaks", arguments: expected)

@@ -17,7 +17,7 @@ struct SimulationTests {
     )
     .map { $0...min($0 + 9, seeds.upperBound) }
 
-    @Test("I1 to I11 hold through crashes, takeovers, lost answers and full disks", arguments: portions)
+    @Test("I1 to I12 hold through crashes, takeovers, lost answers and full disks", arguments: portions)
     func promisesHold(seeds: ClosedRange<UInt64>) throws {
         for seed in seeds {
             let simulation = Simulation(seed: seed).run()

@@ -27,6 +27,7 @@ package final class MemoryStore: Store, @unchecked Sendable {
     private var nextFailures: [StoreError] = []
     /// Why nothing more is taken.
     private var refusal: StoreError?
+    private var readFailure: StoreError?
     private var flushes: Int64 = 0
 
     /// Opens a disk, as the owner of its shard: an older store on it can write nothing more (I2).
@@ -57,6 +58,11 @@ package final class MemoryStore: Store, @unchecked Sendable {
     /// After ``StoreError/failed(code:message:)`` the store takes nothing more, as after a failed disk.
     package func failNext(_ error: StoreError) {
         disk.lock.withLock { nextFailures.append(error) }
+    }
+
+    /// Makes every reading fail, until it is called with nil.
+    package func failReads(with error: StoreError?) {
+        disk.lock.withLock { readFailure = error }
     }
 
     /// Stores all commits that wait, as one transaction, and calls their completions in order.
@@ -137,6 +143,7 @@ package final class MemoryStore: Store, @unchecked Sendable {
     func read<Output>(_ body: (MemoryTables) throws(StoreError) -> Output) throws(StoreError) -> Output {
         try disk.lock.withLock { () throws(StoreError) in
             if case .closed = refusal { throw .closed }
+            if let readFailure { throw readFailure }
             return try body(disk.tables)
         }
     }

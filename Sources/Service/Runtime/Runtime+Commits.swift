@@ -81,13 +81,15 @@ extension Runtime {
     private func note(_ result: Result<CommitReceipt, StoreError>, _ tenant: TenantID) -> [Action] {
         switch result {
         case .success(.stored(let balance, let depletion)):
-            if let balance { balances[tenant] = balance }
+            if let balance { funds(of: tenant).balance = balance }
             guard let depletion else { return [] }
             // On the clock's thread: this one may be the store's, which cannot wait for itself.
             return [{ [self] in clock.schedule(at: clock.now()) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
+            // It may have been stored all the same, and its charge with it.
+            funds[tenant]?.balance = nil
             return error.isRetryable || error.isAboutOneCommit ? [] : die(error)
         }
     }

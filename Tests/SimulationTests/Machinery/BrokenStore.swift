@@ -1,3 +1,4 @@
+import Billing
 import MemoryStore
 import Storage
 import Values
@@ -24,6 +25,8 @@ enum Defect: String, CaseIterable, Sendable {
     case chargesDropped
     /// A stored entry changes later (I4).
     case entriesRewritten
+    /// The balance that the service reads never falls (I12).
+    case balanceTooHigh
 }
 
 /// A store with one guarantee taken out.
@@ -78,9 +81,22 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
             }
         case .chargesDropped:
             for index in commit.entries.indices { commit.entries[index].chargeMilliseconds = 0 }
+        case .balanceTooHigh:
+            return own.commit(commit, inPlace: false) { result in
+                guard case .success(.stored(_, let depletion)) = result else { return completion(result) }
+                completion(.success(.stored(balance: nil, depletion: depletion)))
+            }
         case .referencesOff, .entriesRewritten: break
         }
         own.commit(commit, inPlace: false, completion: completion)
+    }
+
+    override func account(of tenant: TenantID) throws(StoreError) -> Account {
+        let account = try super.account(of: tenant)
+        guard defect == .balanceTooHigh else { return account }
+        return Account(
+            tenant: tenant, sequence: account.sequence, balanceMilliseconds: Account.amountMillisecondsMax,
+            lastHash: account.lastHash)
     }
 
     override func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {
