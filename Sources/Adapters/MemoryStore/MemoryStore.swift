@@ -76,6 +76,8 @@ package final class MemoryStore: Store, @unchecked Sendable {
         disk.lock.withLock { refusal = refusal ?? .closed }
     }
 
+    package func checkRoom() throws(StoreError) { try write { _ throws(StoreError) in } }
+
     package var byteCountOnDisk: Int64 { 0 }
     package var flushCount: Int64 { disk.lock.withLock { flushes } }
 

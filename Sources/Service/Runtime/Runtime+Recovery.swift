@@ -184,6 +184,7 @@ extension Runtime {
         lock.withLock {
             if let fatal { return (false, "the store has failed: \(fatal.label)") }
             if isStopping { return (false, "stopping") }
+            if isOutOfRoom { return (false, "there is no room on the disk") }
             return (true, "ready")
         }
     }

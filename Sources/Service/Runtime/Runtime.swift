@@ -66,6 +66,8 @@ package final class Runtime: @unchecked Sendable {
     /// Runs that cannot go on and why; shown by `/readyz` and the metrics (I11).
     var stuck: [RunID: String] = [:]
     var fatal: StoreError?
+    /// Whether the last commit found no room on the disk.
+    var isOutOfRoom = false
     /// Commits decided in the present turn of the transport, handed to the store together.
     var outbox: [Pending] = []
     /// Results that the store has handed back and nobody has acted on yet; under `settledLock`.
