@@ -6,7 +6,8 @@ import Values
 @Suite("The repository's workflows")
 struct WorkflowFilesTests {
     private static let folders = [
-        "workflows/operator/stripe", "workflows/operator/mollie", "examples/order-processing",
+        "workflows/operator/stripe", "workflows/operator/mollie",
+        "workflows/operator/reconciliation", "examples/order-processing",
         "examples/payments/3ds", "examples/payments/checkout", "examples/payments/dispute",
         "examples/payments/dunning", "examples/payments/fraud-review", "examples/payments/provider-events",
         "examples/payments/settlement", "examples/payments/webhook-delivery",

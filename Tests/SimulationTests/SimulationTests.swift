@@ -21,7 +21,7 @@ struct SimulationTests {
     /// What has happened in the seeds so far.
     private static let gathered = GatheredTally()
 
-    @Test("I1 to I11 hold through crashes, takeovers, lost answers and full disks", arguments: portions)
+    @Test("I1 to I12 hold through crashes, takeovers, lost answers and full disks", arguments: portions)
     func promisesHold(seeds: ClosedRange<UInt64>) throws {
         var tally = Tally()
         for seed in seeds {

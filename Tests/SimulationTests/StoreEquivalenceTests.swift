@@ -347,7 +347,8 @@ private struct StoreOperations {
         let (before, limit) = (
             noon + .seconds(seconds - Int64(random.number(0...4_000))), random.number(0...5)
         )
-        switch random.number(0...2) {
+        switch random.number(0...3) {
+        case 3: return StoreOperation("checkRoom") { store throws(StoreError) in try store.checkRoom() }
         case 0:
             return StoreOperation("deleteRuns") { store throws(StoreError) in
                 try store.deleteRuns(finishedBefore: before, limit: limit)

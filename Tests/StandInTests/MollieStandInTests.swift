@@ -39,6 +39,31 @@ struct MollieStandInTests {
         #expect(try mollie.call("GET", "/v2/payments/tr_000001").json == answer.json)
     }
 
+    @Test("payments are listed newest first; the link to the next page names the one that it begins with")
+    func paymentsAreListed() throws {
+        func list(_ query: String) throws -> (ids: [String], next: String?) {
+            let answer = try mollie.call("GET", "/v2/payments?\(query)")
+            #expect(answer.status == 200, "\(answer.text)")
+            let payments = answer.json["_embedded"]?["payments"]?.array ?? []
+            #expect(answer.json["count"] == .int(Int64(payments.count)))
+            return (
+                payments.compactMap { $0["id"]?.string }, answer.json["_links"]?["next"]?["href"]?.string
+            )
+        }
+        let ids = try (0..<5).map { _ in try #require(try openPayment().json["id"]?.string) }
+        let first = try list("limit=2")
+        #expect(first.ids == [ids[4], ids[3]])
+        #expect(first.next == "http://127.0.0.1:4242/v2/payments?from=\(ids[2])&limit=2")
+        #expect(try list("from=\(ids[2])&limit=2").ids == [ids[2], ids[1]])
+        let last = try list("from=\(ids[0])&limit=2")
+        #expect(last.ids == [ids[0]] && last.next == nil)
+        #expect(try list("sort=asc&limit=1").ids == [ids[0]])
+        #expect(try list("").ids == ids.reversed())
+        for (query, status) in [("limit=251", 422), ("sort=up", 422), ("page=2", 422), ("from=tr_9", 404)] {
+            #expect(try mollie.call("GET", "/v2/payments?\(query)").status == status, "\(query)")
+        }
+    }
+
     @Test(
         "a wrong field is a 422 that names it",
         arguments: [

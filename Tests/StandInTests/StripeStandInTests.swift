@@ -49,6 +49,45 @@ struct StripeStandInTests {
         #expect(read.json == answer.json)
     }
 
+    @Test("sessions are listed newest first, page by page, narrowed by status and time")
+    func sessionsAreListed() throws {
+        func list(_ query: String) throws -> (ids: [String], hasMore: Value?) {
+            let answer = try stripe.call("GET", "/v1/checkout/sessions?\(query)")
+            #expect(answer.status == 200 && answer.json["object"] == "list", "\(answer.text)")
+            return (
+                answer.json["data"]?.array?.compactMap { $0["id"]?.string } ?? [], answer.json["has_more"]
+            )
+        }
+        var ids: [String] = []
+        for _ in 0..<5 {
+            ids.append(try openSession())
+            clock.advance(by: .seconds(10))
+        }
+        for id in [ids[0], ids[2], ids[3]] { stripe.pay(id) }
+        #expect(try list("").ids == ids.reversed())
+        #expect(try list("status=complete&limit=2") == ([ids[3], ids[2]], true))
+        #expect(try list("status=complete&limit=2&starting_after=\(ids[2])") == ([ids[0]], false))
+        #expect(try list("status=complete&starting_after=\(ids[1])").ids == [ids[0]], "one that does not fit")
+        #expect(try list("ending_before=\(ids[2])&limit=1").ids == [ids[3]])
+        let since = clock.now().seconds - 30
+        #expect(try list("created%5Bgte%5D=\(since)").ids == [ids[4], ids[3], ids[2]])
+        #expect(try list("created[lt]=\(since)").ids == [ids[1], ids[0]])
+    }
+
+    @Test(
+        "a wrong list is refused by the parameter's name",
+        arguments: [
+            ("limit=0", "limit"), ("limit=101", "limit"), ("limit=many", "limit"),
+            ("starting_after=", "starting_after"), ("starting_after=cs_test_9", "starting_after"),
+            ("page=2", "page"), ("created[gte]=today", "created"),
+        ])
+    func wrongListIsNamed(query: String, parameter: String) throws {
+        _ = try openSession()
+        let answer = try stripe.call("GET", "/v1/checkout/sessions?\(query)")
+        #expect(answer.status == 400)
+        #expect(answer.json["error"]?["param"]?.string == parameter)
+    }
+
     @Test(
         "a wrong parameter is refused by name",
         arguments: [

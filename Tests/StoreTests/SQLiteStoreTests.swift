@@ -192,9 +192,11 @@ struct SQLiteStoreTests {
             ], isMetered: true)
         #expect(throws: StoreError.full) { try store.commitAndWait(big) }
         #expect(throws: StoreError.full) { try store.commitAndWait(big, inPlace: true) }
+        #expect(throws: StoreError.full) { try store.checkRoom() }
         #expect(try store.entries(of: run).map(\.key) == ["start"])
         #expect(try store.account(of: Sample.tenant).sequence == 0)
         try limit(1_000_000)
+        try store.checkRoom()
         #expect(try store.commitAndWait(big) == .stored(balance: -5, depletion: nil))
         #expect(try store.entries(of: run).count == 3)
         #expect(try store.verifyLedgers().findings.isEmpty)

@@ -27,6 +27,7 @@ package final class MemoryStore: Store, @unchecked Sendable {
     private var nextFailures: [StoreError] = []
     /// Why nothing more is taken.
     private var refusal: StoreError?
+    private var readFailure: StoreError?
     private var flushes: Int64 = 0
 
     /// Opens a disk, as the owner of its shard: an older store on it can write nothing more (I2).
@@ -59,6 +60,11 @@ package final class MemoryStore: Store, @unchecked Sendable {
         disk.lock.withLock { nextFailures.append(error) }
     }
 
+    /// Makes every reading fail, until it is called with nil.
+    package func failReads(with error: StoreError?) {
+        disk.lock.withLock { readFailure = error }
+    }
+
     /// Stores all commits that wait, as one transaction, and calls their completions in order.
     package func flush() {
         let calls = disk.lock.withLock { storeWaiting() }
@@ -69,6 +75,8 @@ package final class MemoryStore: Store, @unchecked Sendable {
         flush()
         disk.lock.withLock { refusal = refusal ?? .closed }
     }
+
+    package func checkRoom() throws(StoreError) { try write { _ throws(StoreError) in } }
 
     package var byteCountOnDisk: Int64 { 0 }
     package var flushCount: Int64 { disk.lock.withLock { flushes } }
@@ -137,6 +145,7 @@ package final class MemoryStore: Store, @unchecked Sendable {
     func read<Output>(_ body: (MemoryTables) throws(StoreError) -> Output) throws(StoreError) -> Output {
         try disk.lock.withLock { () throws(StoreError) in
             if case .closed = refusal { throw .closed }
+            if let readFailure { throw readFailure }
             return try body(disk.tables)
         }
     }

@@ -42,6 +42,15 @@ extension SQLiteStore {
             "DELETE FROM run WHERE tenant_id = ? AND run_id = ?", .integer(tenant), .integer(run))
     }
 
+    package func checkRoom() throws(StoreError) {
+        try write { writer throws(StoreError) in
+            // New pages in the file and in the log beside it; what a commit of some steps takes.
+            try writer.connection.run(
+                "INSERT OR REPLACE INTO setting (name, value) VALUES ('room', zeroblob(65536))")
+            try writer.connection.run("DELETE FROM setting WHERE name = 'room'")
+        }
+    }
+
     package func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int {
         try write { writer throws(StoreError) in
             try writer.connection.run(

@@ -41,10 +41,18 @@ package struct InstallationSettings: Sendable {
     package var runtime = RuntimeOptions()
     package var transport = CurlTransportOptions()
     package var api = APISettings()
+    /// Requests a second that each public webhook takes in the long run; 0 for any number.
+    package var webhookRate = 0
+    /// Requests that each takes at once, above its rate.
+    package var webhookBurst = 1
 
     package init(databasePath: String, masterKey: [UInt8]) {
         self.databasePath = databasePath
         self.masterKey = masterKey
+    }
+
+    var webhookLimit: WebhookLimit? {
+        webhookRate > 0 ? WebhookLimit(perSecond: webhookRate, burst: webhookBurst) : nil
     }
 }
 
@@ -93,7 +101,7 @@ package final class Installation: Sendable {
             cryptography: cryptography, options: settings.runtime, metrics: Metrics(), log: log,
             onFatal: onFatal)
         scheduler = Scheduler(runtime: runtime, zones: ZoneFiles())
-        ingress = Ingress(runtime: runtime)
+        ingress = Ingress(runtime: runtime, webhookLimit: settings.webhookLimit)
         keys = KeyRing(store: store, cryptography: cryptography)
         api = APIHandler(
             runtime: runtime, ingress: ingress, keys: keys, settings: settings.api, scheduler: scheduler)

@@ -112,6 +112,7 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
             guard let customer = customers[segments[2]] else { throw Self.notFound("customer", segments[2]) }
             return answer(200, customer)
         case ("POST", "payments", 2): return try createPayment(call, body)
+        case ("GET", "payments", 2): return try listPayments(call)
         case ("GET", "payments", 3):
             guard let payment = payments[segments[2]] else { throw Self.notFound("payment", segments[2]) }
             return answer(200, payment.value)
@@ -135,6 +136,42 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         payments[payment.id] = payment
         paymentIDs.append(payment.id)
         return answer(201, payment.value)
+    }
+
+    /// Newest first, from one on that is named; the link to the next page names the one that it begins with.
+    private func listPayments(_ call: StandInCall) throws(MollieProblem) -> StandInAnswer {
+        for item in call.request.query where !["from", "limit", "sort", "profileId"].contains(item.name) {
+            throw .unprocessable(item.name, "The parameter \(item.name) is unknown")
+        }
+        func asked(_ name: String) -> String? { call.request.query.first { $0.name == name }?.value }
+        guard let limit = Int(asked("limit") ?? "50"), (1...250).contains(limit) else {
+            throw .unprocessable("limit", "The limit is 1 to 250")
+        }
+        guard let sort = ["asc", "desc"].first(where: { $0 == asked("sort") ?? "desc" }) else {
+            throw .unprocessable("sort", "The sort is asc or desc")
+        }
+        var ids = sort == "desc" ? Array(paymentIDs.reversed()) : paymentIDs
+        if let from = asked("from") {
+            guard let start = ids.firstIndex(of: from) else { throw Self.notFound("payment", from) }
+            ids = Array(ids[start...])
+        }
+        let page = ids.prefix(limit)
+        func link(_ id: String?) -> Value {
+            guard let id else { return .null }
+            let order = sort == "asc" ? "&sort=asc" : ""
+            return MolliePayment.link(
+                "\(call.origin)/v2/payments?from=\(id)&limit=\(limit)\(order)", Self.mediaType)
+        }
+        return answer(
+            200,
+            [
+                "count": .int(Int64(page.count)),
+                "_embedded": ["payments": .array(page.compactMap { payments[$0]?.value })],
+                "_links": [
+                    "self": link(page.first), "previous": nil,
+                    "next": link(ids.count > limit ? ids[limit] : nil),
+                ],
+            ])
     }
 
     private func createHook(_ body: Value) throws(MollieProblem) -> StandInAnswer {

@@ -123,6 +123,9 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
         switch (call.method, segments.count) {
         case ("POST", 3) where segments == ["v1", "checkout", "sessions"]:
             return try createSession(call, body)
+        case ("GET", 3) where segments == ["v1", "checkout", "sessions"]:
+            let list = try StripeSessionList(call.request.query)
+            return .json(200, try list.page(of: sessionIDs.compactMap { sessions[$0] }))
         case ("GET", 4) where segments.starts(with: ["v1", "checkout", "sessions"]):
             guard let session = sessions[segments[3]] else {
                 throw .unknownObject("checkout.session", segments[3], parameter: "session", status: 404)

@@ -11,7 +11,7 @@ package struct Account: Sendable, Hashable {
     package let tenant: TenantID
     /// The last entry's; 0 before the first.
     package private(set) var sequence: Int64
-    /// May fall below zero by what was in flight when it reached zero.
+    /// May fall below zero by what was in flight when it reached zero, which is bounded by what is sent (I12).
     package private(set) var balanceMilliseconds: Int64
     package private(set) var lastHash: [UInt8]
 

@@ -38,6 +38,8 @@ package final class RunPlan: Sendable {
     let isRead: [Bool]
     /// Whether a step may have to give up requests that are in flight.
     package let hasRaces: Bool
+    /// The longest that one attempt of any of its requests may take; zero where it has none.
+    package let requestTimeoutMax: Duration
     /// What every run of it begins with.
     let rootNodes: [RunState.Node]
 
@@ -50,6 +52,10 @@ package final class RunPlan: Sendable {
         scopes = table.scopes
         innerScope = table.innerScope
         hasRaces = table.steps.contains { $0.strategy?.kind == .race }
+        requestTimeoutMax = table.steps.reduce(.zero) { longest, step in
+            guard case .request(let template) = step.action else { return longest }
+            return max(longest, template.response.timeout)
+        }
         compensationIndex = table.compensationIndex
         isCompensation = table.isCompensation
         dependents = table.dependents

@@ -10,6 +10,10 @@ package import Values
 package protocol Store: RunStore, LedgerStore, TenantStore, WorkflowStore {
     /// Refuses further work, ends what was queued, and closes the files. Idempotent.
     func close()
+    /// Whether a commit of ordinary size would find room: writes as much and takes it back.
+    ///
+    /// - Throws: ``StoreError/full`` where it would not.
+    func checkRoom() throws(StoreError)
     /// Bytes on disk, for metrics.
     var byteCountOnDisk: Int64 { get }
     /// Transactions synced since opening, for metrics and the benchmark.

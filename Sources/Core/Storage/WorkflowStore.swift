@@ -59,6 +59,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case schema
         /// The tenant's balance was used up: 402.
         case balance
+        /// The webhook was called too often: 429.
+        case rate
     }
 
     package var tenant: TenantID

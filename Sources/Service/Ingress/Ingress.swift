@@ -16,12 +16,17 @@ package final class Ingress: Sendable {
     let runtime: Runtime
     package let refusals: RefusalCounter
     private let replyWait: Duration
+    private let webhookLimit: WebhookLimit?
 
     /// - Parameters:
     ///   - runtime: Where runs start.
     ///   - replyWait: How long `reply: result` holds a request.
-    package init(runtime: Runtime, replyWait: Duration = .seconds(30)) {
+    ///   - webhookLimit: How often each public webhook may be called; nil for any number of times.
+    package init(
+        runtime: Runtime, replyWait: Duration = .seconds(30), webhookLimit: WebhookLimit? = nil
+    ) {
         self.runtime = runtime
+        self.webhookLimit = webhookLimit
         self.replyWait = replyWait
         refusals = RefusalCounter(runtime: runtime)
     }
@@ -41,6 +46,13 @@ package final class Ingress: Sendable {
         }
         let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
         guard !triggers.isEmpty else { return reply(.notTriggerable) }
+        // Only of what exists is count kept, and nothing is computed for what is too much.
+        if call.source == .publicAddress, let webhookLimit,
+            let wait = webhookLimit.admit(call.tenant.tenant, call.workflow, at: call.request.receivedAt)
+        {
+            refuse(call, .rate, "more requests than `webhook-rate` and `webhook-burst` allow")
+            return reply(.tooMany(retryAfter: wait))
+        }
         guard runtime.allowance.admits(call.tenant.tenant) else {
             refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
             return reply(.overloaded)

@@ -47,6 +47,8 @@ package enum TriggerReply: Sendable {
     /// The Idempotency-Key came before with another body.
     case keyReused(RunID)
     case unfunded
+    /// The endpoint is called too often; there is room again after that.
+    case tooMany(retryAfter: Duration)
     case overloaded
     case unavailable(StoreError)
 }

@@ -8,7 +8,12 @@ import Workflow
 final class RunSlot: @unchecked Sendable {
     // Unchecked: all that changes is read and written under the runtime's lock.
     let tenant: TenantID
-    let isMetered: Bool
+    /// Of its tenant; nil where that is not metered.
+    let funds: TenantFunds?
+    /// What it may still take off them by what it has in flight.
+    var hold = RunHold()
+    /// Whether it stands among the paused runs of ``funds``.
+    var isAmongPaused = false
     var machine: RunMachine
     var surroundings: Surroundings
     /// Of the secrets in `surroundings`.
@@ -51,17 +56,19 @@ final class RunSlot: @unchecked Sendable {
     }
 
     init(
-        tenant: TenantID, isMetered: Bool, machine: RunMachine, surroundings: Surroundings,
+        tenant: TenantID, funds: TenantFunds?, machine: RunMachine, surroundings: Surroundings,
         secretGeneration: Int
     ) {
         self.tenant = tenant
-        self.isMetered = isMetered
+        self.funds = funds
         self.machine = machine
         self.surroundings = surroundings
         self.secretGeneration = secretGeneration
     }
 
     var run: RunID { machine.state.run }
+
+    var isMetered: Bool { funds != nil }
 }
 
 /// A request to start a run.

@@ -79,15 +79,19 @@ extension Runtime {
     ///
     /// Called under the lock.
     private func note(_ result: Result<CommitReceipt, StoreError>, _ tenant: TenantID) -> [Action] {
+        if isOutOfRoom, case .success = result { noteRoom() }
         switch result {
         case .success(.stored(let balance, let depletion)):
-            if let balance { balances[tenant] = balance }
+            if let balance { funds(of: tenant).balance = balance }
             guard let depletion else { return [] }
             // On the clock's thread: this one may be the store's, which cannot wait for itself.
             return [{ [self] in clock.schedule(at: clock.now()) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
+            // It may have been stored all the same, and its charge with it.
+            funds[tenant]?.balance = nil
+            if error == .full, !isOutOfRoom { noteFullDisk() }
             return error.isRetryable || error.isAboutOneCommit ? [] : die(error)
         }
     }
@@ -100,6 +104,39 @@ extension Runtime {
         fatal = error
         log.write(.error, "store.failed", [("error", .string(error.label)), ("detail", .string("\(error)"))])
         return [{ [onFatal] in onFatal(error) }]
+    }
+
+    // MARK: - A full disk
+
+    /// Between two looks whether there is room again: with nothing ready, no commit may come that would tell.
+    private static let roomCheckPause = Duration.seconds(1)
+
+    /// Called under the lock.
+    private func noteFullDisk() {
+        isOutOfRoom = true
+        log.write(.error, "store.full", [])
+        checkRoomLater()
+    }
+
+    /// Called under the lock.
+    private func noteRoom() {
+        isOutOfRoom = false
+        log.write(.info, "store.has_room", [])
+    }
+
+    private func checkRoomLater() {
+        clock.schedule(at: clock.now() + Self.roomCheckPause) { [self] in checkRoom() }
+    }
+
+    /// On the clock's thread.
+    private func checkRoom() {
+        guard lock.withLock({ isOutOfRoom && !isStopping && fatal == nil }) else { return }
+        do throws(StoreError) {
+            try store.checkRoom()
+            lock.withLock { if isOutOfRoom { noteRoom() } }
+        } catch {
+            checkRoomLater()
+        }
     }
 
     func commit(of decision: Decision, slot: RunSlot) -> RunCommit {

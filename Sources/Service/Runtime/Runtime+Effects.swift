@@ -19,8 +19,8 @@ extension Runtime {
         // A cancel or a pause decided together with a send comes before it: nothing new starts.
         let isEnding = slot.machine.state.ending != nil
         let isHeld = slot.machine.state.isHeld
-        let maySend =
-            effects.contains(where: \.isSend) && !isStopping && !isEnding && !isHeld && hasFunds(slot)
+        let sends = effects.contains(where: \.isSend)
+        let maySend = sends && !isStopping && !isEnding && !isHeld && hasRoom(slot)
         // An undoing is what ends a run, and does not wait for a top-up.
         for effect in effects {
             switch effect {
@@ -40,7 +40,8 @@ extension Runtime {
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
             case .call(let step, let call):
-                if isStopping || isEnding || isHeld || !hasFunds(slot) {
+                // Its child takes the time and waits for room itself.
+                if isStopping || isEnding || isHeld || !isFunded(slot) {
                     unsent.append(step)
                 } else {
                     let tenant = slot.tenant
@@ -55,7 +56,7 @@ extension Runtime {
                     slot.replier = nil
                     actions.append { replier(reply) }
                 }
-            case .goOn where hasFunds(slot) || isStopping: actions.append(goOn(slot.run))
+            case .goOn where isStopping || hasRoom(slot): actions.append(goOn(slot.run))
             case .goOn: mustPause = true
             case .finish(let outcome): actions += finish(slot, outcome)
             }
@@ -66,7 +67,7 @@ extension Runtime {
             slot.waitingInputs.insert(
                 isHeld ? .withheld(unsent: unsent, at: now) : .fundsEnded(unsent: unsent, at: now), at: 0)
         }
-        return actions + decideWaiting(slot)
+        return actions + decideWaiting(slot) + settleHold(of: slot)
     }
 
     private func send(_ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest) -> Action {
@@ -74,6 +75,7 @@ extension Runtime {
         request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
         request.egress.pool = slot.tenant.number
         sentCount += 1
+        beginHold(of: slot, timeout: request.timeout)
         let run = slot.run
         guard slot.machine.plan.hasRaces else {
             return { [self, request] in
@@ -157,7 +159,7 @@ extension Runtime {
         metrics.add("runs_finished_total", "outcome=\"\(outcome.status.rawValue)\"")
         // Also of signals: the end may have been read back from the journal, with some still waiting.
         return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot) + tellParent(of: slot.run, outcome)
-            + leaveQueue(slot)
+            + leaveQueue(slot) + dropHold(of: slot)
             + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
@@ -168,14 +170,14 @@ extension Runtime {
     func loseTrack(of slot: RunSlot, _ inputs: [RunInput], because error: StoreError) -> [Action] {
         guard error.isRetryable || error.isAboutOneCommit else {
             slots[slot.run] = nil
-            return []
+            return dropHold(of: slot)
         }
         slot.waitingInputs = inputs + slot.waitingInputs
         let run = slot.run
         if case .outOfRange(let what) = error {
             slots[run] = nil
             stuck[run] = "the store cannot record an outcome: out of range: \(what)"
-            return [
+            return dropHold(of: slot) + [
                 { [log] in
                     log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))])
                 }
@@ -197,6 +199,11 @@ extension Runtime {
 extension RunInput {
     var isSignal: Bool {
         if case .signalled = self { return true }
+        return false
+    }
+
+    var isAnswer: Bool {
+        if case .answered = self { return true }
         return false
     }
 
@@ -223,54 +230,6 @@ extension RunEffect {
         case .wake, .wakeRun: true
         default: false
         }
-    }
-}
-
-// MARK: - Funds
-
-extension Runtime {
-    /// Whether a run may send.
-    ///
-    /// A balance that seems used up is read again from the store, because a
-    /// credit may have come between; that and the pausing happen under one lock, so a credit either is
-    /// seen here or finds the run paused. Called under the lock.
-    func hasFunds(_ slot: RunSlot) -> Bool {
-        guard slot.isMetered else { return true }
-        if let known = balances[slot.tenant], known > 0 { return true }
-        // Unreadable counts as empty: the run pauses, and the next credit or start looks again.
-        guard let account = try? store.account(of: slot.tenant) else { return false }
-        balances[slot.tenant] = account.balanceMilliseconds
-        return account.isFunded
-    }
-
-    /// The balance in milliseconds, from memory where it is positive, else from the store.
-    package func balance(of tenant: TenantID) throws(StoreError) -> Int64 {
-        if let known = lock.withLock({ balances[tenant] }), known > 0 { return known }
-        let read = try store.account(of: tenant).balanceMilliseconds
-        // Only where nothing is known: a receipt that came meanwhile is newer than what was read.
-        lock.withLock { if balances[tenant] == nil { balances[tenant] = read } }
-        return read
-    }
-
-    /// A credit has been stored: paused runs of the tenant go on.
-    package func balanceChanged(of tenant: TenantID) {
-        lock.lock()
-        var actions: [Action] = []
-        // Where it cannot be read, paused runs wait for the next credit or the next start.
-        if let account = try? store.account(of: tenant) {
-            balances[tenant] = account.balanceMilliseconds
-            if account.isFunded {
-                let now = clock.now()
-                // The oldest first: they have waited longest, and the order is the same on every machine.
-                let paused = slots.values.filter { $0.tenant == tenant && $0.machine.state.isPaused }
-                for slot in paused.sorted(by: { $0.run < $1.run }) {
-                    actions += decide(slot, .fundsReturned(at: now))
-                }
-            }
-        }
-        actions += flush()
-        lock.unlock()
-        perform(actions)
     }
 }
 

@@ -143,9 +143,10 @@ extension Runtime {
         if !slot.waiters.isEmpty || slot.replier != nil {
             awaited[slot.run] = Awaited(waiters: slot.waiters, replier: slot.replier)
         }
-        guard case .waiting(let until) = slot.stored, let until else { return [] }
+        let actions = dropHold(of: slot)
+        guard case .waiting(let until) = slot.stored, let until else { return actions }
         wakes.insert(WakeTime(at: until, run: slot.run))
-        return setWakeAlarm()
+        return actions + setWakeAlarm()
     }
 }
 

@@ -61,7 +61,9 @@ extension Runtime {
         let generation = vault.generation
         let secrets = try vault.secrets(of: record.tenant)
         let slot = RunSlot(
-            tenant: record.tenant, isMetered: record.tenant != .operatorTenant, machine: machine,
+            tenant: record.tenant,
+            funds: record.tenant == .operatorTenant ? nil : lock.withLock { funds(of: record.tenant) },
+            machine: machine,
             surroundings: surroundings(
                 of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
             secretGeneration: generation)
@@ -88,11 +90,8 @@ extension Runtime {
     /// Called under the lock, with a machine that has just been read.
     private func setGoing(_ slot: RunSlot, after adoptions: [RunInput] = []) -> [Action] {
         stuck[slot.run] = nil
-        let now = clock.now()
-        slot.waitingInputs.insert(contentsOf: adoptions + [.recovered(at: now)], at: 0)
-        var actions = decideWaiting(slot)
-        if slot.machine.state.isPaused, hasFunds(slot) { actions += decide(slot, .fundsReturned(at: now)) }
-        return actions
+        slot.waitingInputs.insert(contentsOf: adoptions + [.recovered(at: clock.now())], at: 0)
+        return decideWaiting(slot)
     }
 
     /// Reads one run again after the store refused one of its commits; its inputs have waited.
@@ -100,10 +99,11 @@ extension Runtime {
         let run = lock.withLock { slot.run }
         do throws(StoreError) {
             guard let record = try store.run(run, of: slot.tenant) else {
-                return lock.withLock {
-                    stuck[run] = nil
-                    slots[run] = nil
-                }
+                lock.lock()
+                (stuck[run], slots[run]) = (nil, nil)
+                let actions = dropHold(of: slot) + flush()
+                lock.unlock()
+                return perform(actions)
             }
             let machine = try machine(of: record)
             lock.lock()
@@ -113,10 +113,12 @@ extension Runtime {
                 slot.stored = record.status == .waiting ? .waiting(until: record.wakeAt) : .open
                 slot.isCommitting = false
                 // Its end may have been stored although the store did not say so.
-                actions = machine.state.outcome.map { finish(slot, $0) } ?? setGoing(slot) + flush()
+                actions = machine.state.outcome.map { finish(slot, $0) } ?? setGoing(slot)
             } else {
                 slots[run] = nil
+                actions = dropHold(of: slot)
             }
+            actions += flush()
             lock.unlock()
             perform(actions)
             announcePending(of: slot.tenant)
@@ -182,6 +184,7 @@ extension Runtime {
         lock.withLock {
             if let fatal { return (false, "the store has failed: \(fatal.label)") }
             if isStopping { return (false, "stopping") }
+            if isOutOfRoom { return (false, "there is no room on the disk") }
             return (true, "ready")
         }
     }

@@ -11,17 +11,17 @@ extension Runtime {
         // Read before the secrets: a change in between makes the run look again, not miss it.
         let generation = vault.generation
         let secrets: OpenSecrets
-        let isFunded: Bool
+        let standing: Standing
         do throws(StoreError) {
             secrets = try vault.secrets(of: request.tenant.tenant)
-            isFunded = request.tenant.isMetered ? try balance(of: request.tenant.tenant) > 0 : true
+            standing = try self.standing(of: request.tenant)
         } catch {
             return completion(.unavailable(error))
         }
-        guard isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
+        guard standing.isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
         let run = ids.next(at: request.start.at)
         let slot = RunSlot(
-            tenant: request.tenant.tenant, isMetered: request.tenant.isMetered,
+            tenant: request.tenant.tenant, funds: standing.funds,
             machine: RunMachine(run: run, plan: request.plan),
             surroundings: surroundings(
                 of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
@@ -38,7 +38,8 @@ extension Runtime {
         guard allowance.admits(slot.tenant) else { return completion(.overloaded) }
         // Decided before the lock is taken, because nobody knows of the run yet; where others count with it,
         // they have a say first.
-        var prepared = start.concurrencyKey == nil ? prepare(slot, start, request, isFunded: isFunded) : nil
+        var prepared =
+            start.concurrencyKey == nil ? prepare(slot, start, request, isFunded: standing.hasRoom) : nil
 
         lock.lock()
         guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(start, slot.tenant)
@@ -55,7 +56,7 @@ extension Runtime {
                 lock.unlock()
                 return completion(result)
             }
-            prepared = prepare(slot, start, request, isFunded: isFunded)
+            prepared = prepare(slot, start, request, isFunded: standing.hasRoom)
         }
         if let prepared { submit(prepared, slot, completion) }
         quietStartCount = request.start.at - lastStartAt > Self.quietStartInterval ? quietStartCount + 1 : 0
@@ -137,10 +138,6 @@ extension Runtime {
             slots[run] = slot
             var actions: [Action] = [{ completion(.started(run)) }] + carryOut(decision.effects, of: slot)
             actions += admitAfterStart(slot)
-            // A credit may have come after the balance was read and before the run could be found.
-            if slot.machine.state.isPaused, hasFunds(slot) {
-                actions += decide(slot, .fundsReturned(at: clock.now()))
-            }
             return actions
         case .success(.duplicate(let first, let isSameContent)):
             return leaveQueue(slot) + [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]

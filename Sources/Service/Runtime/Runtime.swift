@@ -55,8 +55,8 @@ package final class Runtime: @unchecked Sendable {
     let errandLock = Lock()
     var errands: [Action] = []
     var areErrandsRunning = false
-    /// Balances of metered tenants as last heard, in milliseconds.
-    var balances: [TenantID: Int64] = [:]
+    /// Of metered tenants that this process has heard of.
+    var funds: [TenantID: TenantFunds] = [:]
     /// Tenants that were asked for before.
     var tenants: [TenantID: Tenant] = [:]
     var isStopping = false
@@ -66,6 +66,8 @@ package final class Runtime: @unchecked Sendable {
     /// Runs that cannot go on and why; shown by `/readyz` and the metrics (I11).
     var stuck: [RunID: String] = [:]
     var fatal: StoreError?
+    /// Whether the last commit found no room on the disk.
+    var isOutOfRoom = false
     /// Commits decided in the present turn of the transport, handed to the store together.
     var outbox: [Pending] = []
     /// Results that the store has handed back and nobody has acted on yet; under `settledLock`.
@@ -191,7 +193,9 @@ extension Runtime {
             decision.effects += next.effects
         }
         allowance.charge(slot.tenant, since: begun)
+        let answerCount = slot.isMetered ? inputs.count(where: \.isAnswer) : 0
         guard !decision.records.isEmpty else {
+            slot.hold.endAttempts(answerCount)
             return tellOrderWaiters(of: slot) + tellSignalWaiters(of: slot)
                 + carryOut(decision.effects, of: slot) + leaveIfAtRest(slot)
         }
@@ -203,6 +207,7 @@ extension Runtime {
             switch result {
             case .success:
                 slot.stored = stored
+                noteCharge(of: decision, answerCount: answerCount, to: slot)
                 return settle(slot, decision)
             case .failure(let error): return loseTrack(of: slot, inputs, because: error)
             }

@@ -37,6 +37,7 @@ struct BillingCalls {
             200,
             [
                 "tenant_id": .string("\(tenant)"), "balance_ms": .int(account.balanceMilliseconds),
+                "held_ms": .int(runtime.heldMilliseconds(of: tenant)),
                 "is_metered": .bool(call.tenant.isMetered),
             ])
     }

@@ -33,6 +33,10 @@ enum TriggerAnswer {
                 details: ["run_id": .string("\(first)")])
         case .unfunded:
             Answer.error(402, "balance_depleted", "the balance is used up: buy minutes, then trigger again")
+        case .tooMany(let wait):
+            Answer.error(
+                429, "too_many_requests", "this webhook is called too often: deliver it again later",
+                headers: [HTTPHeader("Retry-After", String((wait.milliseconds + 999) / 1000))])
         case .overloaded: Answer.unavailable
         case .unavailable(let error): Answer.store(error)
         }

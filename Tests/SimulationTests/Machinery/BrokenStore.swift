@@ -1,3 +1,4 @@
+import Billing
 import MemoryStore
 import Storage
 import Values
@@ -44,6 +45,8 @@ enum Defect: String, CaseIterable, Sendable {
         default: false
         }
     }
+    /// The balance that the service reads never falls (I12).
+    case balanceTooHigh
 }
 
 /// A store with one guarantee taken out.
@@ -102,11 +105,24 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
             if let origin = commit.origin { charge(&commit, asIn: origin) }
         case .ordersRepeated:
             if commit.origin != nil { commit.dedupe = nil }
+        case .balanceTooHigh:
+            return own.commit(commit, inPlace: false) { result in
+                guard case .success(.stored(_, let depletion)) = result else { return completion(result) }
+                completion(.success(.stored(balance: nil, depletion: depletion)))
+            }
         case .referencesOff, .copiesForgotten, .entriesRewritten, .balancesMoved, .ledgerRewritten,
             .ledgerUnchained:
             break
         }
         own.commit(commit, inPlace: false, completion: completion)
+    }
+
+    override func account(of tenant: TenantID) throws(StoreError) -> Account {
+        let account = try super.account(of: tenant)
+        guard defect == .balanceTooHigh else { return account }
+        return Account(
+            tenant: tenant, sequence: account.sequence, balanceMilliseconds: Account.amountMillisecondsMax,
+            lastHash: account.lastHash)
     }
 
     override func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {

@@ -83,6 +83,10 @@ class ForwardingStore: Store, @unchecked Sendable {
         }
     }
 
+    func checkRoom() throws(StoreError) {
+        try writing("checkRoom") { () throws(StoreError) in try inner.checkRoom() }
+    }
+
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int {
         try writing("forgetDedupeKeys") { () throws(StoreError) in
             try inner.forgetDedupeKeys(before: instant, limit: limit)

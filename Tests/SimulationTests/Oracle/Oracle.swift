@@ -26,6 +26,12 @@ final class Oracle: @unchecked Sendable {
     private var blueprints: [[UInt8]: Blueprint] = [:]
     /// What was sent under each key.
     private var requests: [String: [UInt8]] = [:]
+    /// The longest that an attempt under each key may take.
+    private var timeouts: [String: Duration] = [:]
+    /// The longest of each tenant's.
+    private var timeoutMaxes: [TenantID: Duration] = [:]
+    /// What each tenant's runs were charged that they could not know before.
+    private var unheldMilliseconds: [TenantID: Int64] = [:]
     private var audits: [TenantID: LedgerAudit] = [:]
     private var ledgers: [TenantID: [LedgerEntry]] = [:]
     private(set) var references: Set<String> = []
@@ -99,6 +105,7 @@ final class Oracle: @unchecked Sendable {
             {
                 complain(invariant, text)
             }
+            unheldMilliseconds[tenant, default: 0] += unheldMilliseconds(of: entry, run)
             let place = "entry \(entry.key) of \(run)"
             lookForSecrets(entry.facts + (entry.body ?? []), in: place)
             if tenant != .operatorTenant {
@@ -185,9 +192,39 @@ final class Oracle: @unchecked Sendable {
         }
         ledgers[tenant, default: []].append(entry)
         if before > 0, entry.balanceMilliseconds <= 0 { depletionCount += 1 }
+        checkOverdraft(entry)
         guard let reference = entry.reference else { return }
         let business = String(reference.prefix { $0 != "#" })
         if !references.insert(business).inserted { complain(.i8, "\(business) has been credited twice") }
+    }
+
+    /// A balance falls below zero by the time of one attempt, and by what nobody can foretell.
+    private func checkOverdraft(_ entry: LedgerEntry) {
+        // One turn of computing beside it, of a run that the oracle has not seen yet.
+        let attempt = (timeoutMaxes[entry.tenant]?.milliseconds ?? 0) + 300
+        guard entry.kind == .usage, -entry.balanceMilliseconds > attempt else { return }
+        // Other runs may have been charged in the same transaction.
+        for known in runs.values.sorted(by: { $0.run < $1.run }) where known.tenant == entry.tenant {
+            look(at: known.run, of: known.tenant)
+        }
+        let unheld = unheldMilliseconds[entry.tenant] ?? 0
+        guard -entry.balanceMilliseconds > attempt + unheld else { return }
+        complain(
+            .i12,
+            "the balance of \(entry.tenant) is \(entry.balanceMilliseconds) ms; an attempt takes \(attempt) ms, and \(unheld) ms were computing, undoing and late"
+        )
+    }
+
+    /// What an entry charges beyond what its run could hold for it: computing, undoing, and what an attempt took
+    /// longer than its timeout, because nothing ran meanwhile.
+    private func unheldMilliseconds(of entry: StoredEntry, _ run: RunID) -> Int64 {
+        guard entry.chargeMilliseconds > 0 else { return 0 }
+        let facts = (try? JSON.parse(entry.facts)) ?? .null
+        let path = facts["path"]?.string ?? ""
+        guard !path.hasSuffix("/compensate"), let timeout = timeouts["\(run)/\(path)"],
+            let start = facts["start"]?.int, let end = facts["end"]?.int
+        else { return entry.chargeMilliseconds }
+        return max(0, (end - start) / 1000 - timeout.milliseconds) + 1
     }
 
     func hasCredited(_ reference: String) -> Bool { references.contains(reference) }
@@ -212,6 +249,8 @@ extension Oracle {
             complain(.i3, "the key \(key) was used for two different requests")
         }
         requests[key] = content
+        timeouts[key] = request.timeout
+        timeoutMaxes[known.tenant] = max(timeoutMaxes[known.tenant] ?? .zero, request.timeout)
         checkTenant(request, known)
     }
 

@@ -14,6 +14,7 @@ enum Invariant: String, Sendable {
     case i9 = "I9"
     case i10 = "I10"
     case i11 = "I11"
+    case i12 = "I12"
     /// A rule of a port that its caller broke.
     case port = "port"
 }

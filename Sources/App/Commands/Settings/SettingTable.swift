@@ -67,6 +67,15 @@ package enum SettingTable {
             name: "requests-max", audience: .server, kind: .integer(1...100_000), placeholder: "COUNT",
             standard: "512", summary: "requests of steps under way at once; more wait"),
         Setting(
+            name: "webhook-rate", audience: .server, kind: .integer(0...1_000_000), placeholder: "COUNT",
+            standard: "1000",
+            summary:
+                "requests a second that each webhook takes in the long run; more are answered 429; 0 for "
+                + "any number"),
+        Setting(
+            name: "webhook-burst", audience: .server, kind: .integer(1...1_000_000), placeholder: "COUNT",
+            standard: "5000", summary: "requests that each webhook takes at once, above `webhook-rate`"),
+        Setting(
             name: "connections-max", audience: .server, kind: .integer(8...100_000), placeholder: "COUNT",
             standard: "4096", summary: "connections at once to each listener"),
         Setting(
