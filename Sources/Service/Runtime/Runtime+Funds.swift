@@ -5,9 +5,9 @@ import Storage
 package import Values
 
 // What runs may use of their tenant's balance. The balance is charged after an attempt, so what is in flight is
-// held off it: a run may send while something is left beside what the tenant's other runs hold and what it has
-// used itself. So a balance falls below zero by the time of one attempt at most, and a tenant with any balance
-// can always have one run in flight.
+// held off it: a run may send while something is left, of a balance above zero and of what a tenant may overdraw,
+// beside what the tenant's other runs hold and what it has used itself. So a balance falls below zero by what may
+// be overdrawn and the time of one attempt at most, and a tenant with any balance can always have one run in flight.
 
 extension Runtime {
     /// How a tenant stands when a run of it starts.
@@ -23,21 +23,23 @@ extension Runtime {
     /// The balance from memory where it is positive, else from the store.
     func standing(of tenant: Tenant) throws(StoreError) -> Standing {
         guard tenant.isMetered else { return Standing(funds: nil, isFunded: true, hasRoom: true) }
-        let (funds, known, held) = lock.withLock {
+        let (funds, known, hasRoom) = lock.withLock {
             let funds = self.funds(of: tenant.tenant)
-            return (funds, funds.balance, funds.heldMilliseconds)
+            return (funds, funds.balance, funds.hasRoom())
         }
-        if let known, known > 0 { return Standing(funds: funds, isFunded: true, hasRoom: known > held) }
+        if let known, known > 0 { return Standing(funds: funds, isFunded: true, hasRoom: hasRoom) }
         let read = try store.account(of: tenant.tenant).balanceMilliseconds
-        // Only where nothing is known: a receipt that came meanwhile is newer than what was read.
-        lock.withLock { if funds.balance == nil { funds.balance = read } }
-        return Standing(funds: funds, isFunded: read > 0, hasRoom: read > held)
+        return lock.withLock {
+            // Only where nothing is known: a receipt that came meanwhile is newer than what was read.
+            if funds.balance == nil { funds.balance = read }
+            return Standing(funds: funds, isFunded: read > 0, hasRoom: read > 0 && funds.hasRoom())
+        }
     }
 
     /// Called under the lock.
     func funds(of tenant: TenantID) -> TenantFunds {
         if let known = funds[tenant] { return known }
-        let made = TenantFunds(tenant: tenant)
+        let made = TenantFunds(tenant: tenant, overdraftMax: options.overdraftMax)
         funds[tenant] = made
         return made
     }
@@ -63,16 +65,14 @@ extension Runtime {
     func hasRoom(_ slot: RunSlot) -> Bool {
         guard let funds = slot.funds else { return true }
         // Most tenants have plenty.
-        if funds.available > 0 { return true }
+        if funds.hasRoom() { return true }
         return hasRoomBesideOthers(slot, funds) || read(funds) && hasRoomBesideOthers(slot, funds)
     }
 
     /// What a run has in flight itself counts by the time that it has taken: sent with more, it ends no later
     /// than that attempt.
     private func hasRoomBesideOthers(_ slot: RunSlot, _ funds: TenantFunds) -> Bool {
-        guard let balance = funds.balance, balance > 0 else { return false }
-        let others = funds.heldMilliseconds - slot.hold.milliseconds
-        return balance - others - slot.hold.elapsedMilliseconds(at: clock.now()) > 0
+        funds.hasRoom(besides: slot.hold.milliseconds - slot.hold.elapsedMilliseconds(at: clock.now()))
     }
 
     /// Reads the balance again; where that fails, it is tried later, and paused runs go on then.
@@ -118,7 +118,7 @@ extension Runtime {
         var actions: [Action] = []
         while !funds.paused.isEmpty, !isStopping, fatal == nil {
             // Where nothing is held, no later end of a hold will look at it.
-            if funds.balance == nil || funds.heldMilliseconds == 0 && funds.available <= 0, !read(funds) {
+            if funds.balance == nil || funds.heldMilliseconds == 0 && !funds.hasRoom(), !read(funds) {
                 break
             }
             guard let balance = funds.balance, balance > 0, let run = funds.takeOldestPaused() else { break }

@@ -16,6 +16,11 @@ package struct RuntimeOptions: Sendable {
     package var dedupeRetention: Duration = .seconds(30 * 86_400)
     /// A run that does nothing for longer than this leaves memory until then.
     package var parkingDelay: Duration = .seconds(5)
+    /// How far below zero a balance may fall by what is in flight, beside the time of one attempt; 0 or more.
+    ///
+    /// Without any, a tenant whose balance is small against its timeouts runs little at once, however
+    /// short its requests are in truth.
+    package var overdraftMax: Duration = .zero
     /// Between two rounds of deleting.
     package var housekeepingInterval: Duration = .seconds(60)
 

@@ -7,6 +7,8 @@ import Values
 final class TenantFunds: @unchecked Sendable {
     // Unchecked: read and written under the runtime's lock.
     let tenant: TenantID
+    /// How far below zero the balance may fall by what is in flight, in milliseconds.
+    private let overdraftMilliseconds: Int64
     /// In milliseconds, as last heard; nil where the store must be asked.
     var balance: Int64?
     /// The sum of its runs' holds, in milliseconds.
@@ -18,7 +20,10 @@ final class TenantFunds: @unchecked Sendable {
     /// Whether an alarm is set to read it again.
     var isReadDue = false
 
-    init(tenant: TenantID) { self.tenant = tenant }
+    init(tenant: TenantID, overdraftMax: Duration) {
+        self.tenant = tenant
+        overdraftMilliseconds = overdraftMax.milliseconds
+    }
 
     /// Changes a run's hold, and the sum with it.
     func change(_ hold: inout RunHold, _ change: (inout RunHold) -> Void) {
@@ -27,8 +32,13 @@ final class TenantFunds: @unchecked Sendable {
         heldMilliseconds += hold.milliseconds - before
     }
 
-    /// What is left beside all that is held, in milliseconds; negative where more is held than there is.
-    var available: Int64 { (balance ?? 0) - heldMilliseconds }
+    /// Whether something is left beside what is held: in all, or but for `exempt` milliseconds of it.
+    ///
+    /// Never at a balance of zero or below.
+    func hasRoom(besides exempt: Int64 = 0) -> Bool {
+        guard let balance, balance > 0 else { return false }
+        return balance + overdraftMilliseconds - (heldMilliseconds - exempt) > 0
+    }
 
     func addPaused(_ run: RunID) { paused.insert(run) }
 

@@ -15,8 +15,12 @@ struct OverdraftTests {
     /// One request of 30 s, the default.
     private static let one = "steps:\n  a: {request: {url: https://a.example/}}"
 
-    private func world(credit: Int64, completesOnFlush: Bool = false) throws -> RuntimeWorld {
-        let world = try RuntimeWorld(completesOnFlush: completesOnFlush)
+    private func world(
+        credit: Int64, completesOnFlush: Bool = false, overdraftMax: Duration = .zero
+    ) throws -> RuntimeWorld {
+        var options = RuntimeOptions()
+        options.overdraftMax = overdraftMax
+        let world = try RuntimeWorld(completesOnFlush: completesOnFlush, options: options)
         try world.credit(credit, reference: "first")
         return world
     }
@@ -52,6 +56,22 @@ struct OverdraftTests {
         guard case .unfunded? = world.results.items.last else {
             return #expect(Bool(false), "\(world.results.items)")
         }
+    }
+
+    @Test("what may be overdrawn makes room for more runs in flight, and for none at a balance of zero")
+    func overdraft() throws {
+        let world = try world(credit: 1000, overdraftMax: .seconds(120))
+        try start(50, in: world)
+        // 121 s: the fifth is sent while 1 s is left beside four.
+        #expect(world.transport.requests.count == 5)
+        world.clock.advance(by: .seconds(30))
+        for number in 0..<5 { world.transport.answer(number, .failure(.timeout)) }
+        #expect(try balance(world) == 1000 - 5 * 30_000)
+        #expect(world.transport.requests.count == 5)
+        try world.credit(149_001, reference: "second")
+        world.runtime.balanceChanged(of: Self.tenant)
+        // 1 ms: as many again, since the overdraft is there again.
+        #expect(world.transport.requests.count == 10)
     }
 
     @Test("a rich tenant's runs all go at once, and none is paused")

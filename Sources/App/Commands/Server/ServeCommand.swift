@@ -175,6 +175,7 @@ final class ServerProcess: Sendable {
         wanted.runtime.parkingDelay = settings.duration("park-after")
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")
+        wanted.runtime.overdraftMax = settings.duration("overdraft-max")
         wanted.webhookRate = Int(clamping: settings.integer("webhook-rate"))
         wanted.webhookBurst = Int(clamping: settings.integer("webhook-burst"))
         wanted.transport.transferCountMax = files.requestCountMax

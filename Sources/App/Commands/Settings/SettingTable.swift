@@ -53,6 +53,12 @@ package enum SettingTable {
         Setting(
             name: "currency", audience: .server, kind: .currency, placeholder: "CODE", standard: "EUR",
             summary: "currency of the price, ISO 4217"),
+        Setting(
+            name: "overdraft-max", audience: .server, kind: .duration(0...86_400), placeholder: "DURATION",
+            standard: "10m",
+            summary:
+                "run time by which a balance may fall below zero while runs are in flight, beside one "
+                + "attempt"),
     ]
 
     private static let limits = [
