@@ -52,17 +52,20 @@ struct StandInSocketTests {
         }
     }
 
-    /// Keeps what reached it and answers 202, as Millrace's own webhook address does.
+    /// Keeps what reached it and answers 202, as Millrace's own webhook address does, or otherwise.
     private final class Receiver: InboundHandler, @unchecked Sendable {
         // Unchecked: `received` is read and written under `lock`.
         private let lock = Lock()
         private var received: [InboundRequest] = []
+        private let status: Int
+
+        init(status: Int = 202) { self.status = status }
 
         var requests: [InboundRequest] { lock.withLock { received } }
 
         func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void) {
             lock.withLock { received.append(request) }
-            respond(InboundResponse(status: 202))
+            respond(InboundResponse(status: status))
         }
     }
 
@@ -121,7 +124,7 @@ struct StandInSocketTests {
     func mollieOverSockets() throws {
         let bench = Bench()
         defer { bench.stop() }
-        let receiver = Receiver()
+        let receiver = Receiver(status: 200)
         let address = "http://127.0.0.1:\(try bench.start(receiver))/hooks"
         let mollie = MollieStandIn(
             clock: bench.clock, cryptography: TestCryptography(), transport: bench.transport)

@@ -38,7 +38,10 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         self.clock = clock
         self.cryptography = cryptography
         desk = FrontDesk(clock: clock, options: options, keyRetention: .seconds(3600))
-        courier = WebhookCourier(clock: clock, transport: transport, options: options)
+        var delivering = options
+        // Nothing else is an answer to Mollie.
+        delivering.webhookAccepts = 200...200
+        courier = WebhookCourier(clock: clock, transport: transport, options: delivering)
         setWebhook(url: options.webhookURL, secret: options.webhookSecrets.first ?? "")
         for customer in options.customers {
             customers[customer.id] = Self.customer(
