@@ -111,6 +111,57 @@ struct PoolTests {
         }
     }
 
+    /// Lets only so many of those through that have waited.
+    private final class Doorkeeper: StartGate, @unchecked Sendable {
+        // Unchecked: both counts are touched under `lock`.
+        private let lock = Lock()
+        private var admittedCountMax: Int
+        private var count = 0
+
+        init(admits count: Int) { admittedCountMax = count }
+
+        var askedCount: Int { lock.withLock { count } }
+
+        func mayStart(timeout: Duration, at now: Instant) -> Bool {
+            lock.withLock {
+                count += 1
+                return count <= admittedCountMax
+            }
+        }
+    }
+
+    @Test("what had to wait is asked for again before it starts, and is not sent where it may not be")
+    func lateStarts() {
+        let isOpen = Promise<Bool>()
+        let served = Outcomes()
+        let server = LoopbackServer { peer in
+            while peer.request() != nil {
+                _ = isOpen.wait(atMost: .seconds(5))
+                served.add(
+                    TransferOutcome(
+                        result: .failure(.cancelled), startedAt: .init(microseconds: 0),
+                        finishedAt: .init(microseconds: 0)))
+                peer.answer("x")
+            }
+        }
+        withServer(server) { server in
+            var options = CurlTransportOptions()
+            options.transferCountMaxPerHost = 1
+            withTransport(options) { transport in
+                let (outcomes, keeper) = (Outcomes(), Doorkeeper(admits: 1))
+                var request = OutboundRequest.get(server.url())
+                request.gate = keeper
+                for _ in 0..<4 { transport.send(request) { outcomes.add($0) } }
+                isOpen.fulfil(true)
+                #expect(outcomes.wait(for: 4))
+                #expect(keeper.askedCount == 3, "the first did not wait")
+                #expect(outcomes.responses.count == 2)
+                #expect(served.wait(for: 2))
+                #expect(transport.response(.get(server.url()))?.status == 200, "the host is free again")
+            }
+        }
+    }
+
     @Test("a host at its limit does not hold up another one, nor does a full pool")
     func slowHost() {
         let slow = LoopbackServer { peer in while peer.receive() {} }

@@ -12,6 +12,8 @@ final class Transfer: @unchecked Sendable {
     private let completion: @Sendable (TransferOutcome) -> Void
 
     var isOver = false
+    /// Of the loop, in which it was taken in.
+    var turn: UInt64 = 0
     var startedAt: Instant?
     var pool: ConnectionPool?
     var host: Host?

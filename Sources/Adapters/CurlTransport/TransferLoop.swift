@@ -24,6 +24,8 @@ final class TransferLoop {
     private var ownMessages: [Message] = []
     private var batch: [Message] = []
     private var isStopping = false
+    /// Rises with each round of starting; what starts in a later one than it came in has waited.
+    private var turn: UInt64 = 0
 
     init(
         options: CurlTransportOptions, clock: @escaping @Sendable () -> Instant, inbox: Inbox,
@@ -85,6 +87,7 @@ final class TransferLoop {
             let check = try transfer.check.get()
             let pool = pool(transfer.request.egress.pool)
             transfer.rules = try pool.rules(transfer.request.egress)
+            transfer.turn = turn
             queue.append(transfer, authority: check.authority, pool: pool)
             waiting[transfer.id] = transfer
         } catch let refusal as RequestCheck.Refusal {
@@ -113,13 +116,22 @@ final class TransferLoop {
     // MARK: - Starting
 
     private func startTransfers() {
+        defer { turn += 1 }
         while let transfer = queue.next(open: { self.open($0) }) {
             waiting[transfer.id] = nil
-            if !start(transfer) {
+            if !mayStart(transfer) {
+                release(transfer)
+                transfer.complete(.failure(.cancelled), at: clock())
+            } else if !start(transfer) {
                 release(transfer)
                 transfer.complete(.failure(.invalidRequest(reason: "curl cannot take it")), at: clock())
             }
         }
+    }
+
+    private func mayStart(_ transfer: Transfer) -> Bool {
+        guard transfer.turn != turn, let gate = transfer.request.gate else { return true }
+        return gate.mayStart(timeout: transfer.request.timeout, at: clock())
     }
 
     private func start(_ transfer: Transfer) -> Bool {

@@ -39,6 +39,8 @@ package struct OutboundRequest: Sendable {
     /// Bytes of body (after decoding) that are read; a longer one fails the attempt.
     package var bodyByteCountMax: Int
     package var egress: EgressPolicy
+    /// Asked before it starts where it had to wait for other requests; nil for what starts whenever it may.
+    package var gate: (any StartGate)?
 
     package init(
         method: String, url: String, headers: [HTTPHeader] = [], body: [UInt8] = [],
@@ -52,6 +54,18 @@ package struct OutboundRequest: Sendable {
         self.bodyByteCountMax = bodyByteCountMax
         self.egress = egress
     }
+}
+
+/// Says of a request that has waited in a transport's queue whether it is still to be sent.
+package protocol StartGate: AnyObject, Sendable {
+    /// Called on a thread of the transport; must not block for long.
+    ///
+    /// - Parameters:
+    ///   - timeout: Of the request.
+    ///   - now: When it would start.
+    /// - Returns: Whether it starts; else it is completed with ``TransportFailure/cancelled``, and nothing of it
+    ///   has left the machine.
+    func mayStart(timeout: Duration, at now: Instant) -> Bool
 }
 
 /// Which addresses a request may reach; checked on the address of the socket itself.

@@ -71,6 +71,12 @@ final class RunSlot: @unchecked Sendable {
     var isMetered: Bool { funds != nil }
 }
 
+extension RunSlot: StartGate {
+    func mayStart(timeout: Duration, at now: Instant) -> Bool {
+        funds?.mayStartLate(self, timeout, now) ?? true
+    }
+}
+
 /// A request to start a run.
 package struct StartRequest: Sendable {
     package var tenant: Tenant

@@ -75,6 +75,8 @@ extension Runtime {
         request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
         request.egress.pool = slot.tenant.number
         sentCount += 1
+        // An undoing goes on without room.
+        if slot.isMetered, !slot.machine.isCompensation(step) { request.gate = slot }
         beginHold(of: slot, timeout: request.timeout)
         let run = slot.run
         guard slot.machine.plan.hasRaces else {

@@ -39,7 +39,10 @@ extension Runtime {
     /// Called under the lock.
     func funds(of tenant: TenantID) -> TenantFunds {
         if let known = funds[tenant] { return known }
-        let made = TenantFunds(tenant: tenant, overdraftMax: options.overdraftMax)
+        let made = TenantFunds(tenant: tenant, overdraftMax: options.overdraftMax) {
+            [weak self] slot, timeout, now in
+            self?.mayStartLate(slot, timeout: timeout, at: now) ?? false
+        }
         funds[tenant] = made
         return made
     }
@@ -146,6 +149,19 @@ extension Runtime {
         guard let funds = slot.funds else { return }
         let now = clock.now()
         funds.change(&slot.hold) { $0.beginAttempt(at: now, timeout: timeout) }
+    }
+
+    /// What waited behind `requests-max`, or for its host, ends later than was held for it: it starts where there
+    /// is room for that, and else pauses the run as if it had been decided now.
+    private func mayStartLate(_ slot: RunSlot, timeout: Duration, at now: Instant) -> Bool {
+        lock.withLock {
+            guard let funds = slot.funds, slots[slot.run] === slot, slot.hold.end < now + timeout else {
+                return true
+            }
+            guard hasRoom(slot) else { return false }
+            funds.change(&slot.hold) { $0.extend(to: now + timeout) }
+            return true
+        }
     }
 
     /// What a decision charges is off the balance, and need not be held any more.

@@ -20,9 +20,16 @@ final class TenantFunds: @unchecked Sendable {
     /// Whether an alarm is set to read it again.
     var isReadDue = false
 
-    init(tenant: TenantID, overdraftMax: Duration) {
+    /// Whether an attempt of that run may still start which has waited in the transport's queue.
+    let mayStartLate: @Sendable (RunSlot, Duration, Instant) -> Bool
+
+    init(
+        tenant: TenantID, overdraftMax: Duration,
+        mayStartLate: @escaping @Sendable (RunSlot, Duration, Instant) -> Bool
+    ) {
         self.tenant = tenant
         overdraftMilliseconds = overdraftMax.milliseconds
+        self.mayStartLate = mayStartLate
     }
 
     /// Changes a run's hold, and the sum with it.
@@ -60,7 +67,7 @@ struct RunHold {
     /// All run time before this is charged.
     private var chargedUpTo = Instant(microseconds: 0)
     /// By when every attempt in flight has ended.
-    private var end = Instant(microseconds: 0)
+    private(set) var end = Instant(microseconds: 0)
     /// By when the next attempts of a run that is being resumed have ended; nil for none.
     private var grantEnd: Instant?
 
@@ -78,6 +85,12 @@ struct RunHold {
         if attemptCount == 0 { (chargedUpTo, end) = (now, now) }
         attemptCount += 1
         end = max(end, now + timeout)
+        measure()
+    }
+
+    /// An attempt starts later than it was handed on, and so ends later.
+    mutating func extend(to end: Instant) {
+        self.end = max(self.end, end)
         measure()
     }
 

@@ -130,6 +130,41 @@ struct OverdraftTests {
         #expect(try balance(world) == 1 - 30_000)
     }
 
+    @Test(
+        "what has waited in the transport's queue starts only where there is still room, else the run pauses")
+    func lateStarts() throws {
+        let world = try world(credit: 1000)
+        try start(
+            1,
+            of: """
+                steps:
+                  each: {strategy: {type: fan_out, over: 3}, request: {url: https://a.example/}}
+                """, in: world)
+        let sent = world.transport.requests
+        #expect(sent.count == 3)
+        world.clock.advance(by: .milliseconds(500))
+        let gate = try #require(sent[1].gate)
+        #expect(
+            gate.mayStart(timeout: .seconds(29), at: world.clock.now()), "it ends no later than the others")
+        #expect(world.runtime.heldMilliseconds(of: Self.tenant) == 30_000)
+        #expect(gate.mayStart(timeout: .seconds(30), at: world.clock.now()))
+        #expect(world.runtime.heldMilliseconds(of: Self.tenant) == 30_500, "it ends later")
+        world.clock.advance(by: .seconds(29))
+        world.transport.succeed(0)
+        #expect(try balance(world) == -28_500)
+        #expect(!gate.mayStart(timeout: .seconds(30), at: world.clock.now()))
+        world.transport.answer(2, .failure(.cancelled))
+        #expect(try world.status(of: world.runs[0], Self.tenant) == .paused)
+        world.transport.succeed(1)
+        #expect(world.transport.requests.count == 3)
+        try world.credit(60_000, reference: "second")
+        world.runtime.balanceChanged(of: Self.tenant)
+        #expect(world.transport.steps == ["each/1", "each/2", "each/3", "each/3"])
+        world.transport.succeed(3)
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+        #expect(world.runtime.heldMilliseconds(of: Self.tenant) == 0)
+    }
+
     @Test("a run's own time in flight counts: what comes after it on the same balance waits")
     func ownTimeCounts() throws {
         let world = try world(credit: 10_000)
