@@ -123,7 +123,12 @@ let package = Package(
                 "StandIns",
             ]),
         tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
-        tests("WorkflowTestingTests", ["Values", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands"]),
+        tests(
+            "WorkflowTestingTests",
+            [
+                "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands",
+                "ZoneFiles",
+            ]),
         tests("TidyTests", []),
     ],
     swiftLanguageModes: [.v6],

@@ -70,7 +70,7 @@ struct RecordingTests {
         #expect(
             one?["mocks"] == [
                 "ask": [
-                    ["status": 503, "took": "20ms"],
+                    ["status": 503, "body": "busy", "took": "20ms"],
                     [
                         "status": 200, "headers": ["content-type": "application/json"], "body": ["yes": true],
                         "took": "30ms",
@@ -123,6 +123,57 @@ struct RecordingTests {
             recording.document["cases"]?[0]?["mocks"] == [
                 "ask": [["status": 201]], "tell": [["status": 200, "took": "30ms"]],
             ])
+    }
+
+    @Test("an attempt that was repeated because of its body keeps what it was repeated for")
+    func repeatedBodiesAreKept() throws {
+        let record = try JSON.parse(
+            #"{"run_id": "run_1", "workflow": "play", "status": "succeeded", "output": 2, "steps": []}"#)
+        let events = try JSON.parse(
+            #"""
+            [{"kind": "run.started", "at": "2026-01-31T09:30:00Z", "facts": {"trigger": "http", "tenant_name": "Acme"}},
+             {"kind": "step.attempt_failed", "facts": {"path": "ask", "attempt": 1, "error": "fail_when",
+              "message": "fail_when is true for status 200: {\"ready\":false}", "start": 0, "end": 0}},
+             {"kind": "step.succeeded", "body": "{\"ready\":true}", "facts": {"path": "ask", "attempts": 2,
+              "start": 0, "end": 0, "status": 200, "headers": [["content-type", "application/json"]]}}]
+            """#)
+        let workflow = """
+            name: play
+            version: 1
+            triggers: [{type: http}]
+            steps:
+              ask:
+                request: {url: "https://api.example/ask"}
+                response: {fail_when: not response.body.ready}
+                retry: {on: not response.body.ready, jitter: none}
+            output: << steps.ask.attempts >>
+            """
+        let text = RunRecording(record: record, events: events.array ?? []).text
+        let run = try Bench(workflow: workflow, test: text).run("--coverage")
+        #expect(run.code == 0 && run.output.contains("retried: ask"), "\(text)\n\(run.output)\(run.error)")
+    }
+
+    @Test("a run that was called is recorded as one, and its test asks no guard and no schema")
+    func childrenAreRecorded() throws {
+        let record = try JSON.parse(
+            #"{"run_id": "run_1", "workflow": "play", "status": "succeeded", "output": "call 7", "steps": []}"#
+        )
+        let events = try JSON.parse(
+            #"""
+            [{"kind": "run.started", "at": "2026-01-31T09:30:00Z", "facts": {"trigger": "call", "tenant_name": "Acme"},
+              "body": "{\"n\":7}"}]
+            """#)
+        let workflow = """
+            name: play
+            version: 1
+            triggers: [{type: webhook, when: 'false', schema: {type: string}}]
+            steps: [{lua: return 1}]
+            output: << trigger.type >> << trigger.body.n >>
+            """
+        let text = RunRecording(record: record, events: events.array ?? []).text
+        #expect(text.contains("type: call"))
+        let run = try Bench(workflow: workflow, test: text).run()
+        #expect(run.code == 0, "\(text)\n\(run.output)\(run.error)")
     }
 
     @Test("values are written as YAML that reads back as the same values")

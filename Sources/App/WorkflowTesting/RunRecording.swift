@@ -108,7 +108,7 @@ package struct RunRecording: Sendable {
 
     private static func answer(_ facts: Value, body: String?) -> Value {
         var answer = Object()
-        if let status = facts["status"] ?? statusInMessage(facts) {
+        if let status = facts["status"] {
             answer["status"] = status
             let headers = (facts["headers"]?.array ?? []).filter { $0[0]?.text != "content-length" }
             if !headers.isEmpty { answer["headers"] = map(headers) }
@@ -117,6 +117,8 @@ package struct RunRecording: Sendable {
                     facts["headers"]?.array?.contains { $0[1]?.text.contains("json") ?? false } ?? false
                 answer["body"] = isJSON ? (try? JSON.parse(body)) ?? .string(body) : .string(body)
             }
+        } else if let kept = answerInMessage(facts) {
+            answer = kept
         } else {
             answer["error"] = facts["error"] ?? .string("connection")
         }
@@ -126,11 +128,20 @@ package struct RunRecording: Sendable {
         return .object(answer)
     }
 
-    /// An attempt that was repeated keeps no answer but its status, in the message.
-    private static func statusInMessage(_ facts: Value) -> Value? {
-        guard facts["error"]?.text == "status" else { return nil }
-        let digits = facts["message"]?.text.dropFirst("status ".count).prefix { $0.isNumber } ?? ""
-        return Int64(digits).map { .int($0) }
+    /// An attempt that was repeated keeps of its answer only what the message tells: the status and how the
+    /// body begins.
+    private static func answerInMessage(_ facts: Value) -> Object? {
+        guard let code = facts["error"]?.text, let message = facts["message"]?.string else { return nil }
+        let lead = ["status": "status ", "fail_when": "fail_when is true for status "][code]
+        guard let lead, message.hasPrefix(lead) else { return nil }
+        let rest = message.dropFirst(lead.count)
+        let digits = rest.prefix { $0.isNumber }
+        guard let status = Int64(digits) else { return nil }
+        var answer = Object()
+        answer["status"] = .int(status)
+        let body = rest.dropFirst(digits.count + ": ".count)
+        if !body.isEmpty { answer["body"] = (try? JSON.parse(String(body))) ?? .string(String(body)) }
+        return answer
     }
 
     private var signals: [Value] {

@@ -9,8 +9,10 @@ extension TestFileReader {
         let known = ["type", "event", "body", "raw_body", "headers", "query", "sign"]
         guard let fields = map(node, "trigger", known: known) else { return }
         if let node = fields["type"] {
-            trigger.kind = choice(node, "type of trigger", ["http", "webhook", "hook", "manual", "schedule"])
-            let kinds = definition?.triggers.map(\.kind.name) ?? []
+            let types = ["http", "webhook", "hook", "manual", "schedule", "call"]
+            trigger.kind = choice(node, "type of trigger", types)
+            // Any workflow can be called.
+            let kinds = (definition?.triggers.map(\.kind.name) ?? []) + ["call"]
             if let kind = trigger.kind, !kinds.contains(kind) {
                 note(.unknownName, node.mark, "the workflow has no trigger of type `\(kind)`")
             }

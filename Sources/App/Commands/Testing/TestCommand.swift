@@ -28,21 +28,22 @@ enum TestCommand {
         }
         let operands = invocation.arguments.operands
         let paths = operands.isEmpty ? ["."] : operands
-        guard invocation.arguments.has("watch") else { return try runOnce(paths, invocation) }
+        guard invocation.arguments.has("watch") else {
+            return try runOnce(paths, invocation) { try? Files.read($0) }
+        }
         watch(paths, invocation)
     }
 
-    private static func runOnce(_ paths: [String], _ invocation: Invocation) throws(CommandFailure)
-        -> ExitCode
-    {
+    private static func runOnce(
+        _ paths: [String], _ invocation: Invocation, loading load: TestFileReader.Loader
+    ) throws(CommandFailure) -> ExitCode {
         let filter = invocation.arguments.text("filter")
         let reader = WorkflowCommands.reader()
         var results: [FileResult] = []
         for path in try TestFiles.found(under: paths) {
             let source = try bytes(path)
             results.append(
-                FileResult(path: path, source: source, filter: filter, reader: reader) { try? Files.read($0) }
-            )
+                FileResult(path: path, source: source, filter: filter, reader: reader, loading: load))
         }
         let report = TestReport(results)
         if let filter, report.passedCount + report.failedCount == 0 {
@@ -78,13 +79,11 @@ enum TestCommand {
     }
 
     private static func watch(_ paths: [String], _ invocation: Invocation) -> Never {
-        var last: [String]?
+        var watched = WatchedFiles(paths)
         while true {
-            let stamps = TestFiles.stamps(under: paths)
-            if stamps != last {
-                last = stamps
+            if watched.haveChanged() {
                 do throws(CommandFailure) {
-                    _ = try runOnce(paths, invocation)
+                    _ = try runOnce(paths, invocation) { watched.load($0) }
                 } catch {
                     // A file that is being saved is there again at the next look.
                     invocation.console.complain(error.text)

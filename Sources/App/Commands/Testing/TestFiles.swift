@@ -22,12 +22,16 @@ enum TestFiles {
     /// Changes when any document under the paths, or beside a named file, does.
     static func stamps(under paths: [String]) -> [String] {
         let folders = paths.map { Files.isFolder($0) ? $0 : Files.folder(of: $0) }
-        return folders.flatMap { files(in: $0, depth: 0) }.compactMap { path in
-            var status = stat()
-            guard [".yaml", ".yml", ".json"].contains(where: { path.hasSuffix($0) }), stat(path, &status) == 0
-            else { return nil }
-            return "\(path) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_size)"
-        }
+        return folders.flatMap { files(in: $0, depth: 0) }.filter { path in
+            [".yaml", ".yml", ".json"].contains { path.hasSuffix($0) }
+        }.compactMap { stamp(of: $0) }
+    }
+
+    /// Changes when the file does; nil where there is none.
+    static func stamp(of path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return "\(path) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_size)"
     }
 
     private static func isTest(_ path: String) -> Bool {
