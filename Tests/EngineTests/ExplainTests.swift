@@ -188,4 +188,41 @@ struct ExplainTests {
         play.answer("all/bad", 500, took: .seconds(3))
         #expect(waits(play, "all/run/2/y") == "end +5")
     }
+
+    @Test(
+        "I11: a run that only waits for the child of a step that lost its race says so, since the race was decided"
+    )
+    func losersSaySince() throws {
+        var play = try Play(
+            """
+            steps:
+              - {id: many, strategy: {type: fan_out, over: 1200}, lua: return 1}
+              - id: fast
+                strategy: {type: race, over: 3}
+                steps: [{id: ask, call: child}]
+            """)
+        play.begin()
+        while !play.machine.state.isOver, play.calls.isEmpty { play.feed(.resumed(at: play.now)) }
+        play.now = play.now + .seconds(1)
+        play.called("fast/1/ask", child: 41)
+        play.called("fast/2/ask", child: 42)
+        play.now = play.now + .seconds(2)
+        play.childEnds("fast/2/ask", child: 42, RunOutcome(status: .succeeded))
+        play.now = play.now + .seconds(4)
+        #expect(play.steps["fast"] == "succeeded" && play.outcome == nil)
+        #expect(waits(play, "fast/1/ask") == "run +3" && waits(play, "fast/3/ask") == "answer +3")
+        #expect(waits(play, "fast/2/ask") == nil && waits(play, "fast/1") == nil)
+        play.called("fast/3/ask", child: 43)
+        #expect(waits(play, "fast/3/ask") == "run +3")
+        play.childEnds("fast/3/ask", child: 43, RunOutcome(status: .cancelled))
+        #expect(waits(play, "fast/3/ask") == nil)
+        try play.crash()
+        #expect(waits(play, "fast/1/ask") == "run +3", "after a restart")
+        let loser = play.machine.view(errorsIn: play.records)["steps"]?.array?.first {
+            $0["id"] == "fast/1/ask"
+        }
+        #expect(loser?["waits_for"]?["run"]?.string.flatMap { RunID($0) } == RunID(number: 41))
+        play.childEnds("fast/1/ask", child: 41, RunOutcome(status: .cancelled))
+        #expect(play.outcome?.status == .succeeded && waits(play, "fast/1/ask") == nil)
+    }
 }

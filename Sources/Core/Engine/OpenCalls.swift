@@ -49,6 +49,12 @@ struct OpenCalls: Sendable {
     /// Whether that child was one.
     mutating func endStray(_ child: RunID) -> Bool { strays.removeValue(forKey: child) != nil }
 
+    /// The child that a node has left behind by losing its race; nil for none.
+    func stray(of step: Int) -> RunID? { strays.first { $0.value == step }?.key }
+
+    /// Nodes that have lost a race and still hold the run up: by a child, or because it is not known of one.
+    var straySteps: Set<Int> { unanswered.union(strays.values) }
+
     mutating func awaitAnswer(to step: Int) { unanswered.insert(step) }
 
     /// Whether that answer was still to come.

@@ -19,7 +19,7 @@ extension RunMachine {
         return .array(state.isOver ? [] : pauses)
     }
 
-    /// What an unfinished step waits for and since when; null for any other.
+    /// What an unfinished step waits for and since when, or the run for one that has lost a race; null for any other.
     func waitsFor(_ index: Int, _ timeline: RunTimeline) -> Value {
         let path = path(of: index)
         guard !state.isOver else { return .null }
@@ -43,8 +43,27 @@ extension RunMachine {
         case .calling(let child, let since):
             return Self.reason("run", since: since, ["run": .string("\(child)")])
         case .open: return waitsInside(index, timeline)
-        case .succeeded, .failed, .skipped, .cancelled: return .null
+        case .cancelled: return waitsForStray(of: index, timeline)
+        case .succeeded, .failed, .skipped: return .null
         }
+    }
+
+    /// What the run still waits for of a step that has lost a race: the end of its child, or to hear of one.
+    private func waitsForStray(of index: Int, _ timeline: RunTimeline) -> Value {
+        guard state.calls.hasStrays, state.calls.straySteps.contains(index) else { return .null }
+        let since = lostAt(index, timeline)
+        guard let child = state.calls.stray(of: index) else { return Self.reason("answer", since: since) }
+        return Self.reason("run", since: since, ["run": .string("\(child)")])
+    }
+
+    /// When the race around a node was decided: the first of what is around it that has settled.
+    private func lostAt(_ index: Int, _ timeline: RunTimeline) -> Instant? {
+        var next = state.frames[state.nodes[index].frame].owner
+        while let owner = next {
+            if let settled = timeline.settledAt[path(of: owner)] { return settled }
+            next = state.frames[state.nodes[owner].frame].owner
+        }
+        return nil
     }
 
     /// What a group or a strategy waits for: its own steps, or its items.

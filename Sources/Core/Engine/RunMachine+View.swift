@@ -61,9 +61,12 @@ extension RunMachine {
         let leftOutCount = max(0, inner.count - Self.innerShownMax)
         var shown = Set(inner)
         if leftOutCount > 0 {
-            let urgent = inner.filter { ![.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
-            let others = inner.filter { [.succeeded, .skipped, .cancelled].contains(state.phase($0)) }
-            shown = Set((urgent + others).prefix(Self.innerShownMax))
+            let strays = state.calls.straySteps
+            func isUrgent(_ index: Int) -> Bool {
+                ![.succeeded, .skipped, .cancelled].contains(state.phase(index)) || strays.contains(index)
+            }
+            let others = inner.filter { !isUrgent($0) }
+            shown = Set((inner.filter(isUrgent) + others).prefix(Self.innerShownMax))
         }
         var nodes: [Int] = []
         for index in 0..<plan.scopes[0].count { list(index, shown, into: &nodes) }
@@ -75,13 +78,12 @@ extension RunMachine {
         return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
     }
 
+    /// What is shown may lie in what is not.
     private func list(_ index: Int, _ shown: Set<Int>, into nodes: inout [Int]) {
-        nodes.append(index)
+        if index < plan.scopes[0].count || shown.contains(index) { nodes.append(index) }
         guard let opened = state.nodes[index].opened else { return }
         let frame = state.frames[opened]
-        for inner in frame.first..<(frame.first + frame.count) where shown.contains(inner) {
-            list(inner, shown, into: &nodes)
-        }
+        for inner in frame.first..<(frame.first + frame.count) { list(inner, shown, into: &nodes) }
     }
 
     private func step(_ index: Int, _ timeline: RunTimeline) -> Object {
