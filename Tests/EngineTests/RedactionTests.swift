@@ -116,6 +116,19 @@ struct RedactionTests {
         #expect(large < small * 24, "8 times the bytes: \(small) became \(large)")
     }
 
+    @Test("texts that are nearly the secret at every place are masked right", arguments: UInt64(1)...40)
+    func nearMisses(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        func text(_ count: Int) -> String {
+            String((0..<count).map { _ in random.chance(5) ? "b" : "a" })
+        }
+        let secret = text(6 + Int(random.next() % 90))
+        var haystack = text(Int(random.next() % 3_000))
+        for _ in 0..<(random.next() % 4) { haystack += secret + text(Int(random.next() % 300)) }
+        let redacted = Redactor(secrets: [secret]).redact(haystack)
+        #expect(redacted == haystack.replacing(secret, with: "[secret]"), "seed \(seed)")
+    }
+
     @Test("a secret too short to be told from chance is left alone")
     func shortSecretsAreIgnored() {
         #expect(Redactor(secrets: ["short"]).isEmpty)

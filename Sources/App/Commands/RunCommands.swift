@@ -60,7 +60,7 @@ enum RunCommands {
         }
         if arguments.has("follow") { return try follow(run, with: client, invocation) }
         var record = try client.call("GET", path(run)).value
-        let events = arguments.has("events") ? try client.items("\(path(run))/events", limit: 100_000) : []
+        let events = arguments.has("events") ? try client.items("\(path(run))/events", limit: .max) : []
         if invocation.isJSON, arguments.has("events"), var object = record.object {
             object["events"] = .array(events)
             record = .object(object)

@@ -115,8 +115,9 @@ package struct Redactor: Sendable {
     /// Nil where the needle does not occur; each byte is copied once at most, however often it does.
     private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8]? {
         bytes.withUnsafeBytes { haystack in
+            var work = Self.workFactor * haystack.count
             guard let base = haystack.baseAddress,
-                var found = Self.find(needle, in: haystack, at: base, from: 0)
+                var found = Self.find(needle, in: haystack, at: base, from: 0, &work)
             else { return nil }
             var out: [UInt8] = []
             out.reserveCapacity(bytes.count)
@@ -125,7 +126,7 @@ package struct Redactor: Sendable {
                 out.append(contentsOf: haystack[start..<found])
                 out.append(contentsOf: Self.mask)
                 start = found + needle.count
-                guard let next = Self.find(needle, in: haystack, at: base, from: start) else { break }
+                guard let next = Self.find(needle, in: haystack, at: base, from: start, &work) else { break }
                 found = next
             }
             out.append(contentsOf: haystack[start...])
@@ -133,9 +134,16 @@ package struct Redactor: Sendable {
         }
     }
 
+    /// Bytes compared for each byte of a text before the search takes the way whose time is bounded.
+    private static let workFactor = 32
+
     /// Where the needle next begins; the C library's `memmem` is not in Swift's module of it.
+    ///
+    /// `work` is how many more bytes may be compared: where nearly every place begins like a long needle,
+    /// comparing at each would take the product of both lengths.
     private static func find(
-        _ needle: [UInt8], in haystack: UnsafeRawBufferPointer, at base: UnsafeRawPointer, from start: Int
+        _ needle: [UInt8], in haystack: UnsafeRawBufferPointer, at base: UnsafeRawPointer, from start: Int,
+        _ work: inout Int
     ) -> Int? {
         var position = start
         while position + needle.count <= haystack.count,
@@ -143,9 +151,33 @@ package struct Redactor: Sendable {
                 base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
         {
             position = UnsafeRawPointer(first) - base
+            guard work > 0 else { return findByHash(needle, in: haystack, at: base, from: position) }
+            work -= needle.count
             if memcmp(base + position, needle, needle.count) == 0 { return position }
             position += 1
         }
         return nil
+    }
+
+    /// As ``find(_:in:at:from:_:)``, with a hash that moves along the text and compares only where it is the needle's.
+    private static func findByHash(
+        _ needle: [UInt8], in haystack: UnsafeRawBufferPointer, at base: UnsafeRawPointer, from start: Int
+    ) -> Int? {
+        guard start + needle.count <= haystack.count else { return nil }
+        let factor: UInt64 = 0x100_0000_01B3
+        var (wanted, hash, leaving): (UInt64, UInt64, UInt64) = (0, 0, 1)
+        for offset in needle.indices {
+            wanted = wanted &* factor &+ UInt64(needle[offset])
+            hash = hash &* factor &+ UInt64(haystack[start + offset])
+            if offset > 0 { leaving = leaving &* factor }
+        }
+        var position = start
+        while true {
+            if hash == wanted, memcmp(base + position, needle, needle.count) == 0 { return position }
+            guard position + needle.count < haystack.count else { return nil }
+            hash = hash &- UInt64(haystack[position]) &* leaving
+            hash = hash &* factor &+ UInt64(haystack[position + needle.count])
+            position += 1
+        }
     }
 }

@@ -10,6 +10,8 @@ struct SecretCalls {
     let call: Call
 
     private static let valueByteCountMax = 8_192
+    /// Of one tenant: each is looked for, in all its encodings, in all that a run stores which may read any.
+    private static let countMax = 100
 
     func route(_ path: [String]) throws(Refusal) {
         switch (call.request.method, path.count) {
@@ -46,11 +48,23 @@ struct SecretCalls {
             )
         }
         let hosts = try self.hosts(body["hosts"] ?? [])
+        try checkCount(with: name)
         try storing { () throws(StoreError) in
             try api.runtime.vault.set(
                 name, value, hosts: hosts, of: call.tenant.tenant, at: api.runtime.clock.now())
         }
         return Answer.noContent
+    }
+
+    private func checkCount(with name: String) throws(Refusal) {
+        let known = try storing { () throws(StoreError) in
+            try api.runtime.store.secrets(of: call.tenant.tenant).map(\.name)
+        }
+        guard known.count < Self.countMax || known.contains(where: { $0.hasSameBytes(as: name) }) else {
+            throw Refusal(
+                422, "too_many_secrets",
+                "a tenant has at most \(Self.countMax) secrets: delete what is not used")
+        }
     }
 
     private func hosts(_ value: Value) throws(Refusal) -> [String] {

@@ -8,6 +8,20 @@ import Values
 /// Secrets go in and never come out.
 @Suite("API: secrets")
 struct SecretTests {
+    @Test("a tenant has at most a hundred secrets, and may still change and replace them")
+    func secretsAreBounded() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            for number in 1...100 { acme.setSecret("S\(number)", "value-\(number)") }
+            let refused = acme.put("/api/secrets/ONE_MORE", ["value": "value-101"])
+            #expect(refused.status == 422 && refused["error"]?["code"] == "too_many_secrets")
+            #expect(acme.put("/api/secrets/S7", ["value": "changed"]).status == 204)
+            #expect(try service.tenant().put("/api/secrets/MINE", ["value": "value-1"]).status == 204)
+            #expect(acme.send("DELETE", "/api/secrets/S7").status == 204)
+            #expect(acme.put("/api/secrets/ONE_MORE", ["value": "value-101"]).status == 204)
+        }
+    }
+
     @Test("I9, S9, S11: no secret and no key in any answer, journal, log, metric or file")
     func secretsAreNeverShown() throws {
         try withService { service in

@@ -12,7 +12,7 @@ enum RecordedRun {
                 .notOK, "run_open", "the run is not over: its test would not know what is still to come",
                 place: run, hint: "`millrace explain \(run)` says what it waits for")
         }
-        let events = try client.items("\(RunCommands.path(run))/events", limit: 100_000)
+        let events = try client.items("\(RunCommands.path(run))/events", limit: .max)
         let recording = RunRecording(record: record, events: events)
         if invocation.isJSON {
             invocation.console.print(recording.document)
