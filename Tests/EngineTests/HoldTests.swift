@@ -1,4 +1,5 @@
 import Engine
+import Ports
 import Testing
 import Values
 
@@ -67,6 +68,28 @@ struct HoldTests {
         #expect(play.steps["a"] == "ready" && !play.machine.state.isPaused)
         #expect(play.answer("a", attempt: 1) == [], "it was never sent")
         #expect(play.feed(.released(at: play.now)) == ["released", "send a#1"])
+    }
+
+    @Test(
+        "an answer that was under way when the journal of a run at rest was read again adds its own time only",
+        arguments: [true, false])
+    func timeIsNotChargedTwice(isHeld: Bool) throws {
+        var play = try Play(
+            "steps: {a: {request: {url: https://a.example/}}, b: {request: {url: https://b.example/}}}")
+        play.begin()
+        play.answer("a", took: .milliseconds(100))
+        play.feed(isHeld ? .held(reason: "x", at: play.now) : .fundsEnded(unsent: [], at: play.now))
+        // Where the store refuses a commit, the same process does so, and the request to b is still out.
+        try play.crash()
+        play.feed(isHeld ? .released(at: play.now) : .fundsReturned(at: play.now))
+        let response = OutboundResponse(status: 200, headers: [], body: [])
+        let end = Play.start + .milliseconds(150)
+        play.feed(
+            .answered(
+                step: play.index("b"), attempt: 1,
+                TransferOutcome(result: .success(response), startedAt: Play.start, finishedAt: end)))
+        #expect(play.outcome?.status == .succeeded)
+        #expect(play.chargedMilliseconds == 150)
     }
 
     @Test("a held run whose last step is answered ends")

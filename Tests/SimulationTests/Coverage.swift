@@ -2,8 +2,8 @@
 ///
 /// Each line was about a third of its count when it was written; `make simulate SEEDS=1-200` prints the counts.
 enum Coverage {
-    /// Seeds from which on it is asked for.
-    static let seedCount = 200
+    /// The seeds of which it is asked.
+    static let seeds: ClosedRange<UInt64> = 1...200
 
     static let least: [(name: String, count: Int)] = table.split(separator: "\n").compactMap { line in
         let words = line.split(separator: " ", maxSplits: 1)

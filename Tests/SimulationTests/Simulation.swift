@@ -348,8 +348,20 @@ final class Simulation: @unchecked Sendable {
         // While two processes run, a request may still reach the older one.
         let isZombies = !zombies.isEmpty && random.happens(30)
         guard let server = isZombies ? zombies.last : process, !server.life.isOver else { return false }
-        server.handle(request, isInternal: host != "millrace.example", respond: respond)
+        server.handle(request, isInternal: host != "millrace.example") { [unowned self] response in
+            var response = response
+            if server.number != processCount { response.headers.append(Self.olderProcessMark) }
+            respond(response)
+        }
         return true
+    }
+
+    private static let olderProcessMark = HTTPHeader("x-answered-by", "an older process")
+
+    /// Whether a process that was taken over gave the answer: an order that changes nothing, as far as it knows,
+    /// it answers without the store, and nothing of it is on the disk.
+    static func isFromOlderProcess(_ response: InboundResponse) -> Bool {
+        response.headers.contains(olderProcessMark)
     }
 }
 

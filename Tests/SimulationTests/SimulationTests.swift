@@ -4,11 +4,13 @@ import Values
 
 @Suite("Simulation of the whole service")
 struct SimulationTests {
-    /// `SIMULATE_SEEDS=17` or `SIMULATE_SEEDS=1000-1999`; 200 seeds where nothing is said.
+    /// `SIMULATE_SEEDS=17` or `SIMULATE_SEEDS=1000-1999`; those of ``Coverage`` where nothing is said.
     static let seeds: ClosedRange<UInt64> = {
-        let text = ProcessInfo.processInfo.environment["SIMULATE_SEEDS"] ?? "1-200"
+        let text =
+            ProcessInfo.processInfo.environment["SIMULATE_SEEDS"]
+            ?? "\(Coverage.seeds.lowerBound)-\(Coverage.seeds.upperBound)"
         let parts = text.split(separator: "-").compactMap { UInt64($0) }
-        guard let first = parts.first, let last = parts.last, first <= last else { return 1...200 }
+        guard let first = parts.first, let last = parts.last, first <= last else { return Coverage.seeds }
         return first...last
     }()
 
@@ -37,7 +39,7 @@ struct SimulationTests {
         // Whoever comes last looks at what all have done.
         guard let all = Self.gathered.add(tally, of: seeds.count, until: Self.seeds.count) else { return }
         if ProcessInfo.processInfo.environment["SIMULATE_SEEDS"] != nil { print(all.text) }
-        guard Self.seeds.count >= Coverage.seedCount else { return }
+        guard Self.seeds == Coverage.seeds else { return }
         for (name, least) in Coverage.least {
             #expect(all.counts[name, default: 0] >= least, "too few of: \(name)")
         }

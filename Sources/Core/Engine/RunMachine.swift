@@ -216,7 +216,9 @@ extension Turn {
             meter.beginGroup()
             startStep(index)
         }
-        machine.state.settleMeter()
+        // What is ready at rest may be out all the same, sent before the journal was read again; the time of its
+        // answer is not to be counted beside what it overlaps.
+        if !machine.state.isAtRest { machine.state.settleMeter() }
         cancelChildren()
         guard !machine.state.hasInFlight, !machine.state.hasStrays, let outcome = finalOutcome() else {
             return

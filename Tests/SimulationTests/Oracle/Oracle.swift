@@ -53,8 +53,9 @@ final class Oracle: @unchecked Sendable {
         case run(RunID, TenantID)
         case signal(RunID, TenantID, key: String)
         case cancel(RunID, TenantID)
-        case pause(RunID, TenantID)
-        /// `entryCount` is what the journal had when it was asked for, of a run that was paused then.
+        /// `entryCount` is what the journal had when it was asked for, of a run that was not paused then.
+        case pause(RunID, TenantID, entryCount: Int)
+        /// The same of a run that was paused.
         case resume(RunID, TenantID, entryCount: Int)
         case credit(TenantID, reference: String)
     }
@@ -347,9 +348,11 @@ extension Oracle {
             {
                 complain(.i5, "the cancel of \(run) was acknowledged and is not there")
             }
-        case .pause(let run, let tenant):
+        case .pause(let run, let tenant, let entryCount):
             look(at: run, of: tenant)
-            if let known = runs[run], !known.keys.contains(where: { $0.hasPrefix("hold/") }) {
+            if let known = runs[run],
+                !known.entries.dropFirst(entryCount).contains(where: { $0.kind == "run.held" })
+            {
                 complain(.i5, "the pause of \(run) was acknowledged and is not there")
             }
         case .resume(let run, let tenant, let entryCount):

@@ -31,9 +31,13 @@ extension Crowd {
     }
 
     func pause(_ run: RunID, _ hand: Hand) {
+        let known = simulation.oracle.runs[run]
+        let entryCount = known?.heldAt == nil ? known?.entries.count : nil
         ask(order("pause", run, hand), as: "pause") { [unowned self] response in
             guard response.status == 202 else { return }
-            simulation.oracle.note(.pause(run, hand.tenant))
+            if let entryCount, !Simulation.isFromOlderProcess(response) {
+                simulation.oracle.note(.pause(run, hand.tenant, entryCount: entryCount))
+            }
             later { [unowned self] in resume(run, hand) }
         }
     }
@@ -42,7 +46,9 @@ extension Crowd {
         let known = simulation.oracle.runs[run]
         let entryCount = known?.heldAt == nil ? nil : known?.entries.count
         ask(order("resume", run, hand), as: "resume") { [unowned self] response in
-            guard response.status == 202, let entryCount else { return }
+            guard response.status == 202, let entryCount, !Simulation.isFromOlderProcess(response) else {
+                return
+            }
             simulation.oracle.note(.resume(run, hand.tenant, entryCount: entryCount))
         }
     }
