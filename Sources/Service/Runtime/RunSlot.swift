@@ -34,6 +34,8 @@ final class RunSlot: @unchecked Sendable {
     var replier: (@Sendable (RunReply) -> Void)?
     /// Transfers under way, by step; only of workflows that may have to end one.
     var transfers: [Int: TransferID] = [:]
+    /// Steps that have lost a race with a request decided; none of them is sent any more.
+    var abandoned: Set<Int> = []
     /// Alarms on the clock for its timers, by step; -1 for the run's own timeout.
     var alarms: [Int: AlarmID] = [:]
     /// How its row stands in the store.

@@ -87,19 +87,38 @@ extension Runtime {
             }
         }
         return { [self, request] in
+            // Its race may be decided by now: on another thread, or by the answer to a request just before.
+            guard !lock.withLock({ isUnsent(slot, step) }) else { return }
             let transfer = transport.send(request) { outcome in
                 self.handleAnswer(run, step: step, attempt: attempt, outcome)
             }
-            lock.withLock { slot.transfers[step] = transfer }
+            let isLost = lock.withLock {
+                slot.transfers[step] = transfer
+                return slot.abandoned.contains(step)
+            }
+            if isLost { transport.cancel(transfer) }
         }
     }
 
-    /// Ends the transfer of a step whose answer nobody waits for any more; one that is over is left alone.
+    /// Whether a request has been given up before it left; it counts as sent no longer.
+    ///
+    /// Called under the lock.
+    private func isUnsent(_ slot: RunSlot, _ step: Int) -> Bool {
+        guard slot.abandoned.contains(step) else { return false }
+        sentCount -= 1
+        if sentCount == 0 { allAnswered.broadcast() }
+        return true
+    }
+
+    /// Ends the transfer of a step whose answer nobody waits for any more; one that is over is left alone, and
+    /// one that has not left does not leave.
     private func abandon(_ slot: RunSlot, _ step: Int) -> Action {
         { [self] in
-            if let transfer = lock.withLock({ slot.transfers.removeValue(forKey: step) }) {
-                transport.cancel(transfer)
+            let transfer = lock.withLock {
+                slot.abandoned.insert(step)
+                return slot.transfers.removeValue(forKey: step)
             }
+            if let transfer { transport.cancel(transfer) }
         }
     }
 

@@ -24,7 +24,8 @@ final class Recorder<Item: Sendable>: @unchecked Sendable {
 /// A transport without a network: a test answers each request, or a script does at once.
 final class ScriptedTransport: Transport, @unchecked Sendable {
     // Unchecked: all that changes is read and written under `lock`.
-    typealias Script = @Sendable (OutboundRequest) -> Result<OutboundResponse, TransportFailure>
+    /// Nil for a request that the test answers itself.
+    typealias Script = @Sendable (OutboundRequest) -> Result<OutboundResponse, TransportFailure>?
 
     struct Sent {
         let request: OutboundRequest
@@ -37,6 +38,8 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
     private let clock: any RunClock
     private var sent: [Sent] = []
     private var script: Script?
+    private var cancelledNumbers: [Int] = []
+    private var ignoresCancels = false
 
     init(clock: any RunClock, script: Script? = nil) {
         self.clock = clock
@@ -54,11 +57,21 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
             sent.append(Sent(request: request, at: now, completion: completion))
             return (sent.count - 1, self.script)
         }
-        if let script { answer(number, script(request)) }
+        if let result = script?(request) { answer(number, result) }
         return TransferID(number: UInt64(number))
     }
 
-    func cancel(_ id: TransferID) { answer(Int(id.number), .failure(.cancelled)) }
+    /// From now on a cancel comes too late: the answer is on its way.
+    func ignoreCancels() { lock.withLock { ignoresCancels = true } }
+
+    func cancel(_ id: TransferID) {
+        let number = Int(id.number)
+        let isTooLate = lock.withLock {
+            cancelledNumbers.append(number)
+            return ignoresCancels
+        }
+        if !isTooLate { answer(number, .failure(.cancelled)) }
+    }
 
     func shutDown() { for number in waiting { answer(number, .failure(.cancelled)) } }
 
@@ -82,6 +95,8 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
             ))
     }
 
+    /// Numbers of the requests that were to be ended, in order.
+    var cancelled: [Int] { lock.withLock { cancelledNumbers } }
     var requests: [OutboundRequest] { lock.withLock { sent.map(\.request) } }
     var steps: [String] { requests.map { $0.headers["millrace-step"] ?? "" } }
     /// Numbers of the requests that nobody has answered.
