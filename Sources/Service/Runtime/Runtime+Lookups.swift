@@ -77,10 +77,7 @@ extension Runtime {
     func openRuns(startedBy kind: String) throws(StoreError) -> [(
         run: RunID, tenant: TenantID, workflow: String
     )] {
-        var waiting: [(RunID, TenantID, String)] = []
-        for record in try store.waitingRuns(startedBy: kind) where try !isMadeOfAnother(record.run) {
-            waiting.append((record.run, record.tenant, record.workflow))
-        }
+        let waiting = try store.waitingRuns(startedBy: kind).map { ($0.run, $0.tenant, $0.workflow) }
         let open = lock.withLock {
             slots.values.compactMap { slot -> (RunID, TenantID, String)? in
                 guard let start = slot.machine.state.start, start.triggerKind == kind, start.origin == nil
@@ -89,13 +86,5 @@ extension Runtime {
             }
         }
         return (waiting + open).sorted { $0.0 < $1.0 }
-    }
-
-    /// By the first entry of its journal; one that cannot be read counts as started by its trigger.
-    private func isMadeOfAnother(_ run: RunID) throws(StoreError) -> Bool {
-        guard let first = try store.entries(of: run, after: 0, limit: 1).first,
-            case .runStarted(let start)? = (try? JournalRecord(stored: first))?.entry
-        else { return false }
-        return start.origin != nil
     }
 }
