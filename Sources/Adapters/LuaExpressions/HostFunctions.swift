@@ -195,7 +195,15 @@ struct HostFunctions {
         answer(instant.seconds)
     }
 
+    /// A number of decimals, or the currency that has them.
     private func digits(_ index: Int) throws(Refusal) -> Int {
+        if let argument = argument(index), argument.kind == MILLRACE_LUA_TEXT {
+            let currency = try text(index)
+            guard currency.utf8.count == 3, currency.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) else {
+                throw .raised("a currency is three capital letters, such as EUR")
+            }
+            return Money.digits(of: currency)
+        }
         let digits = try integer(index, or: 2)
         guard (0...6).contains(digits) else { throw .raised("a currency has 0 to 6 decimals") }
         return Int(digits)

@@ -12,6 +12,21 @@ package enum Money {
         }
     }
 
+    /// How many decimals a currency has by ISO 4217, which is 2 for those that are not listed here.
+    ///
+    /// - Parameter currency: Three capital letters, such as `EUR`.
+    /// - Returns: 0 to 4.
+    package static func digits(of currency: String) -> Int {
+        switch currency {
+        case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
+            "XAF", "XOF", "XPF":
+            0
+        case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND": 3
+        case "CLF", "UYW": 4
+        default: 2
+        }
+    }
+
     /// Whole minor units of an amount: 1050 for `10.5` with two digits.
     ///
     /// Zeros past the digits are allowed, anything else there is refused.

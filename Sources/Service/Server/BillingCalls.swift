@@ -95,9 +95,9 @@ struct BillingCalls {
             purchase: runtime.newPurchaseID(), tenant: tenant, minutes: minutes,
             price: Credit.Paid(amountMinor: price, currency: api.settings.currency), state: .open,
             createdAt: runtime.clock.now())
+        let payload = try payload(purchase, body)
         // Recorded before anyone is asked to pay: the payment is compared with it.
         try storing { () throws(StoreError) in try runtime.store.addPurchase(purchase) }
-        let payload = try payload(purchase, body)
         let waiting = CheckoutReply(purchase, call.respond)
         runtime.raise(
             "on_purchase_requested", body: payload, key: "\(purchase.purchase)", waiter: waiting.finisher
@@ -125,7 +125,10 @@ struct BillingCalls {
         return [
             "purchase_id": .string("\(purchase.purchase)"), "tenant_id": .string("\(tenant)"),
             "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
-            "amount": .string(Money.text(minorUnits: purchase.price.amountMinor, digits: 2)),
+            "amount": .string(
+                Money.text(
+                    minorUnits: purchase.price.amountMinor, digits: Money.digits(of: purchase.price.currency))
+            ),
             "currency": .string(purchase.price.currency),
             "external_customer_id": call.tenant.externalCustomerID.map { .string($0) } ?? .null,
             "success_url": .string(success), "cancel_url": .string(cancel),

@@ -1,4 +1,6 @@
+import Assembly
 import Ports
+import Server
 import StandIns
 import Testing
 import Values
@@ -37,6 +39,21 @@ struct MollieBillingTests {
             #expect(acme.balance == 3_660_000)
             #expect(acme.credits.count == 2)
             service.expectSoundLedgers()
+        }
+    }
+
+    @Test("an amount has the decimals of its currency, there and back", arguments: ["JPY", "SEK"])
+    func decimals(currency: String) throws {
+        try withService(change: { $0.api.currency = currency }) { service in
+            try service.useMollie()
+            let acme = try service.tenant(milliseconds: 0)
+            let checkout = try service.buy(1, for: acme).checkout
+            let payment = service.suite.mollie.desk.log.last { $0.path == "/v2/payments" }
+            let amount = try JSON.parse(payment?.body ?? "")["amount"]
+            #expect(amount == ["currency": .string(currency), "value": currency == "JPY" ? "10" : "0.10"])
+            service.suite.mollie.bring(checkout, to: "paid")
+            #expect(service.settleBilling())
+            #expect(acme.balance == 60_000)
         }
     }
 
