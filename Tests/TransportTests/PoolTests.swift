@@ -151,8 +151,11 @@ struct PoolTests {
                 let (outcomes, keeper) = (Outcomes(), Doorkeeper(admits: 1))
                 var request = OutboundRequest.get(server.url())
                 request.gate = keeper
-                for _ in 0..<4 { transport.send(request) { outcomes.add($0) } }
-                isOpen.fulfil(true)
+                // All at once, so that three are in the queue before the first is answered.
+                transport.perform { [request] in
+                    for _ in 0..<4 { transport.send(request) { outcomes.add($0) } }
+                    isOpen.fulfil(true)
+                }
                 #expect(outcomes.wait(for: 4))
                 #expect(keeper.askedCount == 3, "the first did not wait")
                 #expect(outcomes.responses.count == 2)

@@ -145,7 +145,8 @@ extension Runtime {
             isMetered: slot.isMetered)
         for record in decision.records {
             switch record.entry {
-            case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested:
+            case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested, .runTimedOut,
+                .outputFailed:
                 commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)

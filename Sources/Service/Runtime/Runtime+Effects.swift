@@ -88,7 +88,8 @@ extension Runtime {
         }
         return { [self, request] in
             // Its race may be decided by now: on another thread, or by the answer to a request just before.
-            guard !lock.withLock({ isUnsent(slot, step) }) else { return }
+            let (isUnsent, unsentActions) = lock.withLock { dropUnsent(slot, step) }
+            guard !isUnsent else { return perform(unsentActions) }
             let transfer = transport.send(request) { outcome in
                 self.handleAnswer(run, step: step, attempt: attempt, outcome)
             }
@@ -100,14 +101,15 @@ extension Runtime {
         }
     }
 
-    /// Whether a request has been given up before it left; it counts as sent no longer.
+    /// Whether a request has been given up before it left; it counts as sent no longer, and nothing is held for it.
     ///
     /// Called under the lock.
-    private func isUnsent(_ slot: RunSlot, _ step: Int) -> Bool {
-        guard slot.abandoned.contains(step) else { return false }
+    private func dropUnsent(_ slot: RunSlot, _ step: Int) -> (isUnsent: Bool, actions: [Action]) {
+        guard slot.abandoned.contains(step) else { return (false, []) }
         sentCount -= 1
         if sentCount == 0 { allAnswered.broadcast() }
-        return true
+        slot.hold.endAttempts(1)
+        return (true, settleHold(of: slot) + flush())
     }
 
     /// Ends the transfer of a step whose answer nobody waits for any more; one that is over is left alone, and

@@ -95,6 +95,24 @@ struct LostRaceTests {
         #expect(world.runtime.load.sent == 0)
     }
 
+    @Test("nothing is held for a request that was given up before it left")
+    func unsentHoldsNothing() throws {
+        let world = try RuntimeWorld(script: { request in
+            request.url.contains("slow") ? nil : ScriptedTransport.ok(["n": 1])
+        })
+        try world.credit(10_000, reference: "c")
+        let plan = try world.deploy(
+            """
+            steps:
+              ask: {strategy: {type: race, over: [fast, slow]}, request: {url: "https://<< item >>.example/"}}
+              rest: {after: [ask], sleep: 2s}
+            """, of: RuntimeWorld.tenant)
+        try world.start(plan, of: RuntimeWorld.tenant)
+        #expect(world.transport.steps == ["ask/1"])
+        #expect(world.runtime.heldMilliseconds(of: RuntimeWorld.tenant) == 0)
+        #expect(world.runtime.load.sent == 0)
+    }
+
     @Test(
         "with real threads every loser is ended or never sent, nothing is sent twice, and the ledger is right"
     )
