@@ -1,6 +1,7 @@
 """The figures of a benchmark: what is reported, what is asked of it, whether it holds."""
 
 import json
+from statistics import median
 
 
 def best(rounds, key):
@@ -8,6 +9,15 @@ def best(rounds, key):
 
     What else runs on the machine only ever makes a figure worse, and hits one side of a round more than the other."""
     return (max if key.endswith("per_s") else min)(one[key] for one in rounds)
+
+
+def paired(ours, least, key):
+    """Ours, the reference's and the ratio of the two: the medians over all rounds, the ratio's over its pairs.
+
+    A disk's sync or a core here is twice as slow in one minute as in the next. The two sides of a round are
+    measured next to each other, so their ratio is of one minute; the best rounds of each side are not."""
+    return (median(one[key] for one in ours), median(one[key] for one in least),
+            median(own[key] / other[key] for own, other in zip(ours, least, strict=True)))
 
 
 class Report:
@@ -27,6 +37,16 @@ class Report:
         elif least is not None:
             goal, holds = f"{word} >= {least:g}", judged >= least
         self._row(name, value, unit, reference, quotient, goal, holds)
+
+    def add_paired(self, name, ours, least, key, unit, *, most=None, at_least=None):
+        """Adds a figure measured in turn with its reference, judged by the median ratio of the pairs."""
+        value, reference, ratio = paired(ours, least, key)
+        goal, holds = None, None
+        if most is not None:
+            goal, holds = f"ratio <= {most:g}", ratio <= most
+        elif at_least is not None:
+            goal, holds = f"ratio >= {at_least:g}", ratio >= at_least
+        self._row(name, value, unit, reference, ratio, goal, holds)
 
     def missing(self, name, unit, why):
         """A figure that could not be measured does not hold."""
