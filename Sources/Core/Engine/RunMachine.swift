@@ -35,18 +35,35 @@ package struct RunMachine: Sendable {
         state.nodes.indices.contains(node) && plan.isCompensation[state.nodes[node].step]
     }
 
+    /// Whether that attempt is under way (decided, and not answered yet), and whether it is one of an undoing.
+    ///
+    /// Mutating, although it changes nothing: asked of a machine in a class, it is not copied for the question.
+    package mutating func standing(of node: Int, attempt: Int) -> (isInFlight: Bool, isUndoing: Bool) {
+        guard state.nodes.indices.contains(node) else { return (false, false) }
+        return (
+            state.nodes[node].phase == .inFlight(attempt: attempt),
+            plan.isCompensation[state.nodes[node].step]
+        )
+    }
+
     /// Decides what an input means.
     ///
     /// An input that no longer fits (an answer to an older attempt, a
     /// signal to a run that is over) decides nothing.
     package mutating func handle(_ input: RunInput, in surroundings: Surroundings) -> Decision {
         guard !state.isOver else { return Decision() }
-        var turn = Turn(machine: self, surroundings: surroundings, at: input.at)
-        // The turn must be the only owner of the state, or its first change would copy all steps.
-        state = .vacant
+        var turn = Turn(machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: input.at)
+        // The turn must be the only owner of the state, or its first change would copy all steps; swapped,
+        // nothing of it is counted in or out either.
+        swap(&self, &turn.machine)
         turn.take(input)
-        self = turn.machine
+        swap(&self, &turn.machine)
         return turn.decision
+    }
+
+    private init(vacantOf plan: RunPlan) {
+        self.plan = plan
+        state = .vacant
     }
 }
 

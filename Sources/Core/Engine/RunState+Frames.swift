@@ -80,7 +80,9 @@ extension RunState {
     mutating func conclude(_ index: Int, _ result: StepResult, _ plan: RunPlan) -> StepView {
         let step = nodes[index].step
         guard let frame = nodes[index].opened else {
-            return StepView(result, parsesBody: plan.isRead[step] || isLoop(nodes[index].frame, plan))
+            // Not by `||`, whose second operand would be given a copy of the whole state.
+            let parsesBody = plan.isRead[step] ? true : Self.isLoop(nodes[index].frame, frames, nodes, plan)
+            return StepView(result, parsesBody: parsesBody)
         }
         cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil)
         defer { forget(frame, plan) }
@@ -91,7 +93,7 @@ extension RunState {
         return StepView(items: items(of: frame, strategy), of: result, winner: winner(result, in: frame))
     }
 
-    private func isLoop(_ frame: Int, _ plan: RunPlan) -> Bool {
+    private static func isLoop(_ frame: Int, _ frames: [Frame], _ nodes: [Node], _ plan: RunPlan) -> Bool {
         guard frames[frame].scope == nil, let owner = frames[frame].owner else { return false }
         return plan.steps[nodes[owner].step].strategy?.isLoop ?? false
     }
@@ -159,6 +161,6 @@ extension RunState {
     }
 
     private func isInLoop(_ frame: Int, _ plan: RunPlan) -> Bool {
-        frames[frame].owner.map { isLoop(nodes[$0].frame, plan) } ?? false
+        frames[frame].owner.map { Self.isLoop(nodes[$0].frame, frames, nodes, plan) } ?? false
     }
 }

@@ -130,11 +130,6 @@ package struct RunState: Sendable {
 
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
-    /// Whether that attempt is under way: decided, and not answered yet.
-    package func isInFlight(_ index: Int, attempt: Int) -> Bool {
-        nodes.indices.contains(index) && nodes[index].phase == .inFlight(attempt: attempt)
-    }
-
     func result(_ index: Int) -> StepView? { nodes[index].result }
 
     func firstFailedAt(_ index: Int) -> Instant? { nodes[index].firstFailedAt }

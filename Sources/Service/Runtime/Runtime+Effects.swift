@@ -24,13 +24,12 @@ extension Runtime {
         // An undoing is what ends a run, and does not wait for a top-up.
         for effect in effects {
             switch effect {
-            // After a reload an answer that had waited may have settled it within the same decision.
-            case .send(let step, let attempt, _)
-            where !slot.machine.state.isInFlight(step, attempt: attempt): continue
+            // Not in flight: after a reload an answer that had waited may have settled it in the same decision.
             case .send(let step, let attempt, let request):
-                let mayUndo = slot.machine.isCompensation(step) && !isStopping && !isHeld
-                if maySend || mayUndo {
-                    actions.append(send(slot, step, attempt, request))
+                let (isInFlight, isUndoing) = slot.machine.standing(of: step, attempt: attempt)
+                guard isInFlight else { continue }
+                if maySend || isUndoing && !isStopping && !isHeld {
+                    actions.append(send(slot, step, attempt, request, isUndoing: isUndoing))
                 } else {
                     unsent.append(step)
                 }
@@ -70,13 +69,15 @@ extension Runtime {
         return actions + decideWaiting(slot) + settleHold(of: slot)
     }
 
-    private func send(_ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest) -> Action {
+    private func send(
+        _ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest, isUndoing: Bool
+    ) -> Action {
         var request = request
         request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
         request.egress.pool = slot.tenant.number
         sentCount += 1
         // An undoing goes on without room.
-        if slot.isMetered, !slot.machine.isCompensation(step) { request.gate = slot }
+        if slot.isMetered, !isUndoing { request.gate = slot }
         beginHold(of: slot, timeout: request.timeout)
         let run = slot.run
         guard slot.machine.plan.hasRaces else {
