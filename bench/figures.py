@@ -20,6 +20,15 @@ def paired(ours, least, key):
             median(own[key] / other[key] for own, other in zip(ours, least, strict=True)))
 
 
+def judge(figure, word, most, least):
+    """What is asked of a figure, in words, and whether it holds; nothing where neither bound is given."""
+    if most is not None:
+        return f"{word} <= {most:g}", figure <= most
+    if least is not None:
+        return f"{word} >= {least:g}", figure >= least
+    return None, None
+
+
 class Report:
     """Collects figures in the order in which they were measured."""
 
@@ -31,22 +40,12 @@ class Report:
         or `ratio` is False. Without either the figure is only reported."""
         quotient = value / reference if reference else None
         judged, word = (quotient, "ratio") if reference and ratio is not False else (value, "value")
-        goal, holds = None, None
-        if most is not None:
-            goal, holds = f"{word} <= {most:g}", judged <= most
-        elif least is not None:
-            goal, holds = f"{word} >= {least:g}", judged >= least
-        self._row(name, value, unit, reference, quotient, goal, holds)
+        self._row(name, value, unit, reference, quotient, *judge(judged, word, most, least))
 
     def add_paired(self, name, ours, least, key, unit, *, most=None, at_least=None):
         """Adds a figure measured in turn with its reference, judged by the median ratio of the pairs."""
         value, reference, ratio = paired(ours, least, key)
-        goal, holds = None, None
-        if most is not None:
-            goal, holds = f"ratio <= {most:g}", ratio <= most
-        elif at_least is not None:
-            goal, holds = f"ratio >= {at_least:g}", ratio >= at_least
-        self._row(name, value, unit, reference, ratio, goal, holds)
+        self._row(name, value, unit, reference, ratio, *judge(ratio, "ratio", most, at_least))
 
     def missing(self, name, unit, why):
         """A figure that could not be measured does not hold."""

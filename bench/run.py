@@ -11,11 +11,11 @@ import shlex
 import signal
 import subprocess
 import tempfile
+from statistics import median
 
 import children
 from children import Failed
 from figures import Report, best
-from statistics import median
 from millrace_side import Millrace
 
 ROOT = children.HERE.parent
