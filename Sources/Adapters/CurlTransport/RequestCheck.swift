@@ -1,4 +1,5 @@
 import Ports
+import Values
 
 /// What is known of a request that may be sent: nothing of it can end a line or change the framing.
 struct RequestCheck: Sendable {
@@ -61,7 +62,7 @@ struct RequestCheck: Sendable {
         let lowered = url.withUTF8 { bytes in
             let rest = bytes[start...]
             let end = rest.firstIndex { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 } ?? rest.endIndex
-            var lowered = rest[..<end].map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+            var lowered = rest[..<end].map(\.lowercasedASCII)
             // The scheme decides the port where none is written, so it is part of the name.
             if start == 8 { lowered += [0x2F, 0x73] }
             return lowered
@@ -108,16 +109,8 @@ struct RequestCheck: Sendable {
 
     /// Whether `bytes` begin so, without regard to case.
     private static func matches(_ bytes: String.UTF8View, _ lowercase: StaticString) -> Bool {
-        let count = lowercase.utf8CodeUnitCount
-        let wanted = UnsafeBufferPointer(start: lowercase.utf8Start, count: count)
-        func isSame(_ byte: UInt8, _ wanted: UInt8) -> Bool {
-            ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) == wanted
-        }
-        let found = bytes.withContiguousStorageIfAvailable { bytes in
-            bytes.count >= count && wanted.indices.allSatisfy { isSame(bytes[$0], wanted[$0]) }
-        }
-        return found
-            ?? (bytes.count >= count && zip(bytes, wanted).allSatisfy { isSame($0, $1) })
+        bytes.withContiguousStorageIfAvailable { $0.begins(withLowercase: lowercase) }
+            ?? Array(bytes).withUnsafeBufferPointer { $0.begins(withLowercase: lowercase) }
     }
 
     /// RFC 9110's token characters.

@@ -254,7 +254,9 @@ extension RequestBuilder {
     /// User names are refused: they hide the real host.
     private static func host(of url: String) throws(RequestFailure) -> String {
         var url = url
-        let scheme = url.withUTF8 { Self.begins($0, "https://") ? 8 : Self.begins($0, "http://") ? 7 : 0 }
+        let scheme = url.withUTF8 { bytes in
+            bytes.begins(withLowercase: "https://") ? 8 : bytes.begins(withLowercase: "http://") ? 7 : 0
+        }
         guard scheme > 0 else { throw .invalid(reason: "url: must begin with http:// or https://") }
         let host: String? = url.withUTF8 { bytes in
             let rest = bytes[scheme...]
@@ -267,22 +269,12 @@ extension RequestBuilder {
             } else if let colon = host.firstIndex(of: UInt8(ascii: ":")) {
                 host = host[..<colon]
             }
-            return String(decoding: host.map(Self.lowercase), as: UTF8.self)
+            return String(decoding: host.map(\.lowercasedASCII), as: UTF8.self)
         }
         guard let host else {
             throw .invalid(reason: "url: the host is missing or contains what no host name has")
         }
         return host
-    }
-
-    private static func begins(_ bytes: UnsafeBufferPointer<UInt8>, _ lowercase: StaticString) -> Bool {
-        let count = lowercase.utf8CodeUnitCount
-        guard bytes.count >= count else { return false }
-        return (0..<count).allSatisfy { Self.lowercase(bytes[$0]) == lowercase.utf8Start[$0] }
-    }
-
-    private static func lowercase(_ byte: UInt8) -> UInt8 {
-        (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
     }
 }
 

@@ -142,7 +142,7 @@ extension Turn {
     /// `lowercased()` knows all of Unicode and takes a microsecond; a header's name is ASCII.
     private static func lowered(_ name: String) -> String {
         guard name.utf8.contains(where: { (0x41...0x5A).contains($0) }) else { return name }
-        return String(decoding: name.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+        return String(decoding: name.utf8.map(\.lowercasedASCII), as: UTF8.self)
     }
 
     /// The answer as it is kept: names in lower case, without cookies, without secrets.

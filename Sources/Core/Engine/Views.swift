@@ -222,7 +222,7 @@ package enum BodyReading {
         let word = Array("json".utf8)
         var matched = 0
         for byte in contentType.utf8 {
-            let lowered = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            let lowered = byte.lowercasedASCII
             matched = lowered == word[matched] ? matched + 1 : lowered == word[0] ? 1 : 0
             if matched == word.count { return true }
         }

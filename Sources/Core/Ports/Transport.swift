@@ -21,9 +21,8 @@ extension [HTTPHeader] {
 extension String {
     /// Whether both are the same bytes but for the case of ASCII letters.
     fileprivate func isSameName(as other: String) -> Bool {
-        func lowered(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
         guard utf8.count == other.utf8.count else { return false }
-        return zip(utf8, other.utf8).allSatisfy { lowered($0) == lowered($1) }
+        return zip(utf8, other.utf8).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }
     }
 }
 
