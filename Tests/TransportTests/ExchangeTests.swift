@@ -20,7 +20,7 @@ struct ExchangeTests {
                 #expect(
                     server.requests == [
                         "POST /a/../b?x=1%20&y=%2F HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n"
-                            + "User-Agent: Millrace/1 (+https://millrace.example)\r\n"
+                            + "User-Agent: Millrace/1\r\n"
                             + "Content-Type: application/json\r\nIdempotency-Key: k-1\r\nX-Empty:\r\nX-Blank:\r\n"
                             + "X-Text: é; a: b\r\nContent-Length: 10\r\n\r\n{\"a\":1}\u{0}\r\n"
                     ])
@@ -53,7 +53,7 @@ struct ExchangeTests {
                 for (name, request) in zip(names, server.requests) {
                     let head =
                         "\(name) / HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n"
-                        + "User-Agent: Millrace/1 (+https://millrace.example)\r\n"
+                        + "User-Agent: Millrace/1\r\n"
                     let length = ["POST", "PUT", "PATCH"].contains(name) ? "Content-Length: 0\r\n" : ""
                     #expect(request == head + length + "\r\n")
                 }

@@ -18,7 +18,8 @@ package struct CurlTransportOptions: Sendable {
     package var headerByteCountMax = 64 << 10
     /// Header lines of a response, counted in the same way, status lines included.
     package var headerCountMax = 200
-    package var userAgent = "Millrace/1 (+https://millrace.example)"
+    /// Sent with a request that has no `User-Agent` of its own.
+    package var userAgent = "Millrace/1"
 
     package init() {}
 }

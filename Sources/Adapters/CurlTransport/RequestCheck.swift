@@ -9,6 +9,7 @@ struct RequestCheck: Sendable {
 
     /// Host and port as the URL writes them, in lower case.
     let authority: String
+    let setsUserAgent: Bool
     let setsAccept: Bool
     let setsContentType: Bool
 
@@ -20,18 +21,19 @@ struct RequestCheck: Sendable {
     init(_ request: OutboundRequest) throws(Refusal) {
         try Self.checkMethod(request)
         authority = try Self.authority(of: request.url)
-        var (accept, contentType, byteCount) = (false, false, 0)
+        var (userAgent, accept, contentType, byteCount) = (false, false, false, 0)
         if request.headers.count > Self.headerCountMax {
             throw Refusal(reason: "more than \(Self.headerCountMax) headers")
         }
         for header in request.headers {
             try Self.checkHeader(header)
             byteCount += header.name.utf8.count + header.value.utf8.count
+            if Self.equals(header.name, "user-agent") { userAgent = true }
             if Self.equals(header.name, "accept") { accept = true }
             if Self.equals(header.name, "content-type") { contentType = true }
         }
         if byteCount > Self.headerByteCountMax { throw Refusal(reason: "headers are larger than 64 KiB") }
-        (setsAccept, setsContentType) = (accept, contentType)
+        (setsUserAgent, setsAccept, setsContentType) = (userAgent, accept, contentType)
     }
 
     // MARK: - Method

@@ -6,19 +6,21 @@ extension TransferLoop {
     typealias Exchange = UnsafeMutablePointer<millrace_exchange>
 
     /// Fills an exchange with the request; false where memory is short or curl refuses an option.
-    static func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck, silenceMaxS: Int)
-        -> Bool
-    {
+    func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck) -> Bool {
         let request = transfer.request
+        // As one header among the others: told of it as an agent, curl writes it out twice for each request.
+        guard check.setsUserAgent || Self.add("User-Agent", value: options.userAgent, to: exchange) else {
+            return false
+        }
         for header in request.headers {
-            guard add(header.name, value: header.value, to: exchange) else { return false }
+            guard Self.add(header.name, value: header.value, to: exchange) else { return false }
         }
         let sendsBody = !request.body.isEmpty || ["POST", "PUT", "PATCH"].contains(request.method)
         // curl would wait for a "100 Continue" before a large body (above 1 MiB in the version used; each header that it is
         // told of costs it a dozen comparisons), and add an Accept and a form's Content-Type of its own.
-        guard request.body.count < 64 << 10 || remove("Expect", from: exchange),
-            check.setsAccept || remove("Accept", from: exchange),
-            check.setsContentType || !sendsBody || remove("Content-Type", from: exchange),
+        guard request.body.count < 64 << 10 || Self.remove("Expect", from: exchange),
+            check.setsAccept || Self.remove("Accept", from: exchange),
+            check.setsContentType || !sendsBody || Self.remove("Content-Type", from: exchange),
             request.body.withUnsafeBytes({
                 millrace_exchange_set_body(exchange, $0.baseAddress, $0.count)
             }),

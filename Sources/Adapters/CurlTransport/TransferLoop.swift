@@ -4,12 +4,12 @@ import Values
 
 /// The loop's thread: everything in here is touched by it alone.
 final class TransferLoop {
-    private let options: CurlTransportOptions
+    let options: CurlTransportOptions
     private let clock: @Sendable () -> Instant
     private let inbox: Inbox
     private let handle: LoopHandle
     private let loop: OpaquePointer
-    private let silenceMaxS: Int
+    let silenceMaxS: Int
 
     private let queue: TransferQueue
     private var pools: [Int64: ConnectionPool] = [:]
@@ -140,7 +140,7 @@ final class TransferLoop {
         else { return false }
         transfer.exchange = exchange
         exchange.pointee.slot = occupy(transfer)
-        guard Self.fill(exchange, with: transfer, check: check, silenceMaxS: silenceMaxS) else {
+        guard fill(exchange, with: transfer, check: check) else {
             return false
         }
         transfer.startedAt = clock()
@@ -148,11 +148,9 @@ final class TransferLoop {
     }
 
     private func makeExchange() -> Exchange? {
-        options.userAgent.withCString {
-            millrace_exchange_create(
-                loop, $0, Int(clamping: max(1, options.connectTimeout.milliseconds)),
-                max(0, options.headerByteCountMax), max(0, options.headerCountMax))
-        }
+        millrace_exchange_create(
+            loop, Int(clamping: max(1, options.connectTimeout.milliseconds)),
+            max(0, options.headerByteCountMax), max(0, options.headerCountMax))
     }
 
     private func occupy(_ transfer: Transfer) -> UInt32 {

@@ -94,7 +94,7 @@ static int on_before_request(void *context, char *peer, char *local, int peer_po
 
 // MARK: - Making and emptying
 
-static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loop, const char *user_agent, long ms) {
+static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loop, long ms) {
     CURL *easy = exchange->easy;
     int failed = 0;
     failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
@@ -110,7 +110,6 @@ static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loo
     failed |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent);
     failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
     // A withdrawn transfer must not hold the loop until the resolver's thread is done.
     failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -129,7 +128,7 @@ static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loo
 }
 
 millrace_exchange *millrace_exchange_create(
-    millrace_loop *loop, const char *user_agent, long connect_timeout_ms, size_t head_bytes_max, size_t head_lines_max
+    millrace_loop *loop, long connect_timeout_ms, size_t head_bytes_max, size_t head_lines_max
 ) {
     millrace_exchange *exchange = calloc(1, sizeof *exchange);
     CURL *easy = curl_easy_init();
@@ -142,7 +141,7 @@ millrace_exchange *millrace_exchange_create(
     exchange->loop = loop;
     exchange->head_bytes_max = head_bytes_max;
     exchange->head_lines_max = head_lines_max;
-    if (!set_constant_options(exchange, loop, user_agent, connect_timeout_ms)) {
+    if (!set_constant_options(exchange, loop, connect_timeout_ms)) {
         millrace_exchange_destroy(exchange);
         return NULL;
     }

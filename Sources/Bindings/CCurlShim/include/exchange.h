@@ -74,7 +74,7 @@ typedef struct {
 
 // Makes an easy handle with every option that is the same for all transfers. `loop` must outlive it.
 millrace_exchange *_Nullable millrace_exchange_create(
-    struct millrace_loop *_Nonnull loop, const char *_Nonnull user_agent, long connect_timeout_ms,
+    struct millrace_loop *_Nonnull loop, long connect_timeout_ms,
     size_t head_bytes_max, size_t head_lines_max
 );
 void millrace_exchange_destroy(millrace_exchange *_Nullable exchange);
