@@ -55,47 +55,55 @@ struct RequestTarget {
 
     /// Nil unless it starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
     init?(_ target: String) {
-        let bytes = target.utf8
+        var target = target
+        guard let read = target.withUTF8({ RequestTarget(bytes: $0) }) else { return nil }
+        self = read
+    }
+
+    private init?(bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.first == UInt8(ascii: "/") else { return nil }
         var isPlain = true
-        var queryStart: String.Index?
+        var pathEnd = bytes.count
         for index in bytes.indices {
             switch bytes[index] {
-            case UInt8(ascii: "?"): if queryStart == nil { queryStart = index }
+            case UInt8(ascii: "?"): if pathEnd == bytes.count { pathEnd = index }
             case UInt8(ascii: "#"): return nil
             case UInt8(ascii: "%"): isPlain = false
             case 0x21...0x7E: break
             default: return nil
             }
         }
-        let path = queryStart.map { target[..<$0] } ?? target[...]
-        self.path = String(path)
-        guard let segments = Self.segments(of: path, isPlain: isPlain) else { return nil }
+        path = Self.text(bytes[..<pathEnd])
+        guard let segments = Self.segments(of: bytes[1..<pathEnd], isPlain: isPlain) else { return nil }
         self.segments = segments
         query = []
-        if let queryStart {
-            guard let query = FormEncoding.pairs(Array(bytes[bytes.index(after: queryStart)...])) else {
-                return nil
-            }
+        if pathEnd < bytes.count {
+            guard let query = FormEncoding.pairs(Array(bytes[(pathEnd + 1)...])) else { return nil }
             self.query = query
         }
     }
 
-    private static func segments(of path: Substring, isPlain: Bool) -> [String]? {
-        guard path.utf8.count > 1 else { return [] }
+    private static func text(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
+        String(decoding: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self)
+    }
+
+    private static func segments(of path: Slice<UnsafeBufferPointer<UInt8>>, isPlain: Bool) -> [String]? {
+        guard !path.isEmpty else { return [] }
         var segments: [String] = []
-        for part in path.utf8.dropFirst().split(
-            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        {
+        segments.reserveCapacity(4)
+        var rest = path
+        while true {
+            let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
             if isPlain {
-                segments.append(String(Substring(part)))
+                segments.append(text(rest[..<end]))
             } else {
-                guard let decoded = Percent.decode(part, plusIsSpace: false), !decoded.contains(0),
+                guard let decoded = Percent.decode(rest[..<end], plusIsSpace: false), !decoded.contains(0),
                     let text = String(validating: decoded, as: UTF8.self)
                 else { return nil }
                 segments.append(text)
             }
+            guard end < rest.endIndex else { return segments }
+            rest = rest[(end + 1)...]
         }
-        return segments
     }
 }

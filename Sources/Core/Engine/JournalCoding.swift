@@ -74,7 +74,7 @@ extension JournalRecord {
             facts.text("child", "\(child)")
         case .signalReceived(let signal):
             (key, kind) = ("signal/" + signal.id, "signal.received")
-            facts.write(signal, prefix: "")
+            facts.write(signal)
         case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
         case .outputFailed(let error):
             (key, kind) = ("output", "run.output_failed")

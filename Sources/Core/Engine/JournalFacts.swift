@@ -17,25 +17,25 @@ struct FactsWriter {
         return bytes
     }
 
-    private mutating func name(_ name: String) {
+    private mutating func name(_ name: StaticString) {
         if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(contentsOf: name.utf8)
+        bytes.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
         bytes.append(UInt8(ascii: "\""))
         bytes.append(UInt8(ascii: ":"))
     }
 
-    mutating func text(_ name: String, _ text: String) {
+    mutating func text(_ name: StaticString, _ text: String) {
         self.name(name)
         JSON.writeString(text, into: &bytes)
     }
 
-    mutating func int(_ name: String, _ number: Int64) {
+    mutating func int(_ name: StaticString, _ number: Int64) {
         self.name(name)
         JSON.writeInt(number, into: &bytes)
     }
 
-    mutating func value(_ name: String, _ value: Value) {
+    mutating func value(_ name: StaticString, _ value: Value) {
         self.name(name)
         JSON.write(value, into: &bytes)
     }
@@ -96,7 +96,9 @@ struct FactsWriter {
             int("winner", Int64(number))
             return nil
         case .signal(let signal):
-            write(signal, prefix: "signal_")
+            text("signal_id", signal.id)
+            text("signal_name", signal.name)
+            value("signal_body", signal.body)
             return nil
         case .output(let output):
             value("output", output)
@@ -112,11 +114,10 @@ struct FactsWriter {
         }
     }
 
-    /// Writes a signal; inside a step's facts its names are prefixed.
-    mutating func write(_ signal: RunSignal, prefix: String) {
-        text(prefix + "id", signal.id)
-        text(prefix + "name", signal.name)
-        value(prefix + "body", signal.body)
+    mutating func write(_ signal: RunSignal) {
+        text("id", signal.id)
+        text("name", signal.name)
+        value("body", signal.body)
     }
 
     mutating func write(_ outcome: RunOutcome) {

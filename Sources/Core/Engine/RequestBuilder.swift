@@ -140,20 +140,26 @@ struct RequestBuilder {
 
     /// W3C trace context: one trace a run, one span an attempt.
     private var traceParent: String {
-        var text: [UInt8] = [0x30, 0x30, 0x2D]
-        text.reserveCapacity(55)
-        func append(_ number: UInt64) {
-            for shift in stride(from: 60, through: 0, by: -4) {
-                let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift) & 15)
-                text.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        String(unsafeUninitializedCapacity: 55) { text in
+            var end = 0
+            func append(_ byte: UInt8) {
+                text[end] = byte
+                end += 1
             }
+            func append(_ number: UInt64) {
+                for shift in stride(from: UInt64(60), through: 0, by: -4) {
+                    let digit = UInt8(truncatingIfNeeded: number >> shift & 15)
+                    append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+                }
+            }
+            for byte in "00-".utf8 { append(byte) }
+            append(RetryDelay.hash(run, "trace", 0) | 1)
+            append(UInt64(run.number))
+            append(UInt8(ascii: "-"))
+            append(RetryDelay.hash(run, stepPath, attempt) | 1)
+            for byte in "-01".utf8 { append(byte) }
+            return end
         }
-        append(RetryDelay.hash(run, "trace", 0) | 1)
-        append(UInt64(run.number))
-        text.append(0x2D)
-        append(RetryDelay.hash(run, stepPath, attempt) | 1)
-        text.append(contentsOf: [0x2D, 0x30, 0x31])
-        return String(decoding: text, as: UTF8.self)
     }
 
     private func checkSecrets(host: String) throws(RequestFailure) {

@@ -86,8 +86,9 @@ extension Turn {
             return Verdict()
         }
         let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
-        var scope = scope(of: index)
-        scope.response = ResponseBranch(status: response.status, headers: response.headers, body: body)
+        let scope = scope(
+            of: index,
+            response: ResponseBranch(status: response.status, headers: response.headers, body: body))
         guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
             let error = StepError(code: "status", message: bounded(Self.describe(response, body)))
             return Verdict(error: error, isRetryable: isRetryable(response, retry, scope: scope))
@@ -135,14 +136,29 @@ extension Turn {
         return text.isEmpty ? "status \(response.status)" : "status \(response.status): \(text)"
     }
 
-    private static let unkeptHeaders: Set<String> = [
-        "set-cookie", "connection", "keep-alive", "transfer-encoding", "date", "server",
-    ]
+    /// Found by their length before any is compared, because this is asked for every header of every answer.
+    private static func isKept(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        switch name.count {
+        case 4: !name.begins(withLowercase: "date")
+        case 6: !name.begins(withLowercase: "server")
+        case 10:
+            !name.begins(withLowercase: "connection") && !name.begins(withLowercase: "keep-alive")
+                && !name.begins(withLowercase: "set-cookie")
+        case 17: !name.begins(withLowercase: "transfer-encoding")
+        default: true
+        }
+    }
 
+    /// The name in lower case, or nil where the header is not kept.
+    ///
     /// `lowercased()` knows all of Unicode and takes a microsecond; a header's name is ASCII.
-    private static func lowered(_ name: String) -> String {
-        guard name.utf8.contains(where: { (0x41...0x5A).contains($0) }) else { return name }
-        return String(decoding: name.utf8.map(\.lowercasedASCII), as: UTF8.self)
+    private static func keptName(_ name: String) -> String? {
+        var name = name
+        let isLower = name.withUTF8 { bytes -> Bool? in
+            isKept(bytes) ? bytes.allSatisfy { $0.lowercasedASCII == $0 } : nil
+        }
+        guard let isLower else { return nil }
+        return isLower ? name : name.withUTF8 { $0.lowercasedASCIIText }
     }
 
     /// The answer as it is kept: names in lower case, without cookies, without secrets.
@@ -150,10 +166,8 @@ extension Turn {
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(response.headers.count)
         for header in response.headers {
-            let name = lowered(header.name)
-            if !unkeptHeaders.contains(name) {
-                headers.append(HTTPHeader(name, redactor.redact(header.value)))
-            }
+            guard let name = keptName(header.name) else { continue }
+            headers.append(HTTPHeader(name, redactor.redact(header.value)))
         }
         return OutboundResponse(
             status: response.status, headers: headers,

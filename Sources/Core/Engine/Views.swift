@@ -2,7 +2,7 @@ package import Ports
 package import Values
 
 /// What expressions see of the trigger.
-package struct TriggerView: ScopeBranch {
+package final class TriggerView: ScopeBranch {
     let start: RunStart
     /// Parsed once, by the content type.
     package let body: Value
@@ -219,13 +219,11 @@ package enum BodyReading {
     /// By bytes, because
     /// `String.contains` costs a microsecond and this is asked for every answer.
     package static func saysJSON(_ contentType: String) -> Bool {
-        let word = Array("json".utf8)
-        var matched = 0
-        for byte in contentType.utf8 {
-            let lowered = byte.lowercasedASCII
-            matched = lowered == word[matched] ? matched + 1 : lowered == word[0] ? 1 : 0
-            if matched == word.count { return true }
+        var contentType = contentType
+        return contentType.withUTF8 { bytes in
+            bytes.indices.contains {
+                UnsafeBufferPointer(rebasing: bytes[$0...]).begins(withLowercase: "json")
+            }
         }
-        return false
     }
 }

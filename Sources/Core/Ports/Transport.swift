@@ -21,6 +21,7 @@ extension [HTTPHeader] {
 extension String {
     /// Whether both are the same bytes but for the case of ASCII letters.
     fileprivate func isSameName(as other: String) -> Bool {
+        if self == other { return true }
         guard utf8.count == other.utf8.count else { return false }
         return zip(utf8, other.utf8).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }
     }

@@ -7,6 +7,14 @@ extension UInt8 {
 }
 
 extension UnsafeBufferPointer<UInt8> {
+    /// The bytes, which must be UTF-8, as text with small letters in place of `A` to `Z`.
+    package var lowercasedASCIIText: String {
+        String(unsafeUninitializedCapacity: count) { room in
+            for index in indices { room[index] = self[index].lowercasedASCII }
+            return count
+        }
+    }
+
     /// Whether the bytes begin with a text of small letters, whatever the case of theirs.
     @inlinable package func begins(withLowercase text: StaticString) -> Bool {
         let wanted = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)

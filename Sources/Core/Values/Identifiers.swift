@@ -35,12 +35,16 @@ package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable,
     }
 
     package var description: String {
-        var out = Array(Kind.prefix.utf8)
-        out.append(UInt8(ascii: "_"))
-        for position in 0..<13 {
-            out.append(Crockford.digits[Int(number >> Int64(60 - 5 * position) & 31)])
+        let prefix = Kind.prefix.utf8
+        return String(unsafeUninitializedCapacity: prefix.count + 14) { text in
+            var end = text.initialize(fromContentsOf: prefix)
+            text[end] = UInt8(ascii: "_")
+            for position in 0..<13 {
+                end += 1
+                text[end] = Crockford.digits[Int(number >> Int64(60 - 5 * position) & 31)]
+            }
+            return end + 1
         }
-        return String(decoding: out, as: UTF8.self)
     }
 
     package static func < (left: Self, right: Self) -> Bool { left.number < right.number }

@@ -10,9 +10,6 @@ package import Workflow
 /// Nothing is answered 202 before the run is durable, and nothing is stored before the guard has
 /// passed: a refused request leaves only a count.
 package final class Ingress: Sendable {
-    /// Headers that are not kept: they are credentials or signatures of the request itself.
-    private static let unkeptHeaders: Set<String> = ["authorization", "cookie", "proxy-authorization"]
-
     let runtime: Runtime
     package let refusals: RefusalCounter
     private let replyWait: Duration
@@ -91,7 +88,23 @@ package final class Ingress: Sendable {
 
     /// The headers that a run keeps and sees; names are in lower case.
     package static func kept(_ headers: [HTTPHeader]) -> [HTTPHeader] {
-        headers.filter { !unkeptHeaders.contains($0.name) && !$0.name.hasSuffix("signature") }
+        headers.filter { header in
+            var name = header.name
+            return name.withUTF8 { isKept($0) }
+        }
+    }
+
+    /// Those are not kept that are credentials or signatures of the request itself.
+    private static func isKept(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        switch name.count {
+        case ..<6: true
+        case 6: !name.begins(withLowercase: "cookie")
+        case 13 where name.begins(withLowercase: "authorization"): false
+        case 19 where name.begins(withLowercase: "proxy-authorization"): false
+        case 9...:
+            !UnsafeBufferPointer(rebasing: name[(name.count - 9)...]).begins(withLowercase: "signature")
+        default: true
+        }
     }
 
     private func refuse(_ call: TriggerCall, _ reason: TriggerRefusal.Reason, _ detail: String) {
