@@ -152,7 +152,7 @@ struct CompensationTests {
         var play = try Play(Self.saga + "\noutput: << secrets.TOTAL >>")
         play.begin()
         for step in ["reserve", "authorise", "order"] { play.answer(step, 200, ["id": "r1"]) }
-        play.surroundings.secrets = OpenSecrets(["TOTAL": .init(value: "here by now", hosts: [])])
+        play.surround(secrets: ["TOTAL": .init(value: "here by now", hosts: [])])
         #expect(try play.crash() == ["send authorise/compensate#1"])
         #expect(answerAll(&play) == ["authorise/compensate", "reserve/compensate"])
         #expect(play.outcome?.error?.code == "secret_missing")

@@ -14,7 +14,7 @@ struct ComputingTests {
     /// A run whose every evaluation counts as a millisecond, however long it takes here.
     private func measured(_ yaml: String) throws -> Play {
         var play = try Play(yaml)
-        play.surroundings.gauge = CountingGauge(step: .milliseconds(1))
+        play.surround(gauge: CountingGauge(step: .milliseconds(1)))
         return play
     }
 

@@ -37,7 +37,7 @@ struct Play {
     static let start = Instant(milliseconds: 1_767_225_600_000)
 
     let plan: RunPlan
-    var surroundings: Surroundings
+    private(set) var surroundings: Surroundings
     var machine: RunMachine
     var now = Play.start
     var records: [JournalRecord] = []
@@ -59,10 +59,22 @@ struct Play {
 
     init(plan: RunPlan, secrets: [String: OpenSecrets.Secret] = [:], run: Int64 = 7) {
         self.plan = plan
-        surroundings = Surroundings(
-            tenant: TenantID(number: 3), secrets: OpenSecrets(secrets),
-            redactor: Redactor(secrets: secrets.values.map(\.value)), cryptography: cryptography)
+        surroundings = Self.surroundings(secrets: secrets)
         machine = RunMachine(run: RunID(number: run), plan: plan)
+    }
+
+    private static func surroundings(
+        secrets: [String: OpenSecrets.Secret], gauge: (any WorkGauge)? = nil
+    ) -> Surroundings {
+        Surroundings(
+            tenant: TenantID(number: 3), secrets: OpenSecrets(secrets),
+            redactor: Redactor(secrets: secrets.values.map(\.value)), cryptography: cryptography,
+            gauge: gauge)
+    }
+
+    /// From now on the run goes on with these.
+    mutating func surround(secrets: [String: OpenSecrets.Secret] = [:], gauge: (any WorkGauge)? = nil) {
+        surroundings = Self.surroundings(secrets: secrets, gauge: gauge)
     }
 
     private func id(_ step: Int) -> String { machine.path(of: step) }

@@ -27,21 +27,22 @@ enum EntryCoding {
     static func pack(_ entries: [StoredEntry], into bytes: inout [UInt8]) {
         bytes.append(form)
         var (sequence, instant): (Int64, Int64) = (0, 0)
-        for entry in entries {
-            append(entry.key, &bytes)
-            append(zigzag: entry.sequence &- sequence, &bytes)
-            if let kind = kinds.firstIndex(of: entry.kind) {
+        // By position: an entry taken out as a whole counts each of its texts.
+        for index in entries.indices {
+            append(entries[index].key, &bytes)
+            append(zigzag: entries[index].sequence &- sequence, &bytes)
+            if let kind = kinds.firstIndex(of: entries[index].kind) {
                 bytes.append(UInt8(kind))
             } else {
                 bytes.append(namedKind)
-                append(entry.kind, &bytes)
+                append(entries[index].kind, &bytes)
             }
-            append(zigzag: entry.at.microseconds &- instant, &bytes)
-            append(zigzag: entry.chargeMilliseconds, &bytes)
-            append(entry.facts, &bytes)
-            bytes.append(entry.body == nil ? 0 : 1)
-            if let body = entry.body { append(body, &bytes) }
-            (sequence, instant) = (entry.sequence, entry.at.microseconds)
+            append(zigzag: entries[index].at.microseconds &- instant, &bytes)
+            append(zigzag: entries[index].chargeMilliseconds, &bytes)
+            append(entries[index].facts, &bytes)
+            bytes.append(entries[index].body == nil ? 0 : 1)
+            if let body = entries[index].body { append(body, &bytes) }
+            (sequence, instant) = (entries[index].sequence, entries[index].at.microseconds)
         }
     }
 

@@ -21,7 +21,7 @@ extension Writer {
         }
         try insert(
             commit.entries, of: commit, charge: charge, ledgerSequence: charge > 0 ? ledgerSequence : 0)
-        if let status = commit.status, commit.start == nil { try update(status, of: commit) }
+        if let status = commit.status, !commit.isStart { try update(status, of: commit) }
         if let depletion = commit.settles { try drop(depletion) }
         if ledgerSequence > 0 { add(charge, of: commit, index: index) }
         return .stored(balance: nil, depletion: nil)
@@ -90,16 +90,17 @@ extension Writer {
     private func insert(
         _ entries: [StoredEntry], of commit: RunCommit, charge: Int64, ledgerSequence: Int64
     ) throws(StoreError) {
-        guard let first = entries.first, let last = entries.last else { return }
+        guard !entries.isEmpty else { return }
+        let (first, last) = (entries[0].sequence, entries[entries.count - 1].sequence)
         // A first commit stands on the run's row, which nobody else can have made.
-        if commit.start == nil { try checkIsFree(first, of: commit.run) }
+        if !commit.isStart { try checkIsFree(first, of: commit.run) }
         packed.removeAll(keepingCapacity: true)
         EntryCoding.pack(entries, into: &packed)
         let statement = statements.insertEntries
         let handle = statement.handle
         sqlite3_bind_int64(handle, 1, commit.tenant.number)
         sqlite3_bind_int64(handle, 2, commit.run.number)
-        sqlite3_bind_int64(handle, 3, last.sequence)
+        sqlite3_bind_int64(handle, 3, last)
         sqlite3_bind_int64(handle, 5, charge)
         sqlite3_bind_int64(handle, 6, ledgerSequence)
         let code = packed.withUnsafeBytes { bytes in
@@ -110,19 +111,19 @@ extension Writer {
         let error = code == SQLITE_DONE ? nil : connection.lastError()
         sqlite3_reset(handle)
         if let error {
-            if case .exists = error { throw .exists(what: "entry \(first.sequence) of \(commit.run)") }
+            if case .exists = error { throw .exists(what: "entry \(first) of \(commit.run)") }
             throw error
         }
         hasWritten = true
     }
 
     /// Nothing of the journal may stand where a commit begins, or behind it (I2).
-    private func checkIsFree(_ entry: StoredEntry, of run: RunID) throws(StoreError) {
+    private func checkIsFree(_ sequence: Int64, of run: RunID) throws(StoreError) {
         let statement = statements.selectLaterEntries
         sqlite3_bind_int64(statement.handle, 1, run.number)
-        sqlite3_bind_int64(statement.handle, 2, entry.sequence)
+        sqlite3_bind_int64(statement.handle, 2, sequence)
         defer { statement.reset() }
-        guard try !statement.step() else { throw .exists(what: "entry \(entry.sequence) of \(run)") }
+        guard try !statement.step() else { throw .exists(what: "entry \(sequence) of \(run)") }
     }
 }
 

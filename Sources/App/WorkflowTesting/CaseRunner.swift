@@ -71,11 +71,9 @@ package struct CaseRunner: Sendable {
         let readsAny = definition.secretNames.contains("*")
         let named =
             readsAny ? Array(one.secrets.values) : definition.secretNames.compactMap { one.secrets[$0] }
-        var surroundings = Surroundings(
+        let surroundings = Surroundings(
             tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
-            cryptography: cryptography)
-        surroundings.signalKey = Array("millrace test".utf8)
-        surroundings.gauge = TimeGauge()
+            cryptography: cryptography, signalKey: Array("millrace test".utf8), gauge: TimeGauge())
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)
         simulation.plan(.started(start, isFunded: true), at: one.at)
         if let cancel = one.cancel {

@@ -4,8 +4,9 @@ package import Values
 
 /// One immutable fact of a run.
 ///
-/// The state is the fold of its entries (I4).
-package enum JournalEntry: Sendable {
+/// The state is the fold of its entries (I4). Indirect, because an entry is handed on several times, from its decision
+/// to its fold and its stored form.
+package indirect enum JournalEntry: Sendable {
     /// The run exists, with all that started it.
     case runStarted(RunStart)
     /// A step's outcome: recorded once (I2).
@@ -43,39 +44,122 @@ package enum JournalEntry: Sendable {
 
 /// What a run started with; secrets and signatures are not in it.
 package struct RunStart: Sendable {
-    /// `http`, `webhook`, `hook`, `schedule`, `manual` or `call`.
-    package var triggerKind: String
-    /// Names in lower case.
-    package var headers: [HTTPHeader]
-    package var query: [(name: String, value: String)]
-    /// The exact bytes that came.
-    package var body: [UInt8]
-    package var at: Instant
-    /// As they were at the start: later changes do not reach a run under way.
-    package var tenantName: String
-    package var externalCustomerID: String?
-    /// The run that this one goes on from; nil for one that a trigger started.
-    package var origin: RunOrigin?
-    /// Who called the run; nil where a trigger started it.
-    package var parent: RunParent?
-    /// Runs of the workflow with the same key share a limit; nil for none.
-    package var concurrencyKey: String?
-    /// Whether it starts nothing until ``RunInput/admitted(at:)``.
-    package var isQueued = false
-    /// The body read by its content type, where the caller has done so already; not stored.
-    package var parsedBody: Value?
+    /// One for all copies, because a start passes through many hands on its way to the journal: copied member by
+    /// member, the counts of its members would be what threads wait for each other for.
+    private final class Facts: @unchecked Sendable {
+        // Unchecked: changed only while one `RunStart` alone refers to it.
+        var triggerKind: String
+        var headers: [HTTPHeader]
+        var query: [(name: String, value: String)]
+        var body: [UInt8]
+        var at: Instant
+        var tenantName: String
+        var externalCustomerID: String?
+        var origin: RunOrigin?
+        var parent: RunParent?
+        var concurrencyKey: String?
+        var isQueued: Bool = false
+        var parsedBody: Value?
+
+        init(
+            triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
+            at: Instant, tenantName: String, externalCustomerID: String?
+        ) {
+            self.triggerKind = triggerKind
+            self.headers = headers
+            self.query = query
+            self.body = body
+            self.at = at
+            self.tenantName = tenantName
+            self.externalCustomerID = externalCustomerID
+        }
+
+        func copy() -> Facts {
+            let copy = Facts(
+                triggerKind: triggerKind, headers: headers, query: query, body: body, at: at,
+                tenantName: tenantName, externalCustomerID: externalCustomerID)
+            copy.origin = origin
+            copy.parent = parent
+            copy.concurrencyKey = concurrencyKey
+            copy.isQueued = isQueued
+            copy.parsedBody = parsedBody
+            return copy
+        }
+    }
+
+    private var facts: Facts
+    private var ownFacts: Facts {
+        mutating get {
+            if !isKnownUniquelyReferenced(&facts) { facts = facts.copy() }
+            return facts
+        }
+    }
 
     package init(
         triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
         at: Instant, tenantName: String, externalCustomerID: String?
     ) {
-        self.triggerKind = triggerKind
-        self.headers = headers
-        self.query = query
-        self.body = body
-        self.at = at
-        self.tenantName = tenantName
-        self.externalCustomerID = externalCustomerID
+        facts = Facts(
+            triggerKind: triggerKind, headers: headers, query: query, body: body, at: at,
+            tenantName: tenantName, externalCustomerID: externalCustomerID)
+    }
+
+    /// `http`, `webhook`, `hook`, `schedule`, `manual` or `call`.
+    package var triggerKind: String {
+        get { facts.triggerKind }
+        set { ownFacts.triggerKind = newValue }
+    }
+    /// Names in lower case.
+    package var headers: [HTTPHeader] {
+        get { facts.headers }
+        set { ownFacts.headers = newValue }
+    }
+    package var query: [(name: String, value: String)] {
+        get { facts.query }
+        set { ownFacts.query = newValue }
+    }
+    /// The exact bytes that came.
+    package var body: [UInt8] {
+        get { facts.body }
+        set { ownFacts.body = newValue }
+    }
+    package var at: Instant {
+        get { facts.at }
+        set { ownFacts.at = newValue }
+    }
+    /// As they were at the start: later changes do not reach a run under way.
+    package var tenantName: String {
+        get { facts.tenantName }
+        set { ownFacts.tenantName = newValue }
+    }
+    package var externalCustomerID: String? {
+        get { facts.externalCustomerID }
+        set { ownFacts.externalCustomerID = newValue }
+    }
+    /// The run that this one goes on from; nil for one that a trigger started.
+    package var origin: RunOrigin? {
+        get { facts.origin }
+        set { ownFacts.origin = newValue }
+    }
+    /// Who called the run; nil where a trigger started it.
+    package var parent: RunParent? {
+        get { facts.parent }
+        set { ownFacts.parent = newValue }
+    }
+    /// Runs of the workflow with the same key share a limit; nil for none.
+    package var concurrencyKey: String? {
+        get { facts.concurrencyKey }
+        set { ownFacts.concurrencyKey = newValue }
+    }
+    /// Whether it starts nothing until ``RunInput/admitted(at:)``.
+    package var isQueued: Bool {
+        get { facts.isQueued }
+        set { ownFacts.isQueued = newValue }
+    }
+    /// The body read by its content type, where the caller has done so already; not stored.
+    package var parsedBody: Value? {
+        get { facts.parsedBody }
+        set { ownFacts.parsedBody = newValue }
     }
 }
 

@@ -33,8 +33,8 @@ struct OpenCalls: Sendable {
         asked.remove(step)
     }
 
-    /// A scope, or the run, is ending.
-    mutating func mustEnd() { hasNews = true }
+    /// A scope, or the run, is ending; without open calls that is no news.
+    mutating func mustEnd() { hasNews = !steps.isEmpty }
 
     /// Steps whose child is to be asked to end, each once.
     mutating func takeEnding(where isEnding: (Int) -> Bool) -> [Int] {

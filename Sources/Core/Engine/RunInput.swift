@@ -110,21 +110,28 @@ package struct Decision: Sendable {
 }
 
 /// What a run's decisions rest on beside its journal.
-package struct Surroundings: Sendable {
-    package var tenant: TenantID
-    package var secrets: OpenSecrets
+///
+/// A class, because all runs of a workflow share one.
+package final class Surroundings: Sendable {
+    package let tenant: TenantID
+    package let secrets: OpenSecrets
     /// Takes out the values of the secrets that the workflow names.
-    package var redactor: Redactor
-    package var cryptography: any Cryptography
+    package let redactor: Redactor
+    package let cryptography: any Cryptography
     /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
-    package var signalKey: [UInt8] = []
+    package let signalKey: [UInt8]
     /// Measures what expressions compute; nil where their work together has no limit and no price.
-    package var gauge: (any WorkGauge)?
+    package let gauge: (any WorkGauge)?
 
-    package init(tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography) {
+    package init(
+        tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography,
+        signalKey: [UInt8] = [], gauge: (any WorkGauge)? = nil
+    ) {
         self.tenant = tenant
         self.secrets = secrets
         self.redactor = redactor
         self.cryptography = cryptography
+        self.signalKey = signalKey
+        self.gauge = gauge
     }
 }

@@ -28,7 +28,7 @@ extension RunMachine {
 
     /// The step that has ended the run by `finish`; nil for none.
     private var finishingNode: Int? {
-        func finishes(_ step: Step) -> Bool { if case .finish = step.action { true } else { false } }
+        func finishes(_ step: PlannedStep) -> Bool { if case .finish = step.action { true } else { false } }
         guard !state.isOver, state.ending != nil, plan.steps.contains(where: finishes) else { return nil }
         return state.nodes.indices.first {
             state.phase($0) == .succeeded && finishes(plan.steps[state.nodes[$0].step])

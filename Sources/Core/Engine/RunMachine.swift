@@ -88,29 +88,24 @@ struct Turn {
 
     var plan: RunPlan { machine.plan }
 
-    func step(_ index: Int) -> Step { plan.steps[machine.state.nodes[index].step] }
+    func step(_ index: Int) -> PlannedStep { plan.steps[machine.state.nodes[index].step] }
 
     func path(_ index: Int) -> String { machine.state.path(index, plan) }
 
     /// What the expressions of that node see.
-    func scope(of index: Int) -> RunScope {
-        var scope = rootScope
+    func scope(of index: Int, response: ResponseBranch? = nil) -> RunScope {
         let node = machine.state.nodes[index]
-        guard node.frame > 0 else { return scope }
-        scope.frame = machine.state.scopeFrame(of: index)
-        if node.item > 0 { scope.item = node.undone ?? index }
-        return scope
+        guard node.frame > 0 else { return scope(inside: 0, response: response) }
+        return scope(
+            inside: machine.state.scopeFrame(of: index), item: node.item > 0 ? node.undone ?? index : nil,
+            response: response)
     }
 
     /// What expressions see inside of that frame.
-    func scope(inside frame: Int) -> RunScope {
-        var scope = rootScope
-        scope.frame = frame
-        return scope
-    }
-
-    var rootScope: RunScope {
-        RunScope(state: machine.state, plan: plan, surroundings: surroundings, meter: meter)
+    func scope(inside frame: Int, item: Int? = nil, response: ResponseBranch? = nil) -> RunScope {
+        RunScope(
+            state: machine.state, plan: plan, surroundings: surroundings, frame: frame, item: item,
+            response: response, meter: meter)
     }
 
     mutating func take(_ input: RunInput) {
@@ -309,13 +304,13 @@ extension Turn {
     }
 
     /// Whether all that the step waits for was skipped.
-    private func isSkippedWithAll(_ index: Int, _ step: Step) -> Bool {
+    private func isSkippedWithAll(_ index: Int, _ step: PlannedStep) -> Bool {
         guard !step.after.isEmpty else { return false }
         let first = machine.state.frames[machine.state.nodes[index].frame].first
         return step.after.allSatisfy { machine.state.nodes[first + $0].cutsOff }
     }
 
-    private mutating func act(_ index: Int, _ step: Step) {
+    private mutating func act(_ index: Int, _ step: PlannedStep) {
         if let strategy = step.strategy, machine.state.nodes[index].item == 0 {
             return open(index, strategy)
         }
@@ -339,7 +334,7 @@ extension Turn {
     }
 
     /// A guard yields true, false or null; anything else is an error and never a skip.
-    private func isGuardTrue(_ step: Step, _ index: Int) throws(ExpressionFailure) -> Bool {
+    private func isGuardTrue(_ step: PlannedStep, _ index: Int) throws(ExpressionFailure) -> Bool {
         guard let expression = step.guardExpression else { return true }
         return try GuardReading.isTrue(try expression.evaluate(in: scope(of: index)))
     }

@@ -21,7 +21,7 @@ package final class RunPlan: Sendable {
     package let digest: [UInt8]
     /// The steps of each scope, and behind them one for each compensation, under the id `<step>/compensate`:
     /// it is sent, repeated and recorded as any other, but never becomes ready by itself.
-    let steps: [Step]
+    let steps: [PlannedStep]
     /// The file's own steps are the first.
     let scopes: [Scope]
     /// For each step, the scope of its own steps; nil for what is no group.
@@ -48,7 +48,7 @@ package final class RunPlan: Sendable {
         self.digest = digest
         var table = StepTable()
         table.add(definition.root)
-        steps = table.steps
+        steps = table.steps.map { PlannedStep($0) }
         scopes = table.scopes
         innerScope = table.innerScope
         hasRaces = table.steps.contains { $0.strategy?.kind == .race }
@@ -74,6 +74,32 @@ package final class RunPlan: Sendable {
             node.compensation = table.compensationIndex[index]
             return node
         }
+    }
+}
+
+/// A step as runs see it.
+///
+/// A class, because every turn of every run looks at one: copied member by member, its counts are what the threads
+/// wait for each other for.
+final class PlannedStep: Sendable {
+    let id: String
+    let after: [Int]
+    let isListed: Bool
+    let guardExpression: (any CompiledExpression)?
+    let retry: RetryPolicy
+    let onError: Step.ErrorRule
+    let action: Step.Action
+    let strategy: Strategy?
+
+    init(_ step: Step) {
+        id = step.id
+        after = step.after
+        isListed = step.isListed
+        guardExpression = step.guardExpression
+        retry = step.retry
+        onError = step.onError
+        action = step.action
+        strategy = step.strategy
     }
 }
 

@@ -54,18 +54,32 @@ package struct TenantFacts: Sendable, Hashable {
 
 /// The scope of a run's expressions.
 ///
-/// It holds the whole state, so it must not live on while the state is changed.
-struct RunScope: ExpressionScope {
+/// It holds the whole state, so it must not live on while the state is changed. A class, because expressions pass
+/// their scope on at every step of the way.
+final class RunScope: ExpressionScope {
     let state: RunState
     let plan: RunPlan
     let surroundings: Surroundings
     /// The frame whose steps are nearest.
-    var frame = 0
+    let frame: Int
     /// The item itself, where an expression belongs to one that is no group.
-    var item: Int?
+    let item: Int?
     /// For `fail_when` and `retry.on`: the answer in question.
-    var response: ResponseBranch?
-    var meter: EvaluationMeter?
+    let response: ResponseBranch?
+    let meter: EvaluationMeter?
+
+    init(
+        state: RunState, plan: RunPlan, surroundings: Surroundings, frame: Int, item: Int?,
+        response: ResponseBranch?, meter: EvaluationMeter?
+    ) {
+        self.state = state
+        self.plan = plan
+        self.surroundings = surroundings
+        self.frame = frame
+        self.item = item
+        self.response = response
+        self.meter = meter
+    }
 
     var now: Instant? { nil }
 

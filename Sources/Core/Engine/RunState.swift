@@ -70,7 +70,6 @@ package struct RunState: Sendable {
     }
 
     package let run: RunID
-    package private(set) var start: RunStart?
     package private(set) var trigger: TriggerView?
     /// The file's own steps and their compensations first, at the positions that the plan gives them.
     ///
@@ -109,7 +108,7 @@ package struct RunState: Sendable {
     private(set) var signalIDs: Set<String> = []
 
     /// What stands in a machine while its real state is being worked on.
-    static let vacant = RunState(run: RunID(number: 0), nodes: [], frames: [])
+    static var vacant: RunState { RunState(run: RunID(number: 0), nodes: [], frames: []) }
 
     private init(run: RunID, nodes: [Node], frames: [Frame]) {
         self.run = run
@@ -122,6 +121,8 @@ package struct RunState: Sendable {
         let root = Frame(owner: nil, first: 0, count: count, scope: 0)
         self.init(run: run, nodes: plan.rootNodes, frames: [root])
     }
+
+    package var start: RunStart? { trigger?.start }
 
     package var isOver: Bool { outcome != nil }
 
@@ -225,7 +226,6 @@ extension RunState {
         sequence = record.sequence
         switch record.entry {
         case .runStarted(let start):
-            self.start = start
             trigger = TriggerView(start)
             isQueued = start.isQueued
             startFrame(0)

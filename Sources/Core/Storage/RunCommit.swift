@@ -26,7 +26,18 @@ package struct RunCommit: Sendable {
     /// For a run's first commit: its row.
     ///
     /// The row's status is `status` below where that is set.
-    package var start: RunRecord?
+    package var start: RunRecord? {
+        get { boxedStart?.record }
+        set { boxedStart = newValue.map { Start($0) } }
+    }
+    private var boxedStart: Start?
+
+    /// Behind a reference, because a commit passes through several hands before it is stored, and few are starts.
+    private final class Start: Sendable {
+        let record: RunRecord
+
+        init(_ record: RunRecord) { self.record = record }
+    }
     package var dedupe: Dedupe?
     /// By rising sequence, the first above all that the run's journal holds.
     package var entries: [StoredEntry]
@@ -51,7 +62,7 @@ package struct RunCommit: Sendable {
     ) {
         self.run = run
         self.tenant = tenant
-        self.start = start
+        boxedStart = start.map { Start($0) }
         self.dedupe = dedupe
         self.entries = entries
         self.status = status
@@ -60,6 +71,9 @@ package struct RunCommit: Sendable {
         self.isMetered = isMetered
         self.settles = settles
     }
+
+    /// Whether it is a run's first.
+    package var isStart: Bool { boxedStart != nil }
 
     /// What all its entries charge.
     package var chargeMilliseconds: Int64 { entries.reduce(0) { $0 + $1.chargeMilliseconds } }

@@ -28,21 +28,21 @@ extension WorkflowDecoder {
         }
         let method = fields["method"].map { self.method($0) } ?? .constant("GET")
         let url = required("url", in: fields, at: node).map { self.url($0) } ?? .constant(.null)
-        var request = RequestTemplate(method: method, url: url)
-        request.headers = fields["headers"].map { headers($0, of: .request) } ?? []
-        request.query = fields["query"].map { query($0) } ?? []
-        request.body = fields["body"].map { template($0) }
-        request.authorization = fields["auth"].flatMap { authorization($0) }
+        let headers = fields["headers"].map { self.headers($0, of: .request) } ?? []
+        let query = fields["query"].map { self.query($0) } ?? []
+        let body = fields["body"].map { template($0) }
+        let authorization = fields["auth"].flatMap { self.authorization($0) }
         if let auth = fields.member("auth"),
-            request.headers.contains(where: { $0.name.lowercased() == "authorization" })
+            headers.contains(where: { $0.name.lowercased() == "authorization" })
         {
             note(
                 .twoAuthorizations, at: auth.nameMark,
                 "the request has both `auth` and an Authorization header",
                 hint: "keep one of the two")
         }
+        var idempotencyKey: Template?
         if let key = fields.member("idempotency_key") {
-            request.idempotencyKey = scalarTemplate(key.value, as: "idempotency_key")
+            idempotencyKey = scalarTemplate(key.value, as: "idempotency_key")
             if !["GET", "HEAD", "OPTIONS"].contains(method.constant?.string) {
                 note(
                     .ownIdempotencyKey, at: key.nameMark,
@@ -50,9 +50,11 @@ extension WorkflowDecoder {
                     hint: "remove it unless the receiver asks for a key of its own")
             }
         }
-        request.secretNames = Set(uses[firstUse...].flatMap(\.expression.secretNames)).sorted()
-        request.response = response.map { responseRule($0) } ?? ResponseRule()
-        return request
+        let secretNames = Set(uses[firstUse...].flatMap(\.expression.secretNames)).sorted()
+        return RequestTemplate(
+            method: method, url: url, headers: headers, query: query, body: body,
+            authorization: authorization, idempotencyKey: idempotencyKey, secretNames: secretNames,
+            response: response.map { responseRule($0) } ?? ResponseRule())
     }
 
     private mutating func method(_ node: Node) -> Template {

@@ -249,7 +249,10 @@ package struct ReplyTemplate: Sendable {
 }
 
 /// One HTTP call, with expressions where the file has them.
-package struct RequestTemplate: Sendable {
+///
+/// A class, because every attempt of every run looks at one: copied member by member,
+/// its counts are what the threads wait for each other for.
+package final class RequestTemplate: Sendable {
     package enum Authorization: Sendable {
         case bearer(Template)
         case basic(username: Template, password: Template)
@@ -266,17 +269,17 @@ package struct RequestTemplate: Sendable {
     }
 
     /// Upper case; constant or an expression.
-    package var method: Template
-    package var url: Template
-    package var headers: [Field]
-    package var query: [Field]
-    package var body: Template?
-    package var authorization: Authorization?
+    package let method: Template
+    package let url: Template
+    package let headers: [Field]
+    package let query: [Field]
+    package let body: Template?
+    package let authorization: Authorization?
     /// In place of the engine's own `run/step` key.
-    package var idempotencyKey: Template?
+    package let idempotencyKey: Template?
     /// Secrets that the request itself names; each may be bound to hosts.
-    package var secretNames: [String]
-    package var response: ResponseRule
+    package let secretNames: [String]
+    package let response: ResponseRule
 
     package init(
         method: Template, url: Template, headers: [Field] = [], query: [Field] = [], body: Template? = nil,

@@ -47,7 +47,7 @@ extension Runtime {
     /// There the requests that follow are sent without another hand-off.
     private func takeBack(_ pending: Pending, _ result: Result<CommitReceipt, StoreError>) {
         // A start's caller waits for its answer, which the store's thread can give at once.
-        if pending.commit.start != nil {
+        if pending.commit.isStart {
             lock.lock()
             let actions = note(result, pending.commit.tenant) + pending.settle(result) + flush()
             lock.unlock()

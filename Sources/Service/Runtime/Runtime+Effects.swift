@@ -70,9 +70,8 @@ extension Runtime {
     }
 
     private func send(
-        _ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: OutboundRequest, isUndoing: Bool
+        _ slot: RunSlot, _ step: Int, _ attempt: Int, _ request: consuming OutboundRequest, isUndoing: Bool
     ) -> Action {
-        var request = request
         request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
         request.egress.pool = slot.tenant.number
         sentCount += 1

@@ -70,10 +70,9 @@ extension Runtime {
 
     /// Whether a token is the run's, compared in constant time.
     package func isSignalToken(_ token: String, for run: RunID) -> Bool {
-        var surroundings = Surroundings(
+        let surroundings = Surroundings(
             tenant: .operatorTenant, secrets: OpenSecrets(), redactor: Redactor(secrets: [] as [String]),
-            cryptography: cryptography)
-        surroundings.signalKey = vault.signalKey
+            cryptography: cryptography, signalKey: vault.signalKey)
         guard let right = surroundings.signalToken(for: run) else { return false }
         return cryptography.equals(Array(right.utf8), Array(token.utf8))
     }

@@ -86,8 +86,8 @@ extension Runtime {
         commit.start = RunRecord(
             run: slot.run, tenant: slot.tenant, workflow: request.plan.definition.name,
             digest: request.plan.digest, trigger: request.start.triggerKind,
-            status: commit.status ?? .running, startedAt: request.start.at, finishedAt: commit.finishedAt,
-            wakeAt: commit.wakeAt, origin: start.origin?.run)
+            status: commit.status ?? .running, startedAt: request.start.at,
+            finishedAt: commit.finishedAt, wakeAt: commit.wakeAt, origin: start.origin?.run)
         return PreparedStart(decision: decision, commit: commit)
     }
 
@@ -161,11 +161,9 @@ extension Runtime {
             ? secrets.byName.values.map(\.value)
             : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
         let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
-        var made = Surroundings(
+        let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
-            cryptography: cryptography)
-        made.signalKey = vault.signalKey
-        made.gauge = gauge
+            cryptography: cryptography, signalKey: vault.signalKey, gauge: gauge)
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
             knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
