@@ -16,6 +16,9 @@ struct CommandLineTests {
             (["validate", "/no/such/file.yaml"], "/no/such/file.yaml"),
             (["buy", "none"], "whole number above 0"),
             (["trigger", "x", "{", "--key", "k"], "no JSON"),
+            (["trigger", "x", "{", "--key", "k"], "where: DATA"),
+            (["fork", "run_1", "--from", "a", "--input", "{", "--key", "k"], "where: --input"),
+            (["tenants"], "needs one of: list, create, keys\n"),
             (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),
         ] as [([String], String)])

@@ -74,7 +74,7 @@ enum OrderCommands {
         }
         var body = Object()
         body["step"] = .string(step)
-        if let input = try WorkflowCommands.data(arguments.text("input"), invocation) {
+        if let input = try WorkflowCommands.data(arguments.text("input"), of: "--input", invocation) {
             body["input"] = (try? JSON.parse(input)) ?? .null
         }
         if let version = arguments.text("version") { body["version"] = .string(version) }

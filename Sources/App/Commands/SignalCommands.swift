@@ -20,8 +20,7 @@ enum SignalCommands {
     @Sendable private static func signal(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
         let (run, name) = (arguments.operands[0], arguments.operands[1])
-        var body: [UInt8]?
-        if let text = arguments.text("data") { body = try WorkflowCommands.json(text, invocation.console) }
+        let body = try WorkflowCommands.data(arguments.text("data"), of: "--data", invocation)
         let key = arguments.text("idempotency-key")
         let answer = try client.call(
             "POST", "\(RunCommands.path(run))/signals/\(Percent.encode(name))", body: body,

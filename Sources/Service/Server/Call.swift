@@ -58,10 +58,8 @@ struct Call {
             throw Refusal(400, "malformed_body", "the body is a JSON object")
         }
         for member in object.members where !names.contains(member.name) {
-            throw Refusal(
-                422, "unknown_member",
-                "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))"
-            )
+            let known = names.isEmpty ? "it has none" : "known are \(names.sorted().joined(separator: ", "))"
+            throw Refusal(422, "unknown_member", "the body has no member \"\(member.name)\": \(known)")
         }
         return object
     }

@@ -169,6 +169,7 @@ struct RunOrderTests {
             }
             let long = [HTTPHeader("Idempotency-Key", String(repeating: "k", count: 256))]
             #expect(acme.post("\(path)/retry", headers: long).code == "idempotency_key_length")
+            #expect(acme.post("\(path)/resume", ["reason": "x"]).text.contains("it has none"))
             let keyed = [HTTPHeader("Idempotency-Key", "k")]
             #expect(acme.post("\(path)/fork", ["step": "ship"], headers: keyed).status == 202)
             #expect(
