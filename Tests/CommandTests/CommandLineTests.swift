@@ -18,6 +18,7 @@ struct CommandLineTests {
             (["trigger", "x", "{", "--key", "k"], "no JSON"),
             (["trigger", "x", "{", "--key", "k"], "where: DATA"),
             (["fork", "run_1", "--from", "a", "--input", "{", "--key", "k"], "where: --input"),
+            (["trigger", "x", "--idempotency-key", "", "--key", "k"], "`--idempotency-key` is empty"),
             (["tenants"], "needs one of: list, create, keys\n"),
             (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),

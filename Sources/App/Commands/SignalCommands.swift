@@ -21,10 +21,9 @@ enum SignalCommands {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
         let (run, name) = (arguments.operands[0], arguments.operands[1])
         let body = try WorkflowCommands.data(arguments.text("data"), of: "--data", invocation)
-        let key = arguments.text("idempotency-key")
         let answer = try client.call(
             "POST", "\(RunCommands.path(run))/signals/\(Percent.encode(name))", body: body,
-            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+            headers: try invocation.idempotencyHeaders())
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {

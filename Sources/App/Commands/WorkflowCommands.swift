@@ -240,10 +240,9 @@ enum WorkflowCommands {
         let name = invocation.arguments.operands[0]
         let body = try data(invocation)
         let client = try APIClient(invocation)
-        let key = invocation.arguments.text("idempotency-key")
         let answer = try client.call(
             "POST", "/api/workflows/\(Percent.encode(name))/trigger", body: body,
-            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+            headers: try invocation.idempotencyHeaders())
         let run = answer.value["run_id"]?.text ?? ""
         if invocation.arguments.has("wait"), answer.status != 200 {
             let record = try RunCommands.awaitEnd(of: run, with: client)

@@ -82,3 +82,16 @@ struct Call {
         return value
     }
 }
+
+extension InboundRequest {
+    /// The sender's Idempotency-Key; nil where there is none.
+    ///
+    /// An empty one is refused: its sender means to be protected, and would not be.
+    func idempotencyKey() throws(Refusal) -> String? {
+        guard let key = headers["idempotency-key"] else { return nil }
+        guard (1...255).contains(key.utf8.count) else {
+            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
+        }
+        return key
+    }
+}

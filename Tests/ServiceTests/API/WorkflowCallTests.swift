@@ -125,8 +125,10 @@ struct WorkflowCallTests {
             // The key belongs to this workflow of this tenant.
             #expect(acme.trigger("second", ["n": 1], key: "k1")["duplicate"] == false)
             #expect(other.trigger("plain", ["n": 1], key: "k1")["duplicate"] == false)
-            let long = acme.trigger("plain", ["n": 1], key: String(repeating: "k", count: 256))
-            #expect(long.status == 400 && long.code == "idempotency_key_length")
+            for key in ["", String(repeating: "k", count: 256)] {
+                let unfit = acme.trigger("plain", ["n": 1], key: key)
+                #expect(unfit.status == 400 && unfit.code == "idempotency_key_length")
+            }
             #expect(acme.runs().count == 2)
         }
     }

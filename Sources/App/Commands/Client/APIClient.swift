@@ -145,3 +145,17 @@ extension APIClient {
         return items
     }
 }
+
+extension Invocation {
+    /// The header of `--idempotency-key`; none without it.
+    ///
+    /// - Throws: Exit code 2 for an empty key, such as a variable that is not set: it would protect nothing.
+    func idempotencyHeaders() throws(CommandFailure) -> [HTTPHeader] {
+        guard let key = arguments.text("idempotency-key") else { return [] }
+        guard !key.isEmpty else {
+            throw .usage(
+                "`--idempotency-key` is empty", hint: "leave it out where a repeat may start another")
+        }
+        return [HTTPHeader("Idempotency-Key", key)]
+    }
+}
