@@ -20,6 +20,7 @@ struct CommandLineTests {
             (["fork", "run_1", "--from", "a", "--input", "{", "--key", "k"], "where: --input"),
             (["trigger", "x", "--idempotency-key", "", "--key", "k"], "`--idempotency-key` is empty"),
             (["tenants"], "needs one of: list, create, keys\n"),
+            (["balance", "--server", "somewhere", "--key", "k"], "must be an address such as https://"),
             (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),
         ] as [([String], String)])
