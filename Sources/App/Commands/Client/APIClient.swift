@@ -121,10 +121,12 @@ final class APIClient: Sendable {
         let error = answer.value["error"]
         let hint: String? =
             answer.status == 401 ? "give a key with --key-file, MILLRACE_KEY or MILLRACE_KEY_FILE" : nil
-        return CommandFailure(
+        var failure = CommandFailure(
             answer.status < 500 ? .refused : .serverFault,
             error?["code"]?.string ?? "status_\(answer.status)",
             error?["message"]?.string ?? "the server answered \(answer.status)", place: place, hint: hint)
+        failure.details = error?["details"] ?? .null
+        return failure
     }
 }
 
