@@ -26,7 +26,10 @@ enum TriggerAnswer {
                 details: .array(violations.prefix(20).map { .string($0) }))
         case .refused: Answer.error(401, "refused", "the trigger's guard refused this request")
         case .guardFailed:
-            Answer.error(500, "guard_failed", "the trigger's guard raised an error; the owner can see which")
+            // Strangers are answered as well, so what it was is told to the owner alone.
+            Answer.error(
+                500, "guard_failed",
+                "an expression of the trigger failed: refusals of GET /api/workflows/{name} say which")
         case .computedTooMuch(let wait):
             Answer.error(
                 503, "computed_too_much",

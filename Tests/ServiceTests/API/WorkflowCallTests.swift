@@ -241,6 +241,11 @@ struct WorkflowCallTests {
             #expect(post(#"{"n":1,"pass":"no"}"#).status == 401)
             let failed = post(#"{"n":1,"pass":"raise"}"#)
             #expect(failed.status == 500 && failed.code == "guard_failed")
+            // What it was stands where the answer says.
+            #expect(failed.text.contains("refusals of GET /api/workflows/"))
+            let refusals = acme.get("/api/workflows/strict")["refusals"]?.array
+            let error = refusals?.first { $0["reason"] == "guard_error" }
+            #expect(error?["last_detail"]?.string?.hasSuffix("x") == true)
             #expect(post(#"{"n":1,"x":""# + String(repeating: "x", count: 1 << 20) + #""}"#).status == 413)
             #expect(post(#"{"n":1}"#).status == 202)
             #expect(acme.runs().count == 1)
