@@ -16,6 +16,11 @@ struct CommandLineTests {
             (["validate", "/no/such/file.yaml"], "/no/such/file.yaml"),
             (["buy", "none"], "whole number above 0"),
             (["trigger", "x", "{", "--key", "k"], "no JSON"),
+            (["trigger", "x", "{", "--key", "k"], "where: DATA"),
+            (["fork", "run_1", "--from", "a", "--input", "{", "--key", "k"], "where: --input"),
+            (["trigger", "x", "--idempotency-key", "", "--key", "k"], "`--idempotency-key` is empty"),
+            (["tenants"], "needs one of: list, create, keys\n"),
+            (["balance", "--server", "somewhere", "--key", "k"], "must be an address such as https://"),
             (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),
         ] as [([String], String)])

@@ -53,6 +53,15 @@ struct SettingsTests {
         #expect(run.error.contains(reason), "\(run.error)")
     }
 
+    @Test("an address may end with slashes, and is used without them")
+    func slashesAreDropped() throws {
+        let command = try #require(Program.commands.first { $0.name == "serve" })
+        let parsed = try ArgumentParser(commands: Program.commands).parse(
+            ["--public-url", "https://x.example/millrace//"], for: command)
+        let settings = try SettingValues(SettingTable.server, arguments: parsed, environment: [:])
+        #expect(settings.url("public-url") == "https://x.example/millrace")
+    }
+
     @Test("every default is a value that its own check accepts", arguments: SettingTable.all)
     func defaultsAreAccepted(setting: Setting) {
         guard let standard = setting.standard, !standard.isEmpty else { return }
@@ -70,6 +79,9 @@ struct SettingsTests {
             ("tenant-egress", "10.0.0.0/33"), ("tenant-egress", "example.com"),
             ("tenant-egress", "127.0.0.1:port"),
             ("tenant-egress", "[::1"), ("price-per-minute", "-1"), ("data", ""),
+            ("public-url", "millrace.example"), ("public-url", "ftp://x.example"), ("public-url", "https://"),
+            ("public-url", "https://:80"), ("public-url", "https://x.example/a b"),
+            ("public-url", "https://x.example?a=b"), ("server", "127.0.0.1:7070"),
         ])
     func valuesOutOfBoundsAreRefused(name: String, value: String) throws {
         let setting = try #require(SettingTable.all.first { $0.name == name })

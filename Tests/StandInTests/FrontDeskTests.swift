@@ -19,6 +19,33 @@ struct FrontDeskTests {
         try stripe.call("POST", "/v1/charges", body: body, key: key)
     }
 
+    // MARK: - Controls
+
+    @Test("a control is JSON whatever its content type says, as curl sends it")
+    func controlsAreJSON() throws {
+        let form = "application/x-www-form-urlencoded"
+        let set = try stripe.call(
+            "POST", "/_standin/faults", body: #"{"match":"POST /v1/charges","kind":"status"}"#, type: form)
+        #expect(set.status == 201)
+        #expect(try charge().status == 500)
+        for body in ["match=x", "[]", "{"] {
+            #expect(
+                try stripe.call("POST", "/_standin/faults", body: body, type: form).status == 400, "\(body)")
+        }
+    }
+
+    @Test(
+        "a webhook is set to an address or to null, never by forgetting one",
+        arguments: ["", #"{"uri":"x"}"#, #"{"url":7}"#])
+    func webhookNeedsAnAddress(body: String) throws {
+        let mollie = MollieStandIn(
+            clock: clock, cryptography: TestCryptography(), transport: WebhookReceiver())
+        for provider in [stripe, mollie] as [any InboundHandler] {
+            #expect(try provider.call("POST", "/_standin/webhook", body: body).status == 400)
+            #expect(try provider.call("POST", "/_standin/webhook", body: #"{"url":null}"#).status == 200)
+        }
+    }
+
     // MARK: - Keys
 
     @Test("the same key and request are answered from memory and nothing is done again")

@@ -74,7 +74,7 @@ enum OrderCommands {
         }
         var body = Object()
         body["step"] = .string(step)
-        if let input = try WorkflowCommands.data(arguments.text("input"), invocation) {
+        if let input = try WorkflowCommands.data(arguments.text("input"), of: "--input", invocation) {
             body["input"] = (try? JSON.parse(input)) ?? .null
         }
         if let version = arguments.text("version") { body["version"] = .string(version) }
@@ -86,10 +86,9 @@ enum OrderCommands {
         _ name: String, _ body: Value, _ invocation: Invocation
     ) throws(CommandFailure) -> ExitCode {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
-        let key = arguments.text("idempotency-key")
         let answer = try client.call(
             "POST", "\(RunCommands.path(arguments.operands[0]))/\(name)", body: JSON.bytes(body),
-            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+            headers: try invocation.idempotencyHeaders())
         let run = answer.value["run_id"]?.text ?? ""
         if arguments.has("wait") {
             return RunCommands.show(try RunCommands.awaitEnd(of: run, with: client), invocation)

@@ -20,12 +20,10 @@ enum SignalCommands {
     @Sendable private static func signal(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
         let (run, name) = (arguments.operands[0], arguments.operands[1])
-        var body: [UInt8]?
-        if let text = arguments.text("data") { body = try WorkflowCommands.json(text, invocation.console) }
-        let key = arguments.text("idempotency-key")
+        let body = try WorkflowCommands.data(arguments.text("data"), of: "--data", invocation)
         let answer = try client.call(
             "POST", "\(RunCommands.path(run))/signals/\(Percent.encode(name))", body: body,
-            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+            headers: try invocation.idempotencyHeaders())
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {

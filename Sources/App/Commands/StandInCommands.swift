@@ -17,6 +17,7 @@ enum StandInCommands {
                 Prints the address of each and serves until it is told to stop (SIGTERM, Ctrl-C).
                 Every stand-in shows what reached it under GET /_standin/log, and fails on demand:
                 POST /_standin/faults {"match": "POST /v1/charges", "kind": "status", "status": 503, "times": 2}
+                docs/stand-ins.md has all of it: who pays, when, and what is told by which webhook.
                 """, run: run)
     ]
 

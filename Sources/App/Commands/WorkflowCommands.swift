@@ -240,10 +240,9 @@ enum WorkflowCommands {
         let name = invocation.arguments.operands[0]
         let body = try data(invocation)
         let client = try APIClient(invocation)
-        let key = invocation.arguments.text("idempotency-key")
         let answer = try client.call(
             "POST", "/api/workflows/\(Percent.encode(name))/trigger", body: body,
-            headers: key.map { [HTTPHeader("Idempotency-Key", $0)] } ?? [])
+            headers: try invocation.idempotencyHeaders())
         let run = answer.value["run_id"]?.text ?? ""
         if invocation.arguments.has("wait"), answer.status != 200 {
             let record = try RunCommands.awaitEnd(of: run, with: client)
@@ -267,17 +266,22 @@ enum WorkflowCommands {
         let operands = invocation.arguments.operands
         if operands.count == 2, invocation.arguments.has("data") { throw .usage("DATA is given twice") }
         let text = operands.count == 2 ? operands[1] : invocation.arguments.text("data")
-        return try data(text, invocation) ?? Array("{}".utf8)
+        return try data(text, of: operands.count == 2 ? "DATA" : "--data", invocation) ?? Array("{}".utf8)
     }
 
     /// The JSON that an argument says or names; nil where there is none.
-    static func data(_ text: String?, _ invocation: Invocation) throws(CommandFailure) -> [UInt8]? {
+    ///
+    /// - Parameters:
+    ///   - text: JSON given as it is, as `@FILE`, or as `-` for standard input.
+    ///   - argument: What the argument is called: `--data`.
+    ///   - invocation: Whose standard input is read.
+    /// - Returns: The bytes as they were given.
+    /// - Throws: Exit code 2 for what cannot be read or is no JSON.
+    static func data(
+        _ text: String?, of argument: String, _ invocation: Invocation
+    ) throws(CommandFailure) -> [UInt8]? {
         guard let text else { return nil }
-        return try json(text, invocation.console)
-    }
-
-    /// JSON given as it is, as `@FILE`, or as `-` for standard input.
-    static func json(_ text: String, _ console: Console) throws(CommandFailure) -> [UInt8] {
+        let console = invocation.console
         let bytes: [UInt8]
         if text == "-" {
             bytes = console.readInput()
@@ -293,7 +297,7 @@ enum WorkflowCommands {
         do throws(JSONProblem) { _ = try JSON.parse(bytes) } catch {
             throw CommandFailure(
                 .usage, "data_not_json", "the data is no JSON: \(error.reason) at byte \(error.offset)",
-                place: "--data")
+                place: argument)
         }
         return bytes
     }

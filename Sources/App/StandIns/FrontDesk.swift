@@ -187,7 +187,7 @@ package final class FrontDesk: @unchecked Sendable {
     }
 
     private func addFault(_ call: StandInCall) -> InboundResponse {
-        guard let body = call.bodyValue else { return .controlProblem(400, "the body is no JSON") }
+        guard let body = call.controlBody else { return .controlProblem(400, "the body is no JSON map") }
         do {
             let fault = try Fault(body)
             inject(fault)

@@ -310,11 +310,14 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
     }
 
     func control(_ call: StandInCall) -> InboundResponse? {
-        guard let body = call.bodyValue else { return .controlProblem(400, "the body is no JSON") }
+        guard let body = call.controlBody else { return .controlProblem(400, "the body is no JSON map") }
         let segments = call.segments.dropFirst().map(\.self)
         switch (call.method, segments.first, segments.count) {
         case ("POST", "webhook", 1):
-            setWebhook(url: body["url"]?.string, secret: body["secrets"]?[0]?.string ?? "")
+            guard let url = body["url"], url.isNull || url.string != nil else {
+                return .controlProblem(400, "url is a text, or null for no webhook")
+            }
+            setWebhook(url: url.string, secret: body["secrets"]?[0]?.string ?? "")
             return .json(200, ["ok": true])
         case ("GET", "payments", 1):
             return .json(

@@ -42,6 +42,13 @@ struct StandInCall: Sendable {
         if request.body.isEmpty { return .object(Object()) }
         return isForm ? FormEncoding.decode(request.body) : try? JSON.parse(request.body)
     }
+
+    /// The body of a control, which is JSON whatever the content type says: curl sends JSON as a form.
+    var controlBody: Value? {
+        if request.body.isEmpty { return .object(Object()) }
+        guard let value = try? JSON.parse(request.body), value.object != nil else { return nil }
+        return value
+    }
 }
 
 /// What a stand-in answers, and whether the answer belongs to the idempotency key from now on.

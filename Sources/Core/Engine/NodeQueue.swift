@@ -22,6 +22,9 @@ struct NodeQueue: Sendable {
         return nil
     }
 
+    /// Whether there is one that `belongs`; takes as long as the queue is.
+    func contains(where belongs: (Int) -> Bool) -> Bool { nodes[head...].contains(where: belongs) }
+
     mutating func removeAll() {
         guard !nodes.isEmpty else { return }
         nodes.removeAll(keepingCapacity: nodes.count <= 64)

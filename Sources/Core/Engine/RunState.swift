@@ -142,6 +142,11 @@ package struct RunState: Sendable {
 
     package var mailboxCount: Int { mailbox.count }
 
+    /// Whether a node waits for a signal of that name, so that the next one is not kept but taken.
+    package func isWaiting(forSignal name: String) -> Bool {
+        waiters[name]?.contains { if case .waiting = nodes[$0].phase { true } else { false } } ?? false
+    }
+
     /// Whether its going on depends on other runs, or theirs on it, so that it is kept in memory.
     ///
     /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child

@@ -51,8 +51,9 @@ package final class Ingress: Sendable {
             return reply(.tooMany(retryAfter: wait))
         }
         guard runtime.allowance.admits(call.tenant.tenant) else {
-            refuse(call, .guardError, "the guards took too long before: requests are turned away for a while")
-            return reply(.overloaded)
+            refuse(
+                call, .guardError, "expressions took too long before: requests are turned away for a while")
+            return reply(.computedTooMuch(retryAfter: runtime.allowance.wait(of: call.tenant.tenant)))
         }
         let begun = runtime.allowance.reading()
         let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(

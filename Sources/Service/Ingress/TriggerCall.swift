@@ -44,6 +44,8 @@ package enum TriggerReply: Sendable {
     case refused
     /// A guard raised an error: the sender should deliver again.
     case guardFailed
+    /// The tenant's expressions have taken more time than one may; there is room again after that.
+    case computedTooMuch(retryAfter: Duration)
     /// The Idempotency-Key came before with another body.
     case keyReused(RunID)
     case unfunded

@@ -11,7 +11,7 @@ package enum SignalResult: Sendable, Equatable {
     case duplicate
     /// The run is over, unknown, or of another tenant.
     case runOver
-    /// The run keeps as many unread signals as it may.
+    /// The run keeps as many unread signals as it may, and no step waits for this one.
     case full
 }
 
@@ -32,11 +32,23 @@ extension Runtime {
             }
             let isKnown = slot.machine.state.hasSignal(signal.id)
             if isKnown, !slot.isCommitting { return [{ completion(.duplicate) }] }
-            let keptCount = slot.machine.state.mailboxCount + slot.waitingInputs.count(where: \.isSignal)
-            guard keptCount < Self.mailboxCountMax else { return [{ completion(.full) }] }
+            guard hasRoom(for: signal.name, slot) else { return [{ completion(.full) }] }
             slot.signalWaiters.append((signal.id, completion))
             return decide(slot, .signalled(signal, at: clock.now()))
         }
+    }
+
+    /// Whether the run can keep one more signal, or has a step that takes this one at once.
+    ///
+    /// What nobody reads must not shut out the one that the run waits for. Of several of that name in one
+    /// moment only the first is sure to be taken.
+    private func hasRoom(for name: String, _ slot: RunSlot) -> Bool {
+        let keptCount = slot.machine.state.mailboxCount + slot.waitingInputs.count(where: \.isSignal)
+        if keptCount < Self.mailboxCountMax { return true }
+        let isOnItsWay = slot.waitingInputs.contains {
+            if case .signalled(let other, _) = $0 { other.name == name } else { false }
+        }
+        return !isOnItsWay && slot.machine.state.isWaiting(forSignal: name)
     }
 
     /// Whether a run that is over took that signal: a sender that crashed before it knew asks again.

@@ -41,6 +41,14 @@ package final class WorkAllowance: @unchecked Sendable {
         }
     }
 
+    /// How long it takes until the tenant is admitted again; zero where it is.
+    package func wait(of tenant: TenantID) -> Duration {
+        lock.withLock {
+            let left = debts[tenant]?.left(at: gauge.elapsedTime()) ?? .zero
+            return max(.zero, left - Self.debtMax) * 10
+        }
+    }
+
     /// Notes what an evaluation took that began at that reading.
     package func charge(_ tenant: TenantID, since begun: Duration) {
         let now = gauge.elapsedTime()

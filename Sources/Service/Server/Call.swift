@@ -58,10 +58,8 @@ struct Call {
             throw Refusal(400, "malformed_body", "the body is a JSON object")
         }
         for member in object.members where !names.contains(member.name) {
-            throw Refusal(
-                422, "unknown_member",
-                "the body has no member \"\(member.name)\": known are \(names.sorted().joined(separator: ", "))"
-            )
+            let known = names.isEmpty ? "it has none" : "known are \(names.sorted().joined(separator: ", "))"
+            throw Refusal(422, "unknown_member", "the body has no member \"\(member.name)\": \(known)")
         }
         return object
     }
@@ -82,5 +80,18 @@ struct Call {
     static func required<T>(_ value: T?, _ name: String) throws(Refusal) -> T {
         guard let value else { throw Refusal(422, "member_missing", "the body lacks \"\(name)\"") }
         return value
+    }
+}
+
+extension InboundRequest {
+    /// The sender's Idempotency-Key; nil where there is none.
+    ///
+    /// An empty one is refused: its sender means to be protected, and would not be.
+    func idempotencyKey() throws(Refusal) -> String? {
+        guard let key = headers["idempotency-key"] else { return nil }
+        guard (1...255).contains(key.utf8.count) else {
+            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
+        }
+        return key
     }
 }

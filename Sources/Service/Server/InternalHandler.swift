@@ -63,10 +63,7 @@ package struct InternalHandler: InboundHandler {
 
     private func credit(_ call: Call) throws(Refusal) -> InboundResponse {
         let body = try call.object(["tenant_id", "minutes", "ms", "reference", "purchase_id", "paid"])
-        let key = call.request.headers["idempotency-key"]
-        guard key.map({ (1...255).contains($0.utf8.count) }) ?? true else {
-            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
-        }
+        let key = try call.request.idempotencyKey()
         let (purchase, paid) = (try purchaseID(body), try paid(body))
         // What was paid can only be compared with a purchase: unchecked, it would be taken for checked.
         guard purchase != nil || paid == nil else {

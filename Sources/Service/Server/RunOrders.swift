@@ -87,10 +87,7 @@ extension RunOrders {
 
     /// The caller's key, bound to the run and to what is asked of it.
     private func dedupe(_ kind: RunOrigin.Kind) throws(Refusal) -> RunCommit.Dedupe? {
-        guard let key = call.request.headers["idempotency-key"], !key.isEmpty else { return nil }
-        guard key.utf8.count <= 255 else {
-            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
-        }
+        guard let key = try call.request.idempotencyKey() else { return nil }
         let asked = Array("\(kind.rawValue) \(record.run) ".utf8) + call.request.body
         return RunCommit.Dedupe(key: "order:" + key, fingerprint: runtime.fingerprint(asked))
     }

@@ -54,11 +54,7 @@ struct SignalCalls {
 
     /// The sender's Idempotency-Key makes a repeat the same signal; without one each is its own.
     private func id(of request: InboundRequest) throws(Refusal) -> String {
-        guard let key = request.headers["idempotency-key"], !key.isEmpty else { return runtime.newSignalID() }
-        guard key.utf8.count <= 255 else {
-            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
-        }
-        return "key:" + key
+        try request.idempotencyKey().map { "key:" + $0 } ?? runtime.newSignalID()
     }
 
     private func body(of request: InboundRequest) throws(Refusal) -> Value {

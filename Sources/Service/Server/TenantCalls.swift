@@ -21,7 +21,9 @@ struct TenantCalls {
         case ("GET", 2) where path[1] == "keys": call.respond(try keys(of: try tenant(path[0])))
         case ("POST", 2) where path[1] == "keys": call.respond(try addKey(to: try tenant(path[0])))
         case ("DELETE", 3) where path[1] == "keys": call.respond(try revoke(path[2], of: try tenant(path[0])))
-        case (_, 0), (_, 2): throw Refusal(Answer.methodNotAllowed("GET, POST"))
+        case (_, 0): throw Refusal(Answer.methodNotAllowed("GET, POST"))
+        case (_, 2) where path[1] == "keys": throw Refusal(Answer.methodNotAllowed("GET, POST"))
+        case (_, 3) where path[1] == "keys": throw Refusal(Answer.methodNotAllowed("DELETE"))
         default: throw Refusal(Answer.notFound)
         }
     }

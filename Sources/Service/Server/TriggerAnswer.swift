@@ -26,7 +26,15 @@ enum TriggerAnswer {
                 details: .array(violations.prefix(20).map { .string($0) }))
         case .refused: Answer.error(401, "refused", "the trigger's guard refused this request")
         case .guardFailed:
-            Answer.error(500, "guard_failed", "the trigger's guard raised an error; the owner can see which")
+            // Strangers are answered as well, so what it was is told to the owner alone.
+            Answer.error(
+                500, "guard_failed",
+                "an expression of the trigger failed: refusals of GET /api/workflows/{name} say which")
+        case .computedTooMuch(let wait):
+            Answer.error(
+                503, "computed_too_much",
+                "this tenant's expressions have lately taken more computing time than one may: try again later",
+                headers: [retryAfter(wait)])
         case .keyReused(let first):
             Answer.error(
                 409, "idempotency_key_reused", "this Idempotency-Key came before with another body",
@@ -36,10 +44,15 @@ enum TriggerAnswer {
         case .tooMany(let wait):
             Answer.error(
                 429, "too_many_requests", "this webhook is called too often: deliver it again later",
-                headers: [HTTPHeader("Retry-After", String((wait.milliseconds + 999) / 1000))])
+                headers: [retryAfter(wait)])
         case .overloaded: Answer.unavailable
         case .unavailable(let error): Answer.store(error)
         }
+    }
+
+    /// In whole seconds, rounded up, at least 1.
+    private static func retryAfter(_ wait: Duration) -> HTTPHeader {
+        HTTPHeader("Retry-After", String(max(1, (wait.milliseconds + 999) / 1000)))
     }
 
     /// As above, but a stranger learns nothing about what exists.

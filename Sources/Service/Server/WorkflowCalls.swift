@@ -30,9 +30,7 @@ struct WorkflowCalls {
     }
 
     private func trigger(_ name: String) throws(Refusal) {
-        guard (call.request.headers["idempotency-key"]?.utf8.count ?? 0) <= 255 else {
-            throw Refusal(400, "idempotency_key_length", "an Idempotency-Key has 1 to 255 bytes")
-        }
+        _ = try call.request.idempotencyKey()
         let trigger = TriggerCall(tenant: call.tenant, workflow: name, source: .key, request: call.request)
         api.ingress.trigger(trigger) { [call] in call.respond(TriggerAnswer.answer(to: $0)) }
     }

@@ -20,6 +20,16 @@ struct OddInputTests {
         }
     }
 
+    @Test("below a tenant there is nothing but its keys")
+    func belowATenant() throws {
+        try withService { service in
+            let path = "/api/tenants/\(try service.tenant().tenant)"
+            #expect(service.owner.get("\(path)/secrets").status == 404)
+            let answer = service.owner.get("\(path)/keys/key_0000000000001")
+            #expect(answer.status == 405 && answer.headers["allow"] == "DELETE")
+        }
+    }
+
     @Test(
         "a day that a month does not have is refused", arguments: ["2026-02-30", "2025-02-29", "2026-04-31"])
     func daysThatAreNone(day: String) throws {

@@ -167,8 +167,11 @@ struct RunOrderTests {
                 let answer = acme.post("\(path)/\(order)", body)
                 #expect(answer.status == status && answer.code == code, "\(order) \(body): \(answer.text)")
             }
-            let long = [HTTPHeader("Idempotency-Key", String(repeating: "k", count: 256))]
-            #expect(acme.post("\(path)/retry", headers: long).code == "idempotency_key_length")
+            for key in ["", String(repeating: "k", count: 256)] {
+                let unfit = [HTTPHeader("Idempotency-Key", key)]
+                #expect(acme.post("\(path)/retry", headers: unfit).code == "idempotency_key_length")
+            }
+            #expect(acme.post("\(path)/resume", ["reason": "x"]).text.contains("it has none"))
             let keyed = [HTTPHeader("Idempotency-Key", "k")]
             #expect(acme.post("\(path)/fork", ["step": "ship"], headers: keyed).status == 202)
             #expect(

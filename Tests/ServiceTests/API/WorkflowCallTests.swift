@@ -125,8 +125,10 @@ struct WorkflowCallTests {
             // The key belongs to this workflow of this tenant.
             #expect(acme.trigger("second", ["n": 1], key: "k1")["duplicate"] == false)
             #expect(other.trigger("plain", ["n": 1], key: "k1")["duplicate"] == false)
-            let long = acme.trigger("plain", ["n": 1], key: String(repeating: "k", count: 256))
-            #expect(long.status == 400 && long.code == "idempotency_key_length")
+            for key in ["", String(repeating: "k", count: 256)] {
+                let unfit = acme.trigger("plain", ["n": 1], key: key)
+                #expect(unfit.status == 400 && unfit.code == "idempotency_key_length")
+            }
             #expect(acme.runs().count == 2)
         }
     }
@@ -239,6 +241,11 @@ struct WorkflowCallTests {
             #expect(post(#"{"n":1,"pass":"no"}"#).status == 401)
             let failed = post(#"{"n":1,"pass":"raise"}"#)
             #expect(failed.status == 500 && failed.code == "guard_failed")
+            // What it was stands where the answer says.
+            #expect(failed.text.contains("refusals of GET /api/workflows/"))
+            let refusals = acme.get("/api/workflows/strict")["refusals"]?.array
+            let error = refusals?.first { $0["reason"] == "guard_error" }
+            #expect(error?["last_detail"]?.string?.hasSuffix("x") == true)
             #expect(post(#"{"n":1,"x":""# + String(repeating: "x", count: 1 << 20) + #""}"#).status == 413)
             #expect(post(#"{"n":1}"#).status == 202)
             #expect(acme.runs().count == 1)

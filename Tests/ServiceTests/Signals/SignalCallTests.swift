@@ -68,8 +68,10 @@ struct SignalCallTests {
                     "POST", "\(path)/paid", text: "{",
                     headers: [HTTPHeader("Content-Type", "application/json")]
                 ).code == "malformed_body")
-            let long = [HTTPHeader("Idempotency-Key", String(repeating: "k", count: 256))]
-            #expect(acme.post("\(path)/paid", [:], headers: long).code == "idempotency_key_length")
+            for key in ["", String(repeating: "k", count: 256)] {
+                let unfit = [HTTPHeader("Idempotency-Key", key)]
+                #expect(acme.post("\(path)/paid", [:], headers: unfit).code == "idempotency_key_length")
+            }
             #expect(acme.get("\(path)/paid").status == 405)
             #expect(acme.get("/api/runs/\(run)")["status"] == "waiting")
         }

@@ -155,4 +155,39 @@ struct SignalRuntimeTests {
         #expect(signal(world, world.runs[0], "b", id: "more").items == [.full])
         #expect(signal(world, world.runs[0], "b", id: "7").items == [.duplicate])
     }
+
+    /// Goal: who holds a run's token can fill its mailbox with names that nobody reads; the run must still go on.
+    @Test("a full mailbox does not shut out the signal that a step waits for, once")
+    func awaitedSignalIsTaken() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        try world.start(try world.deploy("steps:\n  - wait: a\n  - sleep: 1h\n  - wait: a"))
+        world.store.flush()
+        for number in 0..<1_000 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
+        for _ in 0..<2 { world.store.flush() }
+        let taken = signal(world, world.runs[0], "a", id: "first")
+        let early = signal(world, world.runs[0], "a", id: "second")
+        world.store.flush()
+        #expect(taken.items == [.stored])
+        #expect(early.items == [.full])
+        world.clock.advance(by: .seconds(3600))
+        world.store.flush()
+        let last = signal(world, world.runs[0], "a", id: "second")
+        world.store.flush()
+        #expect(last.items == [.stored])
+        #expect(world.outcomes.items.map(\.status) == [.succeeded])
+    }
+
+    @Test("of what waits behind a commit, one awaited signal is let into a full mailbox")
+    func oneAwaitedSignalBehindACommit() throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        try world.start(try world.deploy("steps:\n  - wait: a"))
+        world.store.flush()
+        for number in 0..<999 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
+        for _ in 0..<2 { world.store.flush() }
+        let last = signal(world, world.runs[0], "b", id: "last")
+        let told = ["one", "two", "three"].map { signal(world, world.runs[0], "a", id: $0) }
+        for _ in 0..<3 { world.store.flush() }
+        #expect(last.items == [.stored])
+        #expect(told.map(\.items) == [[.stored], [.full], [.full]])
+    }
 }

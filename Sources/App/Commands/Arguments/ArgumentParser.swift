@@ -29,8 +29,13 @@ package struct ArgumentParser: Sendable {
         if let found { return (found, found.path.count) }
         let family = commands.filter { $0.path.first == first }
         if !family.isEmpty {
-            let choices = family.compactMap { $0.path.dropFirst().first }.joined(separator: ", ")
-            throw .usage("`\(first)` needs one of: \(choices)", hint: "see `millrace help \(first)`")
+            var choices: [String] = []
+            for word in family.compactMap({ $0.path.dropFirst().first }) where !choices.contains(word) {
+                choices.append(word)
+            }
+            throw .usage(
+                "`\(first)` needs one of: \(choices.joined(separator: ", "))",
+                hint: "see `millrace help \(first)`")
         }
         let known = Set(commands.filter { !$0.isHidden }.compactMap(\.path.first))
         throw .usage(

@@ -11,6 +11,8 @@ package struct CommandFailure: Error, Sendable, Hashable {
     package var place: String?
     /// What to do.
     package var hint: String?
+    /// Facts that a server sent with its refusal; null without any.
+    package var details: Value = .null
 
     package init(
         _ exitCode: ExitCode, _ code: String, _ message: String, place: String? = nil, hint: String? = nil
@@ -30,8 +32,18 @@ package struct CommandFailure: Error, Sendable, Hashable {
     package var text: String {
         var lines = ["millrace: \(message)"]
         if let place { lines.append("  where: \(place)") }
+        lines += detailTexts.map { "  detail: \($0)" }
         if let hint { lines.append("  what to do: \(hint)") }
         return lines.joined(separator: "\n")
+    }
+
+    /// A line for each violation, problem or fact.
+    private var detailTexts: [String] {
+        if let facts = details.object { return facts.members.map { "\($0.name) \($0.value.text)" } }
+        return (details.array ?? []).map { detail in
+            guard let message = detail["message"]?.string else { return detail.text }
+            return "line \(detail["line"]?.text ?? "?"): \(message)"
+        }
     }
 
     /// As a program reads it.
@@ -39,7 +51,8 @@ package struct CommandFailure: Error, Sendable, Hashable {
         [
             "error": [
                 "code": .string(code), "message": .string(message), "where": place.map(Value.string) ?? .null,
-                "hint": hint.map(Value.string) ?? .null, "exit_code": .int(Int64(exitCode.rawValue)),
+                "hint": hint.map(Value.string) ?? .null, "details": details,
+                "exit_code": .int(Int64(exitCode.rawValue)),
             ]
         ]
     }

@@ -121,10 +121,12 @@ final class APIClient: Sendable {
         let error = answer.value["error"]
         let hint: String? =
             answer.status == 401 ? "give a key with --key-file, MILLRACE_KEY or MILLRACE_KEY_FILE" : nil
-        return CommandFailure(
+        var failure = CommandFailure(
             answer.status < 500 ? .refused : .serverFault,
             error?["code"]?.string ?? "status_\(answer.status)",
             error?["message"]?.string ?? "the server answered \(answer.status)", place: place, hint: hint)
+        failure.details = error?["details"] ?? .null
+        return failure
     }
 }
 
@@ -143,5 +145,19 @@ extension APIClient {
             cursor = page.value["next"]?.string
         } while cursor != nil && items.count < limit
         return items
+    }
+}
+
+extension Invocation {
+    /// The header of `--idempotency-key`; none without it.
+    ///
+    /// - Throws: Exit code 2 for an empty key, such as a variable that is not set: it would protect nothing.
+    func idempotencyHeaders() throws(CommandFailure) -> [HTTPHeader] {
+        guard let key = arguments.text("idempotency-key") else { return [] }
+        guard !key.isEmpty else {
+            throw .usage(
+                "`--idempotency-key` is empty", hint: "leave it out where a repeat may start another")
+        }
+        return [HTTPHeader("Idempotency-Key", key)]
     }
 }

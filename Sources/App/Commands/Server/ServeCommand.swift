@@ -181,7 +181,7 @@ final class ServerProcess: Sendable {
         wanted.transport.transferCountMax = files.requestCountMax
         wanted.api.pricePerMinuteMinor = settings.integer("price-per-minute")
         wanted.api.currency = settings.text("currency") ?? wanted.api.currency
-        wanted.api.publicURL = settings.text("public-url") ?? "http://\(address)"
+        wanted.api.publicURL = settings.url("public-url") ?? "http://\(address)"
         return wanted
     }
 

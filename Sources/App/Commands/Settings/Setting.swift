@@ -6,6 +6,8 @@ package struct Setting: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         case text
         case path
+        /// Begins with `http://` or `https://` and names a host; a path may follow.
+        case url
         /// `127.0.0.1:7070` or `[::1]:7070`.
         case address
         /// Bounds in the setting's own unit.
@@ -47,6 +49,7 @@ package struct Setting: Sendable, Hashable {
         switch kind {
         case .text: "text"
         case .path: "path"
+        case .url: "URL"
         case .address: "address:port"
         case .integer(let range): "\(range.lowerBound) to \(range.upperBound)"
         case .duration(let range):
@@ -60,6 +63,7 @@ package struct Setting: Sendable, Hashable {
     package func complaint(about value: String) -> String? {
         switch kind {
         case .text, .path: return value.isEmpty ? "must not be empty" : nil
+        case .url: return Self.isURL(value) ? nil : "must be an address such as https://millrace.example"
         case .address:
             return SocketAddress(value) == nil
                 ? "must be a numeric address and a port, such as 127.0.0.1:7070" : nil
@@ -76,5 +80,13 @@ package struct Setting: Sendable, Hashable {
             let isCode = value.utf8.count == 3 && value.utf8.allSatisfy { (65...90).contains($0) }
             return isCode ? nil : "must be three capital letters, such as EUR"
         }
+    }
+
+    /// Other addresses are appended to it, so there is neither query nor fragment.
+    private static func isURL(_ text: String) -> Bool {
+        guard let scheme = ["https://", "http://"].first(where: text.hasPrefix) else { return false }
+        let host = text.utf8.dropFirst(scheme.utf8.count).prefix { $0 != UInt8(ascii: "/") }
+        return !host.isEmpty && host.first != UInt8(ascii: ":")
+            && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"?#\\".utf8.contains($0) }
     }
 }

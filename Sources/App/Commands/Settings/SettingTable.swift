@@ -34,7 +34,7 @@ package enum SettingTable {
             standard: "127.0.0.1:7071",
             summary: "where /api/internal is served, for the operator's workflows alone"),
         Setting(
-            name: "public-url", audience: .server, kind: .text, placeholder: "URL", standard: nil,
+            name: "public-url", audience: .server, kind: .url, placeholder: "URL", standard: nil,
             summary: "how the world reaches `listen`; without it http:// and that address"),
         Setting(
             name: "tenant-egress", audience: .server, kind: .destinations, placeholder: "LIST", standard: "",
@@ -95,7 +95,7 @@ package enum SettingTable {
 
     package static let client = [
         Setting(
-            name: "server", audience: .client, kind: .text, placeholder: "URL",
+            name: "server", audience: .client, kind: .url, placeholder: "URL",
             standard: "http://127.0.0.1:7070",
             summary: "the server to talk to"),
         Setting(

@@ -44,6 +44,13 @@ package struct SettingValues: Sendable {
         values[name].flatMap { SocketAddress($0) } ?? SocketAddress(host: "127.0.0.1", port: 0)
     }
 
+    /// Without slashes at its end, so that a path can be appended.
+    package func url(_ name: String) -> String? {
+        guard var text = values[name] else { return nil }
+        while text.hasSuffix("/") { text.removeLast() }
+        return text
+    }
+
     private static func flag(_ setting: Setting, _ arguments: ParsedArguments) -> String? {
         let given = arguments.all(setting.name)
         return given.isEmpty ? nil : setting.kind == .destinations ? given.joined(separator: ",") : given.last

@@ -33,7 +33,9 @@ enum SimulateCommand {
             throw CommandFailure(.notOK, "invalid_workflow", "the workflow has errors", place: path)
         }
         var one = try answers(invocation, definition)
-        if let data = try WorkflowCommands.data(invocation.arguments.text("data"), invocation) {
+        if let data = try WorkflowCommands.data(
+            invocation.arguments.text("data"), of: "--data", invocation)
+        {
             one.trigger.raw = String(decoding: data, as: UTF8.self)
         } else if one.trigger.body == nil, one.trigger.raw == nil {
             one.trigger.raw = "{}"
