@@ -25,12 +25,15 @@ struct RequestCheck: Sendable {
         if request.headers.count > Self.headerCountMax {
             throw Refusal(reason: "more than \(Self.headerCountMax) headers")
         }
-        for header in request.headers {
-            try Self.checkHeader(header)
-            byteCount += header.name.utf8.count + header.value.utf8.count
-            if Self.equals(header.name, "user-agent") { userAgent = true }
-            if Self.equals(header.name, "accept") { accept = true }
-            if Self.equals(header.name, "content-type") { contentType = true }
+        let headers = request.headers
+        for index in headers.indices {
+            byteCount += try Self.byteCount(ofChecked: headers[index])
+            switch headers[index].name.utf8.count {
+            case 6 where Self.matches(headers[index].name.utf8, "accept"): accept = true
+            case 10 where Self.matches(headers[index].name.utf8, "user-agent"): userAgent = true
+            case 12 where Self.matches(headers[index].name.utf8, "content-type"): contentType = true
+            default: break
+            }
         }
         if byteCount > Self.headerByteCountMax { throw Refusal(reason: "headers are larger than 64 KiB") }
         (setsUserAgent, setsAccept, setsContentType) = (userAgent, accept, contentType)
@@ -90,7 +93,7 @@ struct RequestCheck: Sendable {
         }
     }
 
-    private static func checkHeader(_ header: HTTPHeader) throws(Refusal) {
+    private static func byteCount(ofChecked header: HTTPHeader) throws(Refusal) -> Int {
         let name = header.name.utf8
         guard !name.isEmpty, name.allBytes(isTokenByte) else {
             throw Refusal(reason: "a header's name is not a token such as X-Name")
@@ -102,17 +105,12 @@ struct RequestCheck: Sendable {
         if isRefused(name) {
             throw Refusal(reason: "the header \(header.name) is set by the transport alone")
         }
-    }
-
-    /// Compares without regard to case; `lowercase` is lower-case ASCII.
-    private static func equals(_ name: String, _ lowercase: StaticString) -> Bool {
-        name.utf8.count == lowercase.utf8CodeUnitCount && matches(name.utf8, lowercase)
+        return name.count + header.value.utf8.count
     }
 
     /// Whether `bytes` begin so, without regard to case.
     private static func matches(_ bytes: String.UTF8View, _ lowercase: StaticString) -> Bool {
-        bytes.withContiguousStorageIfAvailable { $0.begins(withLowercase: lowercase) }
-            ?? Array(bytes).withUnsafeBufferPointer { $0.begins(withLowercase: lowercase) }
+        bytes.withBytes { $0.begins(withLowercase: lowercase) }
     }
 
     /// RFC 9110's token characters.
@@ -128,7 +126,10 @@ struct RequestCheck: Sendable {
 
 extension String.UTF8View {
     /// As `allSatisfy`, over the bytes where they lie: a view's own iterator costs 70 instructions a byte.
-    fileprivate func allBytes(_ holds: (UInt8) -> Bool) -> Bool {
-        withContiguousStorageIfAvailable { $0.allSatisfy(holds) } ?? allSatisfy(holds)
+    fileprivate func allBytes(_ holds: (UInt8) -> Bool) -> Bool { withBytes { $0.allSatisfy(holds) } }
+
+    /// The bytes where they lie; unlike `withUTF8` of a `String`, of one that need not be changed for it.
+    func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        withContiguousStorageIfAvailable(body) ?? Array(self).withUnsafeBufferPointer(body)
     }
 }

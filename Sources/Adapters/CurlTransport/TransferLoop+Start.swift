@@ -12,8 +12,11 @@ extension TransferLoop {
         guard check.setsUserAgent || Self.add("User-Agent", value: options.userAgent, to: exchange) else {
             return false
         }
-        for header in request.headers {
-            guard Self.add(header.name, value: header.value, to: exchange) else { return false }
+        let headers = request.headers
+        for index in headers.indices {
+            guard Self.add(headers[index].name, value: headers[index].value, to: exchange) else {
+                return false
+            }
         }
         let sendsBody = !request.body.isEmpty || ["POST", "PUT", "PATCH"].contains(request.method)
         // curl would wait for a "100 Continue" before a large body (above 1 MiB in the version used; each header that it is
@@ -41,14 +44,13 @@ extension TransferLoop {
     }
 
     private static func add(_ name: String, value: String, to exchange: Exchange) -> Bool {
-        var (name, value) = (name, value)
-        // To curl a value of blanks alone means that the header is to be removed.
-        if value.utf8.allSatisfy({ $0 == 0x20 }) { value = "" }
-        return name.withUTF8 { name in
+        name.utf8.withBytes { name in
             guard let start = name.baseAddress else { return false }
-            return value.withUTF8 { value in
-                millrace_exchange_add_header(
-                    exchange, start, name.count, value.baseAddress, value.count, false)
+            return value.utf8.withBytes { value in
+                // To curl a value of blanks alone means that the header is to be removed.
+                let count = value.allSatisfy { $0 == 0x20 } ? 0 : value.count
+                return millrace_exchange_add_header(
+                    exchange, start, name.count, value.baseAddress, count, false)
             }
         }
     }
