@@ -61,6 +61,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case balance
         /// The webhook was called too often: 429.
         case rate
+        /// The tenant had as many runs open as one may: 429.
+        case openRuns = "open_runs"
     }
 
     package var tenant: TenantID

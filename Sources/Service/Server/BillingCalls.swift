@@ -113,7 +113,8 @@ struct BillingCalls {
                         503, "billing_not_configured",
                         "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
-            case .overloaded, .unfunded, .duplicate, .skipped, .refused: waiting.answer(Answer.unavailable)
+            case .tooManyRuns, .overloaded, .unfunded, .duplicate, .skipped, .refused:
+                waiting.answer(Answer.unavailable)
             }
         }
     }

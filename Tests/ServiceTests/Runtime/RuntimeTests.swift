@@ -368,6 +368,7 @@ struct RuntimeTests {
     func operatorHasPlaces() throws {
         var options = RuntimeOptions()
         options.openRunCountMax = 8
+        options.openRunCountPerTenantMax = 9
         let world = try RuntimeWorld(options: options)
         let poor = try world.deploy(Self.two, of: RuntimeWorld.tenant)
         for _ in 0..<9 { try world.start(poor, of: RuntimeWorld.tenant, keepsWithoutFunds: true) }
