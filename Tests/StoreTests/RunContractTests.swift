@@ -26,9 +26,40 @@ struct RunContractTests {
             as [(Int64, Int)]
         {
             let expected = all.filter { $0.sequence > after }.prefix(limit)
-            #expect(try store.entries(of: run, after: after, limit: limit) == Array(expected))
+            let page = try store.entries(of: run, after: after, limit: limit, byteCountMax: .max)
+            #expect(page.entries == Array(expected))
+            #expect(page.isFull == (all.last != expected.last && after < 7), "\(after), \(limit)")
         }
-        #expect(try store.entries(of: Sample.run(2), after: 0, limit: 9).isEmpty)
+        #expect(
+            try store.entries(of: Sample.run(2), after: 0, limit: 9, byteCountMax: .max).entries.isEmpty)
+    }
+
+    @Test(
+        "a page of a journal ends before it has more bytes than asked for, and has at least one entry",
+        arguments: StoreBackend.allCases)
+    func pageOfBytes(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let run = Sample.run(1)
+        _ = try store.commitAndWait(Sample.start(run))
+        let sizes = [40, 60, 500, 30, 70, 3]
+        var commit = Sample.step(run, "k", 2)
+        commit.entries = zip(2..., sizes).map { sequence, size in
+            var entry = Sample.entry("k\(sequence)", Int64(sequence))
+            entry.facts = Array("{}".utf8)
+            entry.body = [UInt8](repeating: 7, count: size - 2)
+            return entry
+        }
+        _ = try store.commitAndWait(commit)
+        let pages: [(after: Int64, max: Int, count: Int)] = [
+            (1, 100, 2), (1, 99, 1), (1, 101, 2), (3, 100, 1), (3, 1, 1), (4, 102, 2), (4, 103, 3), (6, 0, 1),
+            (1, .max, 6),
+        ]
+        for (after, max, count) in pages {
+            let page = try store.entries(of: run, after: after, limit: 200, byteCountMax: max)
+            #expect(page.entries.map(\.sequence) == Array(after + 1..<after + 1 + Int64(count)), "\(max)")
+            #expect(page.isFull == (after + Int64(count) < 7), "\(after), \(max)")
+        }
     }
 
     @Test("I4: a journal comes back as it was stored, in sequence order", arguments: StoreBackend.allCases)

@@ -120,6 +120,8 @@ package struct Surroundings: Sendable {
     package var signalKey: [UInt8] = []
     /// Measures what expressions compute; nil where their work together has no limit and no price.
     package var gauge: (any WorkGauge)?
+    /// Bytes of a run's journal above which the run fails, at least 0.
+    package var runByteCountMax = Int.max
 
     package init(tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography) {
         self.tenant = tenant

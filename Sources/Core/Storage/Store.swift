@@ -52,8 +52,12 @@ package protocol RunStore: Sendable {
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
-    /// Of these at most `limit`, from the first with a sequence above `after`; the others cost nothing.
-    func entries(of run: RunID, after sequence: Int64, limit: Int) throws(StoreError) -> [StoredEntry]
+    /// Of these, from the first with a sequence above `after`, at most `limit`, and as many as have no more than
+    /// `byteCountMax` bytes of facts and bodies together, but for a first one that is larger; of the others
+    /// no more are read than one commit has.
+    func entries(
+        of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
+    ) throws(StoreError) -> JournalPage
     /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
     /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
@@ -80,9 +84,11 @@ package protocol RunStore: Sendable {
 extension RunStore {
     /// For a store that has every journal at hand.
     package func entries(
-        of run: RunID, after sequence: Int64, limit: Int
-    ) throws(StoreError) -> [StoredEntry] {
-        Array(try entries(of: run).drop { $0.sequence <= sequence }.prefix(max(0, limit)))
+        of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
+    ) throws(StoreError) -> JournalPage {
+        var page = JournalPage(limit: limit, byteCountMax: byteCountMax)
+        for entry in try entries(of: run) where entry.sequence > sequence && !page.isFull { page.take(entry) }
+        return page
     }
 }
 

@@ -79,13 +79,17 @@ extension Runtime {
             return nil
         }
         var records: [JournalRecord] = []
+        var factByteCount = 0
         for entry in try store.entries(of: record.run) {
+            factByteCount += entry.facts.count
             do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
                 strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
                 return nil
             }
         }
-        return RunMachine(run: record.run, plan: plan, records: records)
+        var machine = RunMachine(run: record.run, plan: plan, records: records)
+        machine.noteFacts(byteCount: factByteCount)
+        return machine
     }
 
     /// Called under the lock, with a machine that has just been read.

@@ -160,6 +160,7 @@ extension Runtime {
             cryptography: cryptography)
         made.signalKey = vault.signalKey
         made.gauge = gauge
+        made.runByteCountMax = options.runByteCountMax
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
             knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)

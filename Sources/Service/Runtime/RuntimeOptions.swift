@@ -14,6 +14,8 @@ package struct RuntimeOptions: Sendable {
     ///
     /// The operator's are not counted so.
     package var openRunCountPerTenantMax: Int?
+    /// Bytes of a run's journal, its facts and bodies, above which the run fails.
+    package var runByteCountMax = 64 << 20
     /// Runs that are over are deleted after this; at least a day.
     package var runRetention: Duration = .seconds(30 * 86_400)
     /// Dedupe keys of tenants are forgotten after this; the operator's never are.

@@ -175,6 +175,7 @@ final class ServerProcess: Sendable {
         wanted.runtime.openRunCountPerTenantMax = settings.text("open-runs-per-tenant-max").flatMap {
             Int($0)
         }
+        wanted.runtime.runByteCountMax = Int(clamping: settings.integer("run-bytes-max"))
         wanted.runtime.parkingDelay = settings.duration("park-after")
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")

@@ -72,6 +72,10 @@ package enum SettingTable {
             summary: "runs in memory of one tenant before its triggers are answered 429, the operator aside; "
                 + "without it a quarter of `open-runs-max`"),
         Setting(
+            name: "run-bytes-max", audience: .server, kind: .integer(1_048_576...1_073_741_824),
+            placeholder: "BYTES", standard: "67108864",
+            summary: "bytes of a run's journal, above which the run fails with `run_too_large`"),
+        Setting(
             name: "park-after", audience: .server, kind: .duration(0...86_400), placeholder: "DURATION",
             standard: "5s", summary: "a run that only waits, for longer than this, leaves memory until then"),
         Setting(
