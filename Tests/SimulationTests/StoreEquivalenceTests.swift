@@ -393,6 +393,9 @@ private struct StoreOperations {
             StoreOperation("run") { store throws(StoreError) in try store.run(run, of: tenant) as Any },
             StoreOperation("runs") { store throws(StoreError) in try store.runs(of: tenant, query) },
             StoreOperation("entries") { store throws(StoreError) in try store.entries(of: run) },
+            StoreOperation("workflowCounts") { store throws(StoreError) in
+                try store.workflowCounts(of: tenant)
+            },
             StoreOperation("openRuns") { store throws(StoreError) in
                 try store.openRuns(after: after, limit: limit)
             },

@@ -104,6 +104,8 @@ package protocol LedgerStore: Sendable {
     /// Records a purchase before anyone is asked to pay.
     func addPurchase(_ purchase: Purchase) throws(StoreError)
     func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase?
+    /// How many purchases of a tenant are open that were recorded at `instant` or later.
+    func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int
     /// Every ledger from its first entry, each usage entry against the journal entries that it
     /// charged (where these are still kept), each balance against its account.
     func verifyLedgers() throws(StoreError) -> LedgerVerification

@@ -14,6 +14,8 @@ package protocol WorkflowStore: Sendable {
     func workflow(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
     /// Current versions by name, with name above `after`.
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow]
+    /// How many of a tenant's workflows are in service, and how many versions of all of them are kept.
+    func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts
     /// All versions of one, newest first.
     func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow]
     /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
@@ -45,6 +47,18 @@ package struct DeployedWorkflow: Sendable, Hashable {
         self.digest = digest
         self.source = source
         self.deployedAt = deployedAt
+    }
+}
+
+/// How much a tenant has deployed.
+package struct WorkflowCounts: Sendable, Hashable {
+    package var inService: Int
+    /// Of those in service and of deleted ones.
+    package var versions: Int
+
+    package init(inService: Int, versions: Int) {
+        self.inService = inService
+        self.versions = versions
     }
 }
 

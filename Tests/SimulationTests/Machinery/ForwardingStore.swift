@@ -123,6 +123,10 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.purchase(id) }
     }
 
+    func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int {
+        try reading { () throws(StoreError) in try inner.openPurchaseCount(of: tenant, since: instant) }
+    }
+
     func verifyLedgers() throws(StoreError) -> LedgerVerification {
         try reading { () throws(StoreError) in try inner.verifyLedgers() }
     }
@@ -207,6 +211,10 @@ class ForwardingStore: Store, @unchecked Sendable {
 
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow] {
         try reading { () throws(StoreError) in try inner.workflows(of: tenant, after: after, limit: limit) }
+    }
+
+    func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
+        try reading { () throws(StoreError) in try inner.workflowCounts(of: tenant) }
     }
 
     func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
