@@ -222,9 +222,9 @@ struct RunContractTests {
             guard number != 2 else { continue }
             _ = try store.commitAndWait(Sample.finish(Sample.run(number), at: Sample.at(number), charge: 1))
         }
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(1), limit: 9) == 0)
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 1) == 1)
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 9) == 2)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(1), startedSince: nil, limit: 9) == 0)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), startedSince: nil, limit: 1) == 1)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), startedSince: nil, limit: 9) == 2)
         #expect(try store.runs(of: Sample.tenant, RunQuery()).map(\.run) == [Sample.run(2)])
         #expect(try store.entries(of: Sample.run(4)).isEmpty)
         #expect(try store.newestRun() == Sample.run(4))
@@ -232,6 +232,44 @@ struct RunContractTests {
         #expect(try store.commitAndWait(again) == .duplicate(of: Sample.run(1), isSameContent: true))
         #expect(try store.verifyLedgers().findings.isEmpty)
         #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -13)
+    }
+
+    @Test(
+        "where older ones are known to be deleted, only recent runs and long ones are looked for",
+        arguments: StoreBackend.allCases)
+    func recentAndLongRunsAreDeleted(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let day: Int64 = 86_400
+        // When each began, and how long it took, in seconds.
+        let runs: [(name: Int64, start: Int64, took: Int64)] = [
+            (1, 0, 60), (2, 0, day), (3, 0, day + 1), (4, 10, 3 * day), (5, 2 * day, 60), (6, 4 * day, 60),
+            (7, 0, 40 * day), (8, 2 * day - 1, 60), (9, 2 * day + 10, day + 5), (10, 0, 3 * day + 20),
+        ]
+        for (name, start, took) in runs {
+            let tenant = name == 4 ? Sample.other : Sample.tenant
+            let number = (Sample.at(start).milliseconds - 1_577_836_800_000) << 20 + name
+            let run = RunID(number: number)
+            _ = try store.commitAndWait(Sample.start(run, tenant: tenant, startedAt: Sample.at(start)))
+            _ = try store.commitAndWait(
+                Sample.finish(run, tenant: tenant, at: Sample.at(start + took)))
+        }
+        func delete(_ limit: Int) throws -> Int {
+            try store.deleteRuns(
+                finishedBefore: Sample.at(4 * day), startedSince: Sample.at(2 * day), limit: limit)
+        }
+        func left() throws -> [Int64] {
+            try [Sample.tenant, Sample.other].flatMap { try store.runs(of: $0, RunQuery()) }
+                .map { $0.run.number & 0xFF }.sorted()
+        }
+        #expect(try delete(1) == 1)
+        #expect(try left() == [1, 2, 3, 4, 6, 7, 8, 9, 10])
+        #expect(try delete(4) == 4)
+        #expect(try left() == [1, 2, 6, 7, 8], "one that is recent and long is one")
+        #expect(try delete(9) == 0)
+        #expect(
+            try store.deleteRuns(finishedBefore: Sample.at(4 * day), startedSince: nil, limit: 9) == 3)
+        #expect(try left() == [6, 7])
     }
 
     @Test("old dedupe keys are forgotten, but the operator's never", arguments: StoreBackend.allCases)

@@ -110,7 +110,14 @@ extension SQLiteStore {
         return isTooBig ? .max : number
     }
 
-    private static func lastRunNumber(before instant: Instant?) -> Int64 {
+    /// Above which every run began at `instant` or later, by a clock that was not set back since.
+    ///
+    /// Without slack: where the clock was set back, numbers went on ahead of it, and are reached later.
+    static func firstRunNumber(notBefore instant: Instant) -> Int64 {
+        firstRunNumber(after: instant + .milliseconds(1 - slackMilliseconds))
+    }
+
+    static func lastRunNumber(before instant: Instant?) -> Int64 {
         guard let instant else { return -1 }
         let millis = instant.milliseconds.subtractingReportingOverflow(slackMilliseconds + epochMilliseconds)
         guard !millis.overflow, millis.partialValue > 0 else { return -1 }

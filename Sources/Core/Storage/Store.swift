@@ -72,7 +72,13 @@ package protocol RunStore: Sendable {
     func newestRun() throws(StoreError) -> RunID?
     /// Deletes runs that were over before `instant`, with their journals, at most `limit`; their
     /// dedupe keys stay (see ``forgetDedupeKeys(before:limit:)``). Returns how many.
-    func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int
+    ///
+    /// With `startedSince` only runs that began then or later, and those that took longer than
+    /// ``RunRecord/longDuration``: a caller that has deleted all others need not have them looked for among the
+    /// runs that are still open, of which there may be a million.
+    func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int
     /// Deletes dedupe keys of tenants other than the operator stored before `instant`, at most `limit`.
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int
     /// Depletions that no run has answered yet, oldest first.

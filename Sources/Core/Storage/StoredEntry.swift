@@ -101,6 +101,9 @@ package struct RunRecord: Sendable, Hashable {
     /// Run time charged so far.
     package var chargedMilliseconds: Int64
 
+    /// Runs that took longer than this are found by when they ended.
+    package static let longDuration = Duration.seconds(86_400)
+
     package init(
         run: RunID, tenant: TenantID, workflow: String, digest: [UInt8], trigger: String, status: RunStatus,
         startedAt: Instant, finishedAt: Instant? = nil, wakeAt: Instant? = nil, origin: RunID? = nil,

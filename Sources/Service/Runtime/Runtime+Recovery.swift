@@ -165,9 +165,13 @@ extension Runtime {
         let now = clock.now()
         let (runLimit, keyLimit) = (200, 500)
         do throws(StoreError) {
+            let before = Instant(microseconds: now.microseconds - options.runRetention.microseconds)
+            let since = lock.withLock { retention.startedSince(at: now) }
             let deleted = try store.deleteRuns(
-                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds),
-                limit: runLimit)
+                finishedBefore: before, startedSince: since, limit: runLimit)
+            if deleted < runLimit {
+                lock.withLock { retention.noteDeleted(upTo: before, isWhole: since == nil, at: now) }
+            }
             let forgotten = try store.forgetDedupeKeys(
                 before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds),
                 limit: keyLimit)

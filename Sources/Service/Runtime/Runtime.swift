@@ -63,6 +63,8 @@ package final class Runtime: @unchecked Sendable {
     var funds: [TenantID: TenantFunds] = [:]
     /// Tenants that were asked for before.
     var tenants: [TenantID: Tenant] = [:]
+    /// What has been deleted for its age.
+    var retention = RetentionProgress()
     var isStopping = false
     /// Attempts sent and not answered.
     var sentCount = 0

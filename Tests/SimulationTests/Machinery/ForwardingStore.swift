@@ -77,9 +77,11 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.newestRun() }
     }
 
-    func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int {
+    func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int {
         try writing("deleteRuns") { () throws(StoreError) in
-            try inner.deleteRuns(finishedBefore: instant, limit: limit)
+            try inner.deleteRuns(finishedBefore: instant, startedSince: startedSince, limit: limit)
         }
     }
 
