@@ -225,6 +225,7 @@ struct Play {
         case .runAdmitted: "admitted"
         case .signalReceived(let signal): "signal \(signal.id)"
         case .runTimedOut: "timed out"
+        case .runTooLarge: "too large"
         case .outputFailed(let error): "output failed: \(error.code)"
         case .runPaused: "paused"
         case .runResumed: "resumed"

@@ -350,8 +350,9 @@ private struct StoreOperations {
         switch random.number(0...3) {
         case 3: return StoreOperation("checkRoom") { store throws(StoreError) in try store.checkRoom() }
         case 0:
+            let since = random.pick([nil, before + .seconds(-3_600)])
             return StoreOperation("deleteRuns") { store throws(StoreError) in
-                try store.deleteRuns(finishedBefore: before, limit: limit)
+                try store.deleteRuns(finishedBefore: before, startedSince: since, limit: limit)
             }
         case 1:
             return StoreOperation("forgetDedupeKeys") { store throws(StoreError) in
@@ -393,6 +394,9 @@ private struct StoreOperations {
             StoreOperation("run") { store throws(StoreError) in try store.run(run, of: tenant) as Any },
             StoreOperation("runs") { store throws(StoreError) in try store.runs(of: tenant, query) },
             StoreOperation("entries") { store throws(StoreError) in try store.entries(of: run) },
+            StoreOperation("workflowCounts") { store throws(StoreError) in
+                try store.workflowCounts(of: tenant)
+            },
             StoreOperation("openRuns") { store throws(StoreError) in
                 try store.openRuns(after: after, limit: limit)
             },

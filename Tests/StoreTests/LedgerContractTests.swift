@@ -158,7 +158,13 @@ struct LedgerContractTests {
         #expect(try pay(2, Credit.Paid(amountMinor: 499, currency: "EUR")) == .purchaseMismatch(cheap))
         #expect(try pay(2, Credit.Paid(amountMinor: 499, currency: "EUR")) == .purchaseMismatch(cheap))
         #expect(try pay(2, price, 120_001) == .purchaseMismatch(cheap))
+        func openCount(_ since: Instant, of tenant: TenantID = Sample.tenant) throws -> Int {
+            try store.openPurchaseCount(of: tenant, since: since)
+        }
+        #expect(try openCount(Sample.noon) == 0)
         var foreign = try open(3)
+        #expect(try openCount(Sample.noon) == 1 && openCount(Sample.at(1)) == 0)
+        #expect(try openCount(Sample.noon, of: Sample.other) == 0)
         foreign.state = .parked
         #expect(try pay(3, price, of: Sample.other) == .purchaseMismatch(foreign))
         good.state = .parked

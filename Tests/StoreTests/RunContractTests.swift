@@ -26,9 +26,40 @@ struct RunContractTests {
             as [(Int64, Int)]
         {
             let expected = all.filter { $0.sequence > after }.prefix(limit)
-            #expect(try store.entries(of: run, after: after, limit: limit) == Array(expected))
+            let page = try store.entries(of: run, after: after, limit: limit, byteCountMax: .max)
+            #expect(page.entries == Array(expected))
+            #expect(page.isFull == (all.last != expected.last && after < 7), "\(after), \(limit)")
         }
-        #expect(try store.entries(of: Sample.run(2), after: 0, limit: 9).isEmpty)
+        #expect(
+            try store.entries(of: Sample.run(2), after: 0, limit: 9, byteCountMax: .max).entries.isEmpty)
+    }
+
+    @Test(
+        "a page of a journal ends before it has more bytes than asked for, and has at least one entry",
+        arguments: StoreBackend.allCases)
+    func pageOfBytes(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let run = Sample.run(1)
+        _ = try store.commitAndWait(Sample.start(run))
+        let sizes = [40, 60, 500, 30, 70, 3]
+        var commit = Sample.step(run, "k", 2)
+        commit.entries = zip(2..., sizes).map { sequence, size in
+            var entry = Sample.entry("k\(sequence)", Int64(sequence))
+            entry.facts = Array("{}".utf8)
+            entry.body = [UInt8](repeating: 7, count: size - 2)
+            return entry
+        }
+        _ = try store.commitAndWait(commit)
+        let pages: [(after: Int64, max: Int, count: Int)] = [
+            (1, 100, 2), (1, 99, 1), (1, 101, 2), (3, 100, 1), (3, 1, 1), (4, 102, 2), (4, 103, 3), (6, 0, 1),
+            (1, .max, 6),
+        ]
+        for (after, max, count) in pages {
+            let page = try store.entries(of: run, after: after, limit: 200, byteCountMax: max)
+            #expect(page.entries.map(\.sequence) == Array(after + 1..<after + 1 + Int64(count)), "\(max)")
+            #expect(page.isFull == (after + Int64(count) < 7), "\(after), \(max)")
+        }
     }
 
     @Test("I4: a journal comes back as it was stored, in sequence order", arguments: StoreBackend.allCases)
@@ -191,9 +222,9 @@ struct RunContractTests {
             guard number != 2 else { continue }
             _ = try store.commitAndWait(Sample.finish(Sample.run(number), at: Sample.at(number), charge: 1))
         }
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(1), limit: 9) == 0)
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 1) == 1)
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), limit: 9) == 2)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(1), startedSince: nil, limit: 9) == 0)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), startedSince: nil, limit: 1) == 1)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(9), startedSince: nil, limit: 9) == 2)
         #expect(try store.runs(of: Sample.tenant, RunQuery()).map(\.run) == [Sample.run(2)])
         #expect(try store.entries(of: Sample.run(4)).isEmpty)
         #expect(try store.newestRun() == Sample.run(4))
@@ -201,6 +232,44 @@ struct RunContractTests {
         #expect(try store.commitAndWait(again) == .duplicate(of: Sample.run(1), isSameContent: true))
         #expect(try store.verifyLedgers().findings.isEmpty)
         #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -13)
+    }
+
+    @Test(
+        "where older ones are known to be deleted, only recent runs and long ones are looked for",
+        arguments: StoreBackend.allCases)
+    func recentAndLongRunsAreDeleted(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        let day: Int64 = 86_400
+        // When each began, and how long it took, in seconds.
+        let runs: [(name: Int64, start: Int64, took: Int64)] = [
+            (1, 0, 60), (2, 0, day), (3, 0, day + 1), (4, 10, 3 * day), (5, 2 * day, 60), (6, 4 * day, 60),
+            (7, 0, 40 * day), (8, 2 * day - 1, 60), (9, 2 * day + 10, day + 5), (10, 0, 3 * day + 20),
+        ]
+        for (name, start, took) in runs {
+            let tenant = name == 4 ? Sample.other : Sample.tenant
+            let number = (Sample.at(start).milliseconds - 1_577_836_800_000) << 20 + name
+            let run = RunID(number: number)
+            _ = try store.commitAndWait(Sample.start(run, tenant: tenant, startedAt: Sample.at(start)))
+            _ = try store.commitAndWait(
+                Sample.finish(run, tenant: tenant, at: Sample.at(start + took)))
+        }
+        func delete(_ limit: Int) throws -> Int {
+            try store.deleteRuns(
+                finishedBefore: Sample.at(4 * day), startedSince: Sample.at(2 * day), limit: limit)
+        }
+        func left() throws -> [Int64] {
+            try [Sample.tenant, Sample.other].flatMap { try store.runs(of: $0, RunQuery()) }
+                .map { $0.run.number & 0xFF }.sorted()
+        }
+        #expect(try delete(1) == 1)
+        #expect(try left() == [1, 2, 3, 4, 6, 7, 8, 9, 10])
+        #expect(try delete(4) == 4)
+        #expect(try left() == [1, 2, 6, 7, 8], "one that is recent and long is one")
+        #expect(try delete(9) == 0)
+        #expect(
+            try store.deleteRuns(finishedBefore: Sample.at(4 * day), startedSince: nil, limit: 9) == 3)
+        #expect(try left() == [6, 7])
     }
 
     @Test("old dedupe keys are forgotten, but the operator's never", arguments: StoreBackend.allCases)

@@ -133,7 +133,7 @@ struct WaitingContractTests {
             _ = try store.commitAndWait(start)
         }
         #expect(try store.waitingRuns(startedBy: "schedule").map(\.run) == [Sample.run(1)])
-        #expect(try store.deleteRuns(finishedBefore: Sample.at(1 << 20), limit: 9) == 0)
+        #expect(try store.deleteRuns(finishedBefore: Sample.at(1 << 20), startedSince: nil, limit: 9) == 0)
         #expect(try store.waitingRunCount() == 2)
     }
 }

@@ -40,6 +40,14 @@ extension MemoryStore {
         }
     }
 
+    package func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int {
+        try read { tables throws(StoreError) in
+            tables.purchases.values.count {
+                $0.purchase.tenant == tenant && $0.purchase.state == .open && $0.purchase.createdAt >= instant
+            }
+        }
+    }
+
     package func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase? {
         try read { tables throws(StoreError) in tables.purchases[id]?.purchase }
     }

@@ -73,12 +73,24 @@ extension MemoryStore {
         try read { tables throws(StoreError) in tables.newestRun }
     }
 
-    package func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int {
+    package func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int {
         try write { tables throws(StoreError) in
-            let found = tables.runs.values.filter { record in
+            let ended = tables.runs.values.filter { record in
                 record.status.isFinal && record.finishedAt.map { $0 < instant } ?? false
             }
-            let gone = found.sorted { ($0.tenant, $0.run) < ($1.tenant, $1.run) }.prefix(max(0, limit))
+            let recent = ended.filter { record in startedSince.map { record.startedAt >= $0 } ?? true }
+            var gone = Array(
+                recent.sorted { ($0.tenant, $0.run) < ($1.tenant, $1.run) }.prefix(max(0, limit)))
+            if let startedSince {
+                let long = ended.filter { $0.startedAt < startedSince && $0.isLong }
+                let inOrder = long.sorted {
+                    ($0.finishedAt ?? instant, $0.tenant, $0.run)
+                        < ($1.finishedAt ?? instant, $1.tenant, $1.run)
+                }
+                gone += inOrder.prefix(max(0, limit - gone.count))
+            }
             for record in gone { tables.delete(record.run) }
             return gone.count
         }
@@ -120,6 +132,11 @@ extension MemoryTables {
         journals[run] = nil
         runs[run] = nil
     }
+}
+
+extension RunRecord {
+    /// Whether it took longer than ``RunRecord/longDuration``.
+    fileprivate var isLong: Bool { finishedAt.map { $0 - startedAt > Self.longDuration } ?? false }
 }
 
 extension RunQuery {

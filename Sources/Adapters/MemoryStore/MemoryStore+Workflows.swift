@@ -45,6 +45,15 @@ extension MemoryStore {
         }
     }
 
+    package func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
+        try read { tables throws(StoreError) in
+            let rows = tables.workflows.filter { $0.key.tenant == tenant }.values
+            return WorkflowCounts(
+                inService: rows.count { $0.current != nil },
+                versions: rows.reduce(0) { $0 + $1.versions.count })
+        }
+    }
+
     package func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
         try read { tables throws(StoreError) in
             (tables.workflows[MemoryTables.TenantName(tenant, name)]?.versions ?? []).reversed()

@@ -10,7 +10,7 @@ struct Migration {
     let name: String
     let sql: String
 
-    static let all = [M0001CreateTables.migration, M0002AddRunOrigin.migration]
+    static let all = [M0001CreateTables.migration, M0002AddRunOrigin.migration, M0003IndexLongRuns.migration]
 
     /// Brings a file up to date, each migration in a transaction of its own.
     ///

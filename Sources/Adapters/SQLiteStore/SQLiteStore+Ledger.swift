@@ -42,6 +42,16 @@ extension SQLiteStore {
         try readers.read { connection throws(StoreError) in try Rows.purchase(id, connection)?.purchase }
     }
 
+    package func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int {
+        try readers.read { connection throws(StoreError) in
+            let count = try connection.first(
+                "SELECT count(*) FROM purchase WHERE tenant_id = ? AND state = 'open' AND created_at_us >= ?",
+                .integer(tenant.number), .integer(instant.microseconds)
+            ) { row throws(StoreError) in row.integer(0) }
+            return Int(clamping: count ?? 0)
+        }
+    }
+
     package func verifyLedgers() throws(StoreError) -> LedgerVerification {
         try readers.readTogether { connection throws(StoreError) in
             var verifier = LedgerVerifier(connection: connection, sha256: sha256)

@@ -3,30 +3,68 @@ package import Values
 
 /// Deleting what is old: cheap at any size of the file, because run numbers rise with time.
 extension SQLiteStore {
-    package func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int {
-        try write { writer throws(StoreError) in
-            let connection = writer.connection
-            let found = try connection.all(
-                """
-                WITH RECURSIVE known (tenant_id) AS (
-                    SELECT min(tenant_id) FROM run
-                    UNION ALL
-                    SELECT (SELECT min(tenant_id) FROM run WHERE tenant_id > known.tenant_id) FROM known
-                    WHERE known.tenant_id IS NOT NULL)
-                SELECT run.tenant_id, run.run_id FROM known CROSS JOIN run ON run.tenant_id = known.tenant_id
-                WHERE run.run_id < ?1 AND run.finished_at_us < ?2 AND run.status NOT IN ('running', 'waiting', 'paused')
-                LIMIT ?3
-                """, .integer(Self.firstRunNumber(after: instant)), .integer(instant.microseconds),
-                .integer(Int64(max(0, limit)))
-            ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
-            for (tenant, run) in found { try Self.delete(run, of: tenant, connection) }
-            if let newest = found.map(\.run).max() {
-                try connection.run(
-                    "UPDATE shard_lease SET deleted_run_id = max(deleted_run_id, ?) WHERE shard = 0",
-                    .integer(newest))
+    package func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int {
+        // What is over stays over, so the writer's thread need not do the looking.
+        let found = try readers.read { connection throws(StoreError) in
+            var found = try Self.ended(before: instant, since: startedSince, limit: limit, connection)
+            if startedSince != nil, found.count < limit {
+                let known = Set(found.map(\.run))
+                found += try Self.longEnded(before: instant, limit: limit, connection)
+                    .filter { !known.contains($0.run) }.prefix(limit - found.count)
             }
+            return found
+        }
+        guard let newest = found.map(\.run).max() else { return 0 }
+        return try write { writer throws(StoreError) in
+            for (tenant, run) in found { try Self.delete(run, of: tenant, writer.connection) }
+            try writer.connection.run(
+                "UPDATE shard_lease SET deleted_run_id = max(deleted_run_id, ?) WHERE shard = 0",
+                .integer(newest))
             return found.count
         }
+    }
+
+    typealias Ended = (tenant: Int64, run: Int64)
+
+    /// Of all that began at `since` or later, what was over before `instant`.
+    static let endedQuery: StaticString = """
+        WITH RECURSIVE known (tenant_id) AS (
+            SELECT min(tenant_id) FROM run
+            UNION ALL
+            SELECT (SELECT min(tenant_id) FROM run WHERE tenant_id > known.tenant_id) FROM known
+            WHERE known.tenant_id IS NOT NULL)
+        SELECT run.tenant_id, run.run_id FROM known CROSS JOIN run ON run.tenant_id = known.tenant_id
+        WHERE run.run_id > ?1 AND run.run_id < ?2 AND run.started_at_us >= ?3 AND run.finished_at_us < ?4
+            AND run.status NOT IN ('running', 'waiting', 'paused')
+        LIMIT ?5
+        """
+
+    private static func ended(
+        before instant: Instant, since: Instant?, limit: Int, _ connection: Connection
+    ) throws(StoreError) -> [Ended] {
+        try connection.all(
+            endedQuery, .integer(lastRunNumber(before: since)), .integer(firstRunNumber(notBefore: instant)),
+            .integer(since?.microseconds ?? .min), .integer(instant.microseconds),
+            .integer(Int64(max(0, limit)))
+        ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
+    }
+
+    /// Of those that took longer than a day, the first to end.
+    static let longEndedQuery: StaticString = """
+        SELECT tenant_id, run_id FROM run INDEXED BY run_long
+        WHERE finished_at_us - started_at_us > 86400000000 AND finished_at_us < ?1
+        ORDER BY finished_at_us, tenant_id, run_id LIMIT ?2
+        """
+
+    private static func longEnded(
+        before instant: Instant, limit: Int, _ connection: Connection
+    ) throws(StoreError) -> [Ended] {
+        // Those that are known already may come first.
+        try connection.all(
+            longEndedQuery, .integer(instant.microseconds), .integer(Int64(max(0, limit)) * 2)
+        ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
     }
 
     private static func delete(_ run: Int64, of tenant: Int64, _ connection: Connection) throws(StoreError) {

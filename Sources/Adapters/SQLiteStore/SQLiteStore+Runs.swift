@@ -110,7 +110,14 @@ extension SQLiteStore {
         return isTooBig ? .max : number
     }
 
-    private static func lastRunNumber(before instant: Instant?) -> Int64 {
+    /// Above which every run began at `instant` or later, by a clock that was not set back since.
+    ///
+    /// Without slack: where the clock was set back, numbers went on ahead of it, and are reached later.
+    static func firstRunNumber(notBefore instant: Instant) -> Int64 {
+        firstRunNumber(after: instant + .milliseconds(1 - slackMilliseconds))
+    }
+
+    static func lastRunNumber(before instant: Instant?) -> Int64 {
         guard let instant else { return -1 }
         let millis = instant.milliseconds.subtractingReportingOverflow(slackMilliseconds + epochMilliseconds)
         guard !millis.overflow, millis.partialValue > 0 else { return -1 }
@@ -135,23 +142,23 @@ extension SQLiteStore {
     }
 
     package func entries(
-        of run: RunID, after sequence: Int64, limit: Int
-    ) throws(StoreError) -> [StoredEntry] {
+        of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
+    ) throws(StoreError) -> JournalPage {
         try readers.read { connection throws(StoreError) in
-            var entries: [StoredEntry] = []
+            var page = JournalPage(limit: limit, byteCountMax: byteCountMax)
             let statement = try connection.statement(
                 "SELECT entries FROM journal WHERE run_id = ? AND sequence > ? ORDER BY sequence")
             try statement.bind([.integer(run.number), .integer(sequence)])
             defer { statement.reset() }
-            while entries.count < limit, try statement.step() {
-                // Of the first row some may lie before.
+            while !page.isFull, try statement.step() {
                 var row: [StoredEntry] = []
                 try statement.withBlob(0) { bytes throws(StoreError) in
                     try EntryCoding.unpack(bytes, into: &row)
                 }
-                entries += row.drop { $0.sequence <= sequence }.prefix(limit - entries.count)
+                // Of the first row some may lie before.
+                for entry in row where entry.sequence > sequence { page.take(entry) }
             }
-            return entries
+            return page
         }
     }
 

@@ -85,6 +85,22 @@ extension SQLiteStore {
         }
     }
 
+    package func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
+        try readers.read { connection throws(StoreError) in
+            // By the index, which has no sources in it.
+            let counts = try connection.first(
+                """
+                SELECT (SELECT count(*) FROM workflow WHERE tenant_id = ?1 AND is_deleted = 0),
+                    (SELECT count(*) FROM workflow_version INDEXED BY workflow_version_digest WHERE tenant_id = ?1)
+                """, .integer(tenant.number)
+            ) { row throws(StoreError) in
+                WorkflowCounts(
+                    inService: Int(clamping: row.integer(0)), versions: Int(clamping: row.integer(1)))
+            }
+            return counts ?? WorkflowCounts(inService: 0, versions: 0)
+        }
+    }
+
     package func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
         try readers.read { connection throws(StoreError) in
             try connection.all(

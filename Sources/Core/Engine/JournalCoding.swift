@@ -19,6 +19,7 @@ import Values
 //   step.calling         call/<path>               path, child                             -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
+//   run.too_large        size                      max                                     -
 //   run.output_failed    output                    error                                   -
 //   run.paused           pause/<sequence>          -                                       -
 //   run.admitted         admission                 -                                       -
@@ -76,6 +77,9 @@ extension JournalRecord {
             (key, kind) = ("signal/" + signal.id, "signal.received")
             facts.write(signal)
         case .runTimedOut: (key, kind) = ("timeout", "run.timed_out")
+        case .runTooLarge(let byteCountMax):
+            (key, kind) = ("size", "run.too_large")
+            facts.int("max", Int64(byteCountMax))
         case .outputFailed(let error):
             (key, kind) = ("output", "run.output_failed")
             facts.write(error)
@@ -135,6 +139,7 @@ extension JournalRecord {
             entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
         case "run.timed_out": entry = .runTimedOut
+        case "run.too_large": entry = .runTooLarge(byteCountMax: Int(clamping: try facts.int("max")))
         case "run.output_failed": entry = .outputFailed(try facts.error())
         case "run.paused": entry = .runPaused
         case "run.admitted": entry = .runAdmitted

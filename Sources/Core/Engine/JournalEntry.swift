@@ -28,6 +28,8 @@ package indirect enum JournalEntry: Sendable {
     case signalReceived(RunSignal)
     /// The run's own time is over.
     case runTimedOut
+    /// The journal has come to more bytes than a run may keep.
+    case runTooLarge(byteCountMax: Int)
     /// All steps went well, and the run's own `output` could not be computed.
     case outputFailed(StepError)
     /// Nothing more is sent until the balance is above zero.

@@ -122,10 +122,12 @@ package final class Surroundings: Sendable {
     package let signalKey: [UInt8]
     /// Measures what expressions compute; nil where their work together has no limit and no price.
     package let gauge: (any WorkGauge)?
+    /// Bytes of a run's journal above which the run fails, at least 0.
+    package let runByteCountMax: Int
 
     package init(
         tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography,
-        signalKey: [UInt8] = [], gauge: (any WorkGauge)? = nil
+        signalKey: [UInt8] = [], gauge: (any WorkGauge)? = nil, runByteCountMax: Int = .max
     ) {
         self.tenant = tenant
         self.secrets = secrets
@@ -133,5 +135,6 @@ package final class Surroundings: Sendable {
         self.cryptography = cryptography
         self.signalKey = signalKey
         self.gauge = gauge
+        self.runByteCountMax = runByteCountMax
     }
 }

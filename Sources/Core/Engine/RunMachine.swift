@@ -24,6 +24,12 @@ package struct RunMachine: Sendable {
         for record in records { state.apply(record, plan: plan) }
     }
 
+    /// The facts of entries, as the store keeps them, count among what the run keeps.
+    ///
+    /// To be called with those of each decision, and once with those of the journal that a run is read from: what
+    /// it keeps is the same after a restart.
+    package mutating func noteFacts(byteCount: Int) { state.byteCount += byteCount }
+
     /// The node's place in the journal: `charge`, `charge/compensate`.
     package func path(of node: Int) -> String { state.path(node, plan) }
 
@@ -112,7 +118,10 @@ struct Turn {
         switch input {
         case .started(let start, let isFunded): begin(start, copies: [], isFunded: isFunded)
         case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
-        case .recovered: rearm()
+        case .recovered:
+            rearm()
+            // What may have been sent before is sent again, also where the run has become too large with it.
+            return advance()
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
             settleAttempt(step, attempt: attempt, outcome)
@@ -153,6 +162,9 @@ struct Turn {
             guard machine.state.ending == nil || machine.state.isHeld else { return }
             record(machine.state.ending == nil ? .cancelRequested(reason: reason) : .runReleased)
         case .resumed: break
+        }
+        if machine.state.byteCount > surroundings.runByteCountMax, machine.state.ending == nil {
+            record(.runTooLarge(byteCountMax: surroundings.runByteCountMax))
         }
         advance()
     }

@@ -1,4 +1,5 @@
 package import Billing
+import Ports
 package import Values
 import Workflow
 
@@ -87,6 +88,11 @@ package struct RunState: Sendable {
     var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
+    /// Bytes that the journal holds: bodies as they are folded in, and facts as
+    /// ``RunMachine/noteFacts(byteCount:)`` is told of them.
+    package internal(set) var byteCount = 0
+    /// Whether the run is ending because that came to more than it may keep.
+    private(set) var isTooLarge = false
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish`, a cancel, the
     /// run's timeout, or an output that failed.
     package private(set) var ending: RunOutcome?
@@ -233,11 +239,16 @@ extension RunState {
         case .runStarted(let start):
             trigger = TriggerView(start)
             isQueued = start.isQueued
+            byteCount += start.body.count
             startFrame(0)
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
-            if case .child(let child) = result.content { nodes[index].child = child.run }
+            switch result.content {
+            case .response(let response): byteCount += response.body.count
+            case .child(let child): nodes[index].child = child.run
+            default: break
+            }
             let view = conclude(index, result, plan)
             settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
             // What an earlier run did is that run's to undo.
@@ -278,6 +289,12 @@ extension RunState {
             signalIDs.insert(signal.id)
         case .runTimedOut:
             let error = StepError(code: "run_timed_out", message: "the run took longer than its timeout")
+            end(RunOutcome(status: .failed, error: error))
+        case .runTooLarge(let byteCountMax):
+            isTooLarge = true
+            let error = StepError(
+                code: "run_too_large",
+                message: "the run's journal has come to more than \(byteCountMax) bytes")
             end(RunOutcome(status: .failed, error: error))
         case .outputFailed(let error): end(RunOutcome(status: .failed, error: error))
         case .runPaused: isPaused = true

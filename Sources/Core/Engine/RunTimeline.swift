@@ -50,7 +50,7 @@ struct RunTimeline {
         case .cancelRequested:
             hold = nil
             endingSince = endingSince ?? record.at
-        case .runTimedOut, .outputFailed: endingSince = endingSince ?? record.at
+        case .runTimedOut, .runTooLarge, .outputFailed: endingSince = endingSince ?? record.at
         case .stepOpened(let path, _): openedAt[path] = record.at
         case .signalReceived, .stepCalling, .runFinished: break
         }

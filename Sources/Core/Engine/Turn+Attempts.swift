@@ -21,8 +21,10 @@ extension Turn {
                 index, attempt, .init(error: error, response: nil, interval: interval),
                 isRetryable: isRetryable)
         case .success(let response):
-            let response = Self.stored(response, redactor: surroundings.redactor)
+            var response = Self.stored(response, redactor: surroundings.redactor)
             let verdict = verdict(on: response, of: index, template.response, retry: retry)
+            // What was in flight, and what undoes, is many answers; that they came is enough to know by then.
+            if machine.state.isTooLarge { response.body = [] }
             settle(
                 index, attempt, .init(error: verdict.error, response: response, interval: interval),
                 isRetryable: verdict.isRetryable)

@@ -52,8 +52,12 @@ package protocol RunStore: Sendable {
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
-    /// Of these at most `limit`, from the first with a sequence above `after`; the others cost nothing.
-    func entries(of run: RunID, after sequence: Int64, limit: Int) throws(StoreError) -> [StoredEntry]
+    /// Of these, from the first with a sequence above `after`, at most `limit`, and as many as have no more than
+    /// `byteCountMax` bytes of facts and bodies together, but for a first one that is larger; of the others
+    /// no more are read than one commit has.
+    func entries(
+        of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
+    ) throws(StoreError) -> JournalPage
     /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
     /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
@@ -68,7 +72,13 @@ package protocol RunStore: Sendable {
     func newestRun() throws(StoreError) -> RunID?
     /// Deletes runs that were over before `instant`, with their journals, at most `limit`; their
     /// dedupe keys stay (see ``forgetDedupeKeys(before:limit:)``). Returns how many.
-    func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int
+    ///
+    /// With `startedSince` only runs that began then or later, and those that took longer than
+    /// ``RunRecord/longDuration``: a caller that has deleted all others need not have them looked for among the
+    /// runs that are still open, of which there may be a million.
+    func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int
     /// Deletes dedupe keys of tenants other than the operator stored before `instant`, at most `limit`.
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int
     /// Depletions that no run has answered yet, oldest first.
@@ -80,9 +90,11 @@ package protocol RunStore: Sendable {
 extension RunStore {
     /// For a store that has every journal at hand.
     package func entries(
-        of run: RunID, after sequence: Int64, limit: Int
-    ) throws(StoreError) -> [StoredEntry] {
-        Array(try entries(of: run).drop { $0.sequence <= sequence }.prefix(max(0, limit)))
+        of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
+    ) throws(StoreError) -> JournalPage {
+        var page = JournalPage(limit: limit, byteCountMax: byteCountMax)
+        for entry in try entries(of: run) where entry.sequence > sequence && !page.isFull { page.take(entry) }
+        return page
     }
 }
 
@@ -98,6 +110,8 @@ package protocol LedgerStore: Sendable {
     /// Records a purchase before anyone is asked to pay.
     func addPurchase(_ purchase: Purchase) throws(StoreError)
     func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase?
+    /// How many purchases of a tenant are open that were recorded at `instant` or later.
+    func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int
     /// Every ledger from its first entry, each usage entry against the journal entries that it
     /// charged (where these are still kept), each balance against its account.
     func verifyLedgers() throws(StoreError) -> LedgerVerification

@@ -31,6 +31,37 @@ package struct StoredEntry: Sendable, Hashable {
         self.body = body
         self.chargeMilliseconds = chargeMilliseconds
     }
+
+    /// Of facts and body.
+    package var byteCount: Int { facts.count + (body?.count ?? 0) }
+}
+
+/// Entries of a journal that follow each other, no more than was asked for.
+package struct JournalPage: Sendable, Hashable {
+    package private(set) var entries: [StoredEntry] = []
+    /// Whether one was offered that found no room: more entries follow.
+    package private(set) var isFull = false
+    private let limit: Int
+    private let byteCountMax: Int
+    private var byteCount = 0
+
+    /// - Parameters:
+    ///   - limit: Entries that it takes; none where that is below 1.
+    ///   - byteCountMax: Bytes of facts and bodies that they have together; a first one may have more.
+    package init(limit: Int, byteCountMax: Int) {
+        self.limit = limit
+        self.byteCountMax = byteCountMax
+    }
+
+    /// Offers the next entry.
+    package mutating func take(_ entry: StoredEntry) {
+        guard !isFull else { return }
+        byteCount += entry.byteCount
+        guard entries.count < limit, entries.isEmpty || byteCount <= byteCountMax else {
+            return isFull = true
+        }
+        entries.append(entry)
+    }
 }
 
 /// Where a run stands, as lists show it.
@@ -69,6 +100,9 @@ package struct RunRecord: Sendable, Hashable {
     package var origin: RunID?
     /// Run time charged so far.
     package var chargedMilliseconds: Int64
+
+    /// Runs that took longer than this are found by when they ended.
+    package static let longDuration = Duration.seconds(86_400)
 
     package init(
         run: RunID, tenant: TenantID, workflow: String, digest: [UInt8], trigger: String, status: RunStatus,

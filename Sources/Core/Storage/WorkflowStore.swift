@@ -14,6 +14,8 @@ package protocol WorkflowStore: Sendable {
     func workflow(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
     /// Current versions by name, with name above `after`.
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow]
+    /// How many of a tenant's workflows are in service, and how many versions of all of them are kept.
+    func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts
     /// All versions of one, newest first.
     func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow]
     /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
@@ -48,6 +50,18 @@ package struct DeployedWorkflow: Sendable, Hashable {
     }
 }
 
+/// How much a tenant has deployed.
+package struct WorkflowCounts: Sendable, Hashable {
+    package var inService: Int
+    /// Of those in service and of deleted ones.
+    package var versions: Int
+
+    package init(inService: Int, versions: Int) {
+        self.inService = inService
+        self.versions = versions
+    }
+}
+
 /// How often, and why last, a trigger turned a request away.
 package struct TriggerRefusal: Sendable, Hashable {
     package enum Reason: String, Sendable, CaseIterable {
@@ -61,6 +75,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case balance
         /// The webhook was called too often: 429.
         case rate
+        /// The tenant had as many runs open as one may: 429.
+        case openRuns = "open_runs"
     }
 
     package var tenant: TenantID

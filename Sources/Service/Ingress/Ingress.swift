@@ -144,6 +144,9 @@ package final class Ingress: Sendable {
             case .unfunded:
                 refuse(call, .balance, "the balance is used up")
                 reply(.unfunded)
+            case .tooManyRuns:
+                refuse(call, .openRuns, "more runs were open than `open-runs-per-tenant-max` allows")
+                reply(.tooManyRuns)
             case .overloaded: reply(.overloaded)
             case .unavailable(let error): reply(.unavailable(error))
             }

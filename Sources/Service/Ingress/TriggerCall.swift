@@ -51,6 +51,8 @@ package enum TriggerReply: Sendable {
     case unfunded
     /// The endpoint is called too often; there is room again after that.
     case tooMany(retryAfter: Duration)
+    /// The tenant has as many runs open as one may.
+    case tooManyRuns
     case overloaded
     case unavailable(StoreError)
 }

@@ -12,6 +12,8 @@ final class RunSlot: @unchecked Sendable {
     let funds: TenantFunds?
     /// What it may still take off them by what it has in flight.
     var hold = RunHold()
+    /// Whether it is counted among the open runs of ``funds``.
+    var hasPlace = false
     /// Whether it stands among the paused runs of ``funds``.
     var isAmongPaused = false
     var machine: RunMachine
@@ -133,6 +135,8 @@ package enum StartResult: Sendable {
     case refused(code: String, message: String)
     /// The tenant has no balance; nothing was stored.
     case unfunded
+    /// The tenant has as many runs open as one may; nothing was stored.
+    case tooManyRuns
     /// Too many runs are open, or the process is stopping; nothing was stored.
     case overloaded
     /// The store refused; nothing was stored.

@@ -143,10 +143,11 @@ extension Runtime {
         var commit = RunCommit(
             run: slot.run, tenant: slot.tenant, entries: decision.records.map(\.stored),
             isMetered: slot.isMetered)
+        slot.machine.noteFacts(byteCount: commit.entries.reduce(0) { $0 + $1.facts.count })
         for record in decision.records {
             switch record.entry {
             case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested, .runTimedOut,
-                .outputFailed:
+                .runTooLarge, .outputFailed:
                 commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)

@@ -200,6 +200,7 @@ extension Runtime {
     /// Called under the lock, when it is not among the open runs any more.
     func dropHold(of slot: RunSlot) -> [Action] {
         guard let funds = slot.funds else { return [] }
+        giveBackPlace(slot)
         if slot.isAmongPaused {
             slot.isAmongPaused = false
             funds.dropPaused { slots[$0]?.isAmongPaused ?? false }

@@ -39,7 +39,10 @@ extension Runtime {
         var read: [(run: RunID, slot: RunSlot?)] = []
         for (index, run) in runs.enumerated() {
             do throws(StoreError) {
-                read.append((run, try readBack(run)))
+                let record = try store.waitingRun(run)
+                let others = read.count { $0.slot?.tenant == record?.tenant }
+                if let record, lock.withLock({ isHeldBack(record, after: others) }) { continue }
+                read.append((run, try readBack(record)))
             } catch {
                 let rest = Array(runs[index...])
                 clock.schedule(at: clock.now() + .seconds(1)) { [self] in load(rest) }
@@ -56,8 +59,8 @@ extension Runtime {
     }
 
     /// A waiting run as its journal tells it; nil for one that is not waiting or cannot be read.
-    private func readBack(_ run: RunID) throws(StoreError) -> RunSlot? {
-        guard let record = try store.waitingRun(run), let slot = try slot(of: record),
+    private func readBack(_ record: RunRecord?) throws(StoreError) -> RunSlot? {
+        guard let record, let slot = try slot(of: record),
             slot.machine.state.outcome == nil
         else { return nil }
         return slot
@@ -69,6 +72,7 @@ extension Runtime {
         guard let slot, fatal == nil else { return uses.flatMap { $0(nil) } }
         waitingCount -= 1
         slots[run] = slot
+        takePlace(slot)
         stuck[run] = nil
         if let awaited = awaited.removeValue(forKey: run) {
             slot.waiters = awaited.waiters
@@ -128,6 +132,7 @@ extension Runtime {
         let actions = carryOut(effects.filter { !$0.isAlarm }, of: slot)
         guard let other = slots[slot.run] else { return actions + leave(slot) }
         waitingCount += 1
+        giveBackPlace(slot)
         other.waiters += slot.waiters
         if other.replier == nil { other.replier = slot.replier }
         return actions

@@ -50,6 +50,7 @@ extension Runtime {
         guard let slot = try slot(of: record) else { return false }
         lock.withLock {
             slots[record.run] = slot
+            takePlace(slot)
             restoreQueue(slot)
         }
         return true
@@ -78,13 +79,17 @@ extension Runtime {
             return nil
         }
         var records: [JournalRecord] = []
+        var factByteCount = 0
         for entry in try store.entries(of: record.run) {
+            factByteCount += entry.facts.count
             do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
                 strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
                 return nil
             }
         }
-        return RunMachine(run: record.run, plan: plan, records: records)
+        var machine = RunMachine(run: record.run, plan: plan, records: records)
+        machine.noteFacts(byteCount: factByteCount)
+        return machine
     }
 
     /// Called under the lock, with a machine that has just been read.
@@ -160,9 +165,13 @@ extension Runtime {
         let now = clock.now()
         let (runLimit, keyLimit) = (200, 500)
         do throws(StoreError) {
+            let before = Instant(microseconds: now.microseconds - options.runRetention.microseconds)
+            let since = lock.withLock { retention.startedSince(at: now) }
             let deleted = try store.deleteRuns(
-                finishedBefore: Instant(microseconds: now.microseconds - options.runRetention.microseconds),
-                limit: runLimit)
+                finishedBefore: before, startedSince: since, limit: runLimit)
+            if deleted < runLimit {
+                lock.withLock { retention.noteDeleted(upTo: before, isWhole: since == nil, at: now) }
+            }
             let forgotten = try store.forgetDedupeKeys(
                 before: Instant(microseconds: now.microseconds - options.dedupeRetention.microseconds),
                 limit: keyLimit)

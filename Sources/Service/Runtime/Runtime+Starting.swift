@@ -42,10 +42,9 @@ extension Runtime {
             start.concurrencyKey == nil ? prepare(slot, start, request, isFunded: standing.hasRoom) : nil
 
         lock.lock()
-        guard !isStopping, fatal == nil, slots.count + startingCount < openRunCountMax(start, slot.tenant)
-        else {
+        if let refusal = refusal(of: start, slot) {
             lock.unlock()
-            return completion(.overloaded)
+            return completion(refusal)
         }
         if prepared == nil {
             switch admit(slot, start, request, completion) {
@@ -96,20 +95,13 @@ extension Runtime {
         _ prepared: PreparedStart, _ slot: RunSlot, _ completion: @escaping @Sendable (StartResult) -> Void
     ) {
         startingCount += 1
+        takePlace(slot)
         let (decision, stored) = (prepared.decision, prepared.commit.stored)
         submit(prepared.commit) { [self] result in
             startingCount -= 1
             if case .success(.stored) = result { slot.stored = stored }
             return settleStart(slot, decision, result, completion)
         }
-    }
-
-    /// Attached children may go beyond the limit, because their parents hold places until they are over, and
-    /// an eighth is the operator's alone: a tenant without balance that fills the rest must be able to pay.
-    private func openRunCountMax(_ start: RunStart, _ tenant: TenantID) -> Int {
-        let limit = options.openRunCountMax
-        if let parent = start.parent, !parent.isDetached { return limit * 2 }
-        return tenant == .operatorTenant ? limit + limit / 8 : limit
     }
 
     /// Called under the lock.
@@ -140,8 +132,10 @@ extension Runtime {
             actions += admitAfterStart(slot)
             return actions
         case .success(.duplicate(let first, let isSameContent)):
+            giveBackPlace(slot)
             return leaveQueue(slot) + [{ completion(.duplicate(of: first, isSameContent: isSameContent)) }]
         case .failure(let error):
+            giveBackPlace(slot)
             return leaveQueue(slot) + [{ completion(.unavailable(error)) }]
         }
     }
@@ -163,7 +157,8 @@ extension Runtime {
         let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
         let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
-            cryptography: cryptography, signalKey: vault.signalKey, gauge: gauge)
+            cryptography: cryptography, signalKey: vault.signalKey, gauge: gauge,
+            runByteCountMax: options.runByteCountMax)
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
             knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)

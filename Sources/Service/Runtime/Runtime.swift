@@ -32,6 +32,10 @@ package final class Runtime: @unchecked Sendable {
     var slots: [RunID: RunSlot] = [:]
     /// Starts whose commit has not returned; with `slots` the work in memory.
     var startingCount = 0
+    /// Of the work in memory, what tenants have beyond what one may start: woken runs, and children.
+    ///
+    /// It takes no place from others.
+    var excessRunCount = 0
     /// Runs being read back from the store, and what is to be done with each then; see ``withSlot(_:_:)``.
     var loading: [RunID: [SlotUse]] = [:]
     /// Who waits for runs that have left memory.
@@ -59,6 +63,8 @@ package final class Runtime: @unchecked Sendable {
     var funds: [TenantID: TenantFunds] = [:]
     /// Tenants that were asked for before.
     var tenants: [TenantID: Tenant] = [:]
+    /// What has been deleted for its age.
+    var retention = RetentionProgress()
     var isStopping = false
     /// Attempts sent and not answered.
     var sentCount = 0

@@ -10,6 +10,12 @@ package struct RuntimeOptions: Sendable {
     ///
     /// The operator's go on up to an eighth more.
     package var openRunCountMax = 100_000
+    /// Of these, runs of one tenant before its triggers are answered 429, at least 1; nil for a quarter.
+    ///
+    /// The operator's are not counted so.
+    package var openRunCountPerTenantMax: Int?
+    /// Bytes of a run's journal, its facts and bodies, above which the run fails.
+    package var runByteCountMax = 64 << 20
     /// Runs that are over are deleted after this; at least a day.
     package var runRetention: Duration = .seconds(30 * 86_400)
     /// Dedupe keys of tenants are forgotten after this; the operator's never are.
@@ -25,4 +31,7 @@ package struct RuntimeOptions: Sendable {
     package var housekeepingInterval: Duration = .seconds(60)
 
     package init() {}
+
+    /// What ``openRunCountPerTenantMax`` says, or stands for.
+    var openRunCountMaxOfTenant: Int { max(1, openRunCountPerTenantMax ?? openRunCountMax / 4) }
 }

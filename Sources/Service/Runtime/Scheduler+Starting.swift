@@ -90,11 +90,29 @@ extension Scheduler {
             refuse(occurrence, .balance, "the balance is used up: a scheduled run was skipped")
         case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
         case .refused(_, let message): refuse(occurrence, .guardError, message)
+        case .tooManyRuns: return tryLater(dropAllButNewest(occurrence))
         case .overloaded, .unavailable: return tryLater(occurrence)
         case nil: break
         }
         lock.withLock { _ = starting.remove(occurrence) }
         scheduleSave()
+    }
+
+    /// The tenant has as many runs open as one may, perhaps for days: of each workflow one occurrence waits.
+    ///
+    /// - Returns: The newest of them, which is not among ``waiting``.
+    private func dropAllButNewest(_ occurrence: Waiting) -> Waiting {
+        lock.withLock {
+            var newest = occurrence
+            waiting.removeAll { other in
+                guard other.key == occurrence.key else { return false }
+                drop(other.at < newest.at ? other : newest, because: "open_runs")
+                if other.at > newest.at { newest = other }
+                return true
+            }
+            if newest.at != occurrence.at { starting.remove(occurrence) }
+            return newest
+        }
     }
 
     /// The engine is full, or its disk is: the occurrence waits, and all that wait are tried again together.

@@ -15,6 +15,10 @@ final class TenantFunds: @unchecked Sendable {
     private(set) var heldMilliseconds: Int64 = 0
     /// Its runs that wait for room; those that are over since then may be among them.
     private(set) var paused = PausedRuns()
+    /// Its runs in memory, those whose start is being stored among them.
+    var openRunCount = 0
+    /// Its runs out of memory that are due and wait for others of it to leave; some may have come back since.
+    var heldBack = PausedRuns()
     /// How often in a row the balance could not be read.
     var failedReadCount = 0
     /// Whether an alarm is set to read it again.

@@ -13,6 +13,13 @@ package struct APISettings: Sendable {
     /// Where browsers reach this server; for the pages after a checkout.
     package var publicURL = "http://127.0.0.1:7070"
 
+    /// Workflows that a tenant has in service.
+    package var workflowCountMax = 1_000
+    /// Versions of a tenant's workflows that are kept, all together.
+    package var versionCountMax = 10_000
+    /// Purchases of a tenant that nobody has paid yet, of one day.
+    package var purchaseCountMax = 50
+
     package init() {}
 }
 

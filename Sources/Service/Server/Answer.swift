@@ -60,6 +60,11 @@ enum Answer {
         503, "unavailable", "too much at once, or the server is stopping: try again in a moment",
         headers: [HTTPHeader("Retry-After", "1")])
 
+    static let tooManyRuns = error(
+        429, "too_many_runs",
+        "this tenant has as many runs open as one may: try again once some have ended, or cancel some",
+        headers: [HTTPHeader("Retry-After", "5")])
+
     static func store(_ failure: StoreError) -> InboundResponse {
         switch failure {
         case .full:

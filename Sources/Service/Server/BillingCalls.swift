@@ -96,6 +96,7 @@ struct BillingCalls {
             price: Credit.Paid(amountMinor: price, currency: api.settings.currency), state: .open,
             createdAt: runtime.clock.now())
         let payload = try payload(purchase, body)
+        try checkRoom(at: purchase.createdAt)
         // Recorded before anyone is asked to pay: the payment is compared with it.
         try storing { () throws(StoreError) in try runtime.store.addPurchase(purchase) }
         let waiting = CheckoutReply(purchase, call.respond)
@@ -113,8 +114,25 @@ struct BillingCalls {
                         503, "billing_not_configured",
                         "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
-            case .overloaded, .unfunded, .duplicate, .skipped, .refused: waiting.answer(Answer.unavailable)
+            case .tooManyRuns, .overloaded, .unfunded, .duplicate, .skipped, .refused:
+                waiting.answer(Answer.unavailable)
             }
+        }
+    }
+
+    /// Each purchase is a run of the operator's, a checkout at the provider and a row that stays.
+    private func checkRoom(at now: Instant) throws(Refusal) {
+        let day = Duration.seconds(86_400)
+        let count = try storing { () throws(StoreError) in
+            try runtime.store.openPurchaseCount(
+                of: tenant, since: Instant(microseconds: now.microseconds - day.microseconds))
+        }
+        guard count < api.settings.purchaseCountMax else {
+            throw Refusal(
+                Answer.error(
+                    429, "too_many_purchases",
+                    "\(count) purchases of the last day are not paid: pay one of them, or try again later",
+                    headers: [HTTPHeader("Retry-After", "3600")]))
         }
     }
 

@@ -103,18 +103,26 @@ struct RunCalls {
     private func events(_ record: RunRecord) throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         let after = try call.cursor(Call.wholeNumber) ?? 0
-        let entries = try storing { () throws(StoreError) in
-            try runtime.store.entries(of: record.run, after: after, limit: limit + 1)
+        let page = try storing { () throws(StoreError) in
+            try runtime.store.entries(
+                of: record.run, after: after, limit: limit, byteCountMax: Self.eventByteCountMax)
         }
-        return Answer.page(entries, limit: limit, next: { String($0.sequence) }) { entry in
-            [
-                "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),
-                "charge_ms": .int(entry.chargeMilliseconds),
-                // Facts that cannot be read are shown as none: the rest of the entry still helps.
-                "facts": (try? JSON.parse(entry.facts)) ?? .null,
-                "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
-            ]
-        }
+        return Answer.list(
+            page.entries.map(Self.event), next: page.isFull ? page.entries.last.map { "\($0.sequence)" } : nil
+        )
+    }
+
+    /// Of a page of events, before it is written as JSON: the listener's thread does that, and others wait.
+    private static let eventByteCountMax = 2 << 20
+
+    private static func event(_ entry: StoredEntry) -> Value {
+        [
+            "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),
+            "charge_ms": .int(entry.chargeMilliseconds),
+            // Facts that cannot be read are shown as none: the rest of the entry still helps.
+            "facts": (try? JSON.parse(entry.facts)) ?? .null,
+            "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
+        ]
     }
 }
 

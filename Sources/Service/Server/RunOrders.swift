@@ -107,6 +107,7 @@ extension RunOrders {
         case .start(.skipped(let active)):
             Answer.json(202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])
         case .start(.refused(let code, let message)): Answer.error(422, code, message)
+        case .start(.tooManyRuns): Answer.tooManyRuns
         case .start(.overloaded): Answer.unavailable
         case .start(.unavailable(let error)): Answer.store(error)
         case .refused(let refusal): answer(to: refusal)

@@ -67,12 +67,30 @@ struct WorkflowCalls {
         }
         return try storing { () throws(StoreError) in
             let before = try runtime.store.workflow(name, of: tenant)
+            if before?.source != call.request.body, let refusal = try refusal(isNew: before == nil) {
+                return refusal
+            }
             let deployed = try runtime.catalog.deploy(
                 definition, source: call.request.body, of: tenant, at: runtime.clock.now())
             var value = Self.value(deployed)
             value["warnings"] = .array(problems.map(Self.value))
             return Answer.json(before?.number == deployed.number ? 200 : 201, .object(value))
         }
+    }
+
+    /// Why nothing more is deployed; nil where there is room.
+    private func refusal(isNew: Bool) throws(StoreError) -> InboundResponse? {
+        let counts = try runtime.store.workflowCounts(of: tenant)
+        if isNew, counts.inService >= api.settings.workflowCountMax {
+            return Answer.error(
+                422, "too_many_workflows",
+                "a tenant has at most \(api.settings.workflowCountMax) workflows: delete what is not used")
+        }
+        guard counts.versions >= api.settings.versionCountMax else { return nil }
+        return Answer.error(
+            422, "too_many_versions",
+            "of a tenant's workflows at most \(api.settings.versionCountMax) versions are kept, those of deleted "
+                + "ones among them: runs may still need them")
     }
 
     private func list() throws(Refusal) -> InboundResponse {

@@ -1,6 +1,9 @@
+import Assembly
 import Ports
 import Runtime
+import SQLiteStore
 import StandIns
+import Storage
 import Testing
 import Values
 
@@ -46,6 +49,35 @@ struct RunCallTests {
                 cursor = page["next"]?.string.map { "&cursor=\($0)" } ?? ""
             } while !cursor.isEmpty && collected.count < 20
             #expect(collected == events)
+        }
+    }
+
+    @Test("A page of events ends before it has more than 2 MiB, and the pages are the journal all the same")
+    func eventsPageByBytes() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            acme.deploy(
+                """
+                name: large
+                version: 1
+                triggers: [{type: http}]
+                steps:
+                  each: {strategy: {type: fan_out, over: 5}, lua: "return ('x'):rep(900000)"}
+                """)
+            let run = try acme.run("large")["run_id"]?.text ?? ""
+            var collected: [Value] = []
+            var counts: [Int] = []
+            var cursor = ""
+            repeat {
+                let page = acme.get("/api/runs/\(run)/events?limit=200\(cursor)")
+                collected += page.items
+                counts.append(page.items.count)
+                #expect(page.text.utf8.count < 2 << 20)
+                cursor = page["next"]?.string.map { "&cursor=\($0)" } ?? ""
+            } while !cursor.isEmpty && counts.count < 20
+            let journal = try service.installation.store.entries(of: try #require(RunID(run)))
+            #expect(collected.map { $0["sequence"]?.int } == journal.map(\.sequence))
+            #expect(counts.count == 3 && counts.allSatisfy { $0 > 1 }, "\(counts)")
         }
     }
 

@@ -368,6 +368,7 @@ struct RuntimeTests {
     func operatorHasPlaces() throws {
         var options = RuntimeOptions()
         options.openRunCountMax = 8
+        options.openRunCountPerTenantMax = 9
         let world = try RuntimeWorld(options: options)
         let poor = try world.deploy(Self.two, of: RuntimeWorld.tenant)
         for _ in 0..<9 { try world.start(poor, of: RuntimeWorld.tenant, keepsWithoutFunds: true) }
@@ -395,6 +396,31 @@ struct RuntimeTests {
         let left = try world.runs.filter { try world.store.run($0, of: .operatorTenant) != nil }
         #expect(left.isEmpty, "one day's portions follow each other, and do not wait for the next day")
         #expect(try world.store.newestRun() == world.runs.last)
+    }
+
+    @Test("a run that ends after those beside it were deleted is deleted in its time, however long it took")
+    func retentionFindsLateEnds() throws {
+        var options = RuntimeOptions()
+        options.runRetention = .seconds(5 * 86_400)
+        options.housekeepingInterval = .seconds(3_600)
+        let world = try RuntimeWorld(options: options)
+        try world.runtime.recover()
+        let began = world.clock.now()
+        let naps = [(1, "20h"), (2, "30h"), (3, "9d"), (4, "40d")]
+        for (number, nap) in naps {
+            try world.start(try world.deploy("steps:\n  - sleep: \(nap)", name: "nap\(number)"))
+        }
+        func left() throws -> [RunID] {
+            try world.runs.filter { try world.store.run($0, of: .operatorTenant) != nil }
+        }
+        let hour = Duration.seconds(3_600)
+        for (index, hours) in [20, 30, 9 * 24, 40 * 24].enumerated() {
+            let due = began + hour * (hours + 5 * 24)
+            world.clock.advance(to: due + .seconds(-1))
+            #expect(try left().count == 4 - index)
+            world.clock.advance(to: due + hour * 2)
+            #expect(try left().count == 3 - index, "\(hours)")
+        }
     }
 
     @Test("answers from many threads at once neither lock up nor lose a run")

@@ -130,6 +130,35 @@ struct SchedulerTests {
         withExtendedLifetime(scheduler) {}
     }
 
+    @Test("while a tenant has as many runs open as one may, of each workflow the newest occurrence waits")
+    func newestWaitsForRoom() throws {
+        var options = RuntimeOptions()
+        options.openRunCountPerTenantMax = 1
+        let world = try RuntimeWorld(options: options)
+        try world.credit(36_000_000, reference: "gift")
+        let scheduler = try Self.begin(world)
+        for name in ["a", "b"] {
+            try world.deploy(
+                Self.finishing, name: name, of: RuntimeWorld.tenant,
+                trigger: Self.schedule("cron: '0 * * * *', overlap: allow"))
+        }
+        let blocker = try world.deploy(Self.calling, name: "blocker", of: RuntimeWorld.tenant)
+        try world.start(blocker, of: RuntimeWorld.tenant)
+        world.clock.advance(by: .seconds(6 * 3600 + 60))
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) == 1)
+        let dropped = "schedule_occurrences_dropped_total"
+        #expect(world.runtime.metrics.count(dropped, "reason=\"open_runs\"") == 10)
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(60))
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) == 3)
+        let scheduled = try world.store.runs(of: RuntimeWorld.tenant, RunQuery(limit: 9)).compactMap { run in
+            run.trigger == "schedule" ? try world.store.entries(of: run.run).first?.body : nil
+        }
+        let times = try scheduled.map { try JSON.parse($0).object?["scheduled_at"]?.text }
+        #expect(times == ["2026-01-01T06:00:00.000Z", "2026-01-01T06:00:00.000Z"])
+        withExtendedLifetime(scheduler) {}
+    }
+
     @Test("a fork of a scheduled run is no occurrence, also while it waits and after a restart")
     func forkIsNoOccurrence() throws {
         let world = try RuntimeWorld()

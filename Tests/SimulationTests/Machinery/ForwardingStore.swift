@@ -77,9 +77,11 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.newestRun() }
     }
 
-    func deleteRuns(finishedBefore instant: Instant, limit: Int) throws(StoreError) -> Int {
+    func deleteRuns(
+        finishedBefore instant: Instant, startedSince: Instant?, limit: Int
+    ) throws(StoreError) -> Int {
         try writing("deleteRuns") { () throws(StoreError) in
-            try inner.deleteRuns(finishedBefore: instant, limit: limit)
+            try inner.deleteRuns(finishedBefore: instant, startedSince: startedSince, limit: limit)
         }
     }
 
@@ -121,6 +123,10 @@ class ForwardingStore: Store, @unchecked Sendable {
 
     func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase? {
         try reading { () throws(StoreError) in try inner.purchase(id) }
+    }
+
+    func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int {
+        try reading { () throws(StoreError) in try inner.openPurchaseCount(of: tenant, since: instant) }
     }
 
     func verifyLedgers() throws(StoreError) -> LedgerVerification {
@@ -207,6 +213,10 @@ class ForwardingStore: Store, @unchecked Sendable {
 
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow] {
         try reading { () throws(StoreError) in try inner.workflows(of: tenant, after: after, limit: limit) }
+    }
+
+    func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
+        try reading { () throws(StoreError) in try inner.workflowCounts(of: tenant) }
     }
 
     func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {

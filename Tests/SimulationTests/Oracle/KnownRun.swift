@@ -101,7 +101,7 @@ struct KnownRun {
             // It also ends a pause by a person.
             heldAt = nil
             isEnding = true
-        case "run.timed_out", "run.output_failed": isEnding = true
+        case "run.timed_out", "run.too_large", "run.output_failed": isEnding = true
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at

@@ -172,6 +172,10 @@ final class ServerProcess: Sendable {
             allowed: Destinations.readAll(settings.text("operator-egress") ?? "")
                 + internalAddress.destinations)
         wanted.runtime.openRunCountMax = Int(clamping: settings.integer("open-runs-max"))
+        wanted.runtime.openRunCountPerTenantMax = settings.text("open-runs-per-tenant-max").flatMap {
+            Int($0)
+        }
+        wanted.runtime.runByteCountMax = Int(clamping: settings.integer("run-bytes-max"))
         wanted.runtime.parkingDelay = settings.duration("park-after")
         wanted.runtime.runRetention = settings.duration("run-retention")
         wanted.runtime.dedupeRetention = settings.duration("dedupe-retention")

@@ -67,6 +67,15 @@ package enum SettingTable {
             standard: "100000",
             summary: "runs in memory, of all tenants, before triggers are answered 503"),
         Setting(
+            name: "open-runs-per-tenant-max", audience: .server, kind: .integer(1...10_000_000),
+            placeholder: "COUNT", standard: nil,
+            summary: "runs in memory of one tenant before its triggers are answered 429, the operator aside; "
+                + "without it a quarter of `open-runs-max`"),
+        Setting(
+            name: "run-bytes-max", audience: .server, kind: .integer(1_048_576...1_073_741_824),
+            placeholder: "BYTES", standard: "67108864",
+            summary: "bytes of a run's journal, above which the run fails with `run_too_large`"),
+        Setting(
             name: "park-after", audience: .server, kind: .duration(0...86_400), placeholder: "DURATION",
             standard: "5s", summary: "a run that only waits, for longer than this, leaves memory until then"),
         Setting(
