@@ -298,6 +298,7 @@ struct FormatTableTests {
         "secret_not_for_host": "Tests/EngineTests/RequestTests.swift",
         "signal_unknown_run": "Tests/ServiceTests/Signals/SignalRuntimeTests.swift",
         "signal_mailbox_full": "Tests/ServiceTests/Runtime/FormatExampleTests.swift",
+        "run_stuck": "Tests/ServiceTests/Runtime/StuckRunTests.swift",
     ]
 
     /// Codes of errors as the engine and the runtime write them down.
