@@ -75,6 +75,7 @@ package struct CaseRunner: Sendable {
             tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
             cryptography: cryptography)
         surroundings.signalKey = Array("millrace test".utf8)
+        surroundings.publicURL = "https://millrace.example.com"
         surroundings.gauge = TimeGauge()
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)
         simulation.plan(.started(start, isFunded: true), at: one.at)

@@ -118,6 +118,8 @@ package struct Surroundings: Sendable {
     package var cryptography: any Cryptography
     /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
     package var signalKey: [UInt8] = []
+    /// How the world reaches this server, without a slash at the end; for the addresses that runs hand out.
+    package var publicURL = ""
     /// Measures what expressions compute; nil where their work together has no limit and no price.
     package var gauge: (any WorkGauge)?
 

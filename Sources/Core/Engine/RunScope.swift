@@ -90,10 +90,13 @@ struct RunScope: ExpressionScope {
     var memberNames: [String] { ["trigger", "steps", "vars", "run", "tenant"] }
 
     private var run: Value {
-        [
+        let token = surroundings.signalToken(for: state.run)
+        let path = token.map { "/signals/\(state.run)/\($0)" }
+        return [
             "id": .string(state.run.description), "workflow": .string(plan.definition.name),
             "now": .int(state.start?.at.seconds ?? 0),
-            "token": surroundings.signalToken(for: state.run).map { .string($0) } ?? .null,
+            "token": token.map { .string($0) } ?? .null,
+            "signal_url": path.map { .string(surroundings.publicURL + $0) } ?? .null,
             "parent": state.start?.parent?.value ?? .null,
         ]
     }

@@ -165,6 +165,7 @@ extension Runtime {
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
             cryptography: cryptography)
         made.signalKey = vault.signalKey
+        made.publicURL = options.publicURL
         made.gauge = gauge
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }

@@ -182,6 +182,7 @@ final class ServerProcess: Sendable {
         wanted.api.pricePerMinuteMinor = settings.integer("price-per-minute")
         wanted.api.currency = settings.text("currency") ?? wanted.api.currency
         wanted.api.publicURL = settings.text("public-url") ?? "http://\(address)"
+        wanted.runtime.publicURL = wanted.api.publicURL
         return wanted
     }
 
