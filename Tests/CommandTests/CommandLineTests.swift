@@ -1,6 +1,7 @@
-import Commands
 import Testing
 import Values
+
+@testable import Commands
 
 @Suite("The command line")
 struct CommandLineTests {
@@ -29,6 +30,48 @@ struct CommandLineTests {
         #expect(run.code == 2)
         #expect(run.error.contains(text), "\(run.error)")
         #expect(run.output.isEmpty)
+    }
+
+    @Test(
+        "what replaces a list or a map is one, too, and nothing is deployed before that is known",
+        arguments: [
+            ("turns=3d", "list"), ("turns={a: 1}", "list"), ("names=[a]", "map"), ("turns=[3d", "list"),
+        ])
+    func constantsKeepTheirKind(text: String, kind: String) throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write(
+            "flow.yaml",
+            """
+            {name: flow, version: 1, triggers: [{type: http}], vars: {turns: [1d, 2d], names: {a: b}},
+            steps: [{finish: << vars.turns >>}]}
+            """)
+        let run = CommandLineRun(
+            ["deploy", file, "--var", text, "--server", "http://127.0.0.1:1", "--key", "k"])
+        #expect(run.code == 2 && run.error.contains("the file has a \(kind) there"), "\(run.error)")
+    }
+
+    @Test("a list and a map of `vars` are replaced by what --var says, and a text by any text")
+    func constantsAreReplaced() throws {
+        let fixture = try ServerFixture()
+        try fixture.start()
+        let key = try fixture.makeTenant().key
+        let client = try fixture.client(key: key)
+        let target = ["--server", client.server, "--key", key]
+        let folder = try TemporaryFolder()
+        let file = try folder.write(
+            "flow.yaml",
+            """
+            {name: flow, version: 1, triggers: [{type: http}],
+            vars: {turns: [1d], names: {a: b}, text: x, kept: [7]}, steps: [{finish: << vars >>}]}
+            """)
+        let constants = ["turns=[3d, {n: 7}]", "names={c: d}", "text=[no, list]"].flatMap { ["--var", $0] }
+        #expect(CommandLineRun(["deploy", file] + constants + target).code == 0)
+        let run = CommandLineRun(["trigger", "flow"] + target).output.trimmed
+        let output = try RunCommands.awaitEnd(of: run, with: client)["output"]
+        #expect(
+            output == [
+                "turns": ["3d", ["n": 7]], "names": ["c": "d"], "text": "[no, list]", "kept": [7],
+            ], "\(String(describing: output))")
     }
 
     @Test("with --json an error is an object on standard error")

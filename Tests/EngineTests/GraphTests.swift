@@ -121,7 +121,7 @@ struct GraphTests {
         #expect(play.answer("b", 404) == ["b failed: status"])
         #expect(play.answer("a") == ["a succeeded", "finished: failed", "finish failed"])
         #expect(play.outcome?.failedStep == "b")
-        #expect(play.steps["c"] == "ready")
+        #expect(play.steps["c"] == "not_reached")
     }
 
     @Test("`on_error: continue` lets the run go on and shows the error to later steps")
@@ -167,7 +167,7 @@ struct GraphTests {
         #expect(play.begin(body: ["n": 4]) == ["started", "quick succeeded", "send slow#1"])
         #expect(play.answer("slow", 500).suffix(2) == ["finished: succeeded", "finish succeeded"])
         #expect(play.outcome?.output == ["done": 4])
-        #expect(play.steps["never"] == "ready")
+        #expect(play.steps["never"] == "not_reached")
     }
 
     @Test("the output keeps types; one that raises an error fails the run")

@@ -62,7 +62,46 @@ struct LifeTests {
         #expect(play.feed(.cancelRequested(reason: "again", at: play.now)) == [])
         #expect(play.answer("a") == ["a succeeded"])
         #expect(play.answer("b", 503) == ["b failed: status", "finished: cancelled", "finish cancelled"])
-        #expect(play.steps["c"] == "ready")
+        #expect(play.steps["c"] == "not_reached")
+    }
+
+    @Test(
+        "a run that is over shows nothing as about to happen: what had begun was cut short, the rest not reached"
+    )
+    func nothingIsDueAfterTheEnd() throws {
+        var play = try Play(
+            """
+            steps:
+              a: {request: {url: https://a.example/}}
+              again: {request: {url: https://b.example/}, retry: {delay: 1h, jitter: none}}
+              w: {wait: paid}
+              s: {sleep: 1h}
+              each: {strategy: {type: fan_out, over: 3, concurrency: 1}, steps: [{id: on, wait: go}, {lua: return 1}]}
+              next: {after: [a], lua: return 1}
+              last: {after: [next, w], lua: return 1}
+            """)
+        play.begin()
+        play.answer("again", 503)
+        #expect(play.steps["next"] == "pending" && play.steps["each/1"] == "open")
+        play.feed(.cancelRequested(reason: "x", at: play.now))
+        #expect(play.steps["last"] == "pending" && play.steps["w"] == "ready", "a is still in flight")
+        play.answer("a")
+        let states = [
+            "a": "succeeded", "again": "cancelled", "w": "cancelled", "s": "cancelled", "each": "cancelled",
+            "each/1": "cancelled", "each/1/on": "cancelled", "each/1/step_2": "not_reached",
+            "next": "not_reached", "last": "not_reached",
+        ]
+        #expect(play.outcome?.status == .cancelled && play.steps == states)
+        play.machine = RunMachine(run: play.machine.state.run, plan: play.plan, records: play.records)
+        #expect(play.steps == states, "the journal tells the same")
+    }
+
+    @Test("a run that ends in the queue has reached none of its steps")
+    func endedInTheQueue() throws {
+        var play = try Play(Self.two)
+        play.begin(isQueued: true)
+        play.feed(.cancelRequested(reason: "x", at: play.now))
+        #expect(Set(play.steps.values) == ["not_reached"])
     }
 
     @Test("a run that starts without funds is kept, sends nothing, and goes on when they come")

@@ -110,6 +110,36 @@ struct WaitTests {
         #expect(play.ring("w", at: Play.start + .seconds(900)) == [])
     }
 
+    @Test(
+        "an expression says how long, or until when; what is over by then ends the wait at once",
+        arguments: [
+            ("90m", 5_400), ("2026-01-01T02:00:00Z", 7_200), (1_767_225_660, 60), ("2025-12-31", 0),
+        ] as [(Value, Int64)])
+    func computedTimeout(given: Value, seconds: Int64) throws {
+        var play = try Play(
+            """
+            steps:
+              - {id: ask, request: {url: https://a.example/}}
+              - {id: w, wait: {signal: a, timeout: << steps.ask.response.body.limit >>, on_timeout: continue}}
+            """)
+        play.begin()
+        let lines = play.answer("ask", 200, ["limit": given], took: .zero)
+        #expect(lines == ["ask succeeded", "w waits", "wake w +\(seconds * 1000)ms"])
+        play.now = play.now + .seconds(min(seconds, 1))
+        #expect(try play.crash() == ["wake w +\((seconds - min(seconds, 1)) * 1000)ms"], "as it was recorded")
+        #expect(play.ring("w", at: Play.start + .seconds(seconds)).first == "w succeeded")
+    }
+
+    @Test(
+        "a timeout that is no time, or one too far away, fails the step",
+        arguments: [("null", "not_a_value"), ("true", "not_a_value"), ("'401d'", "sleep_too_long")])
+    func wrongTimeout(text: String, code: String) throws {
+        var play = try Play("steps:\n  w: {wait: {signal: a, timeout: \"<< \(text) >>\"}}")
+        play.begin()
+        #expect(play.outcome?.error?.code == code)
+        #expect(play.outcome?.error?.message.hasPrefix("timeout: ") == true)
+    }
+
     @Test("after a crash the deadline stays, and a wait without one gets no alarm")
     func crashKeepsTheDeadline() throws {
         var play = try Play("steps:\n  x: {wait: {signal: a, timeout: 1h}}\n  y: {wait: b}")

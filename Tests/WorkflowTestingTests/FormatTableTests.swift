@@ -299,6 +299,7 @@ struct FormatTableTests {
         "run_too_large": "Tests/ServiceTests/Runtime/RunSizeTests.swift",
         "signal_unknown_run": "Tests/ServiceTests/Signals/SignalRuntimeTests.swift",
         "signal_mailbox_full": "Tests/ServiceTests/Runtime/FormatExampleTests.swift",
+        "run_stuck": "Tests/ServiceTests/Runtime/StuckRunTests.swift",
     ]
 
     /// Codes of errors as the engine and the runtime write them down.

@@ -22,7 +22,7 @@ enum WorkflowCommands {
             options: [
                 Option(
                     "var", placeholder: "NAME=VALUE", isRepeated: true,
-                    "replaces a constant of `vars:`, as text")
+                    "replaces a constant of `vars:`, as text; a list or a map by YAML: turns=[3d, 7d]")
             ] + APIClient.options,
             details: """
                 A folder stands for the *.yaml, *.yml and *.json files in it, without *.test.yaml.
@@ -148,19 +148,21 @@ enum WorkflowCommands {
                 place: failed.path, hint: "`millrace validate` shows every problem")
         }
         try checkUse(of: constants, in: sources)
+        var bodies: [[UInt8]] = []
+        for source in sources { bodies.append(try replaced(constants, in: source)) }
         let client = try APIClient(invocation)
         var answers: [Value] = []
-        for source in sources { answers.append(try send(source, constants, with: client, invocation)) }
+        for (source, body) in zip(sources, bodies) {
+            answers.append(try send(source, body, with: client, invocation))
+        }
         if invocation.isJSON { invocation.console.print(["deployed": .array(answers)]) }
         return .ok
     }
 
     private static func send(
-        _ source: Source, _ constants: [(name: String, value: String)], with client: APIClient,
-        _ invocation: Invocation
+        _ source: Source, _ body: [UInt8], with client: APIClient, _ invocation: Invocation
     ) throws(CommandFailure) -> Value {
         let name = source.definition?.name ?? ""
-        let body = try replaced(constants, in: source)
         let isJSON = body != source.bytes || source.path.hasSuffix(".json")
         let answer = try client.call(
             "PUT", "/api/workflows/\(Percent.encode(name))", body: body,
@@ -210,9 +212,28 @@ enum WorkflowCommands {
         else { return source.bytes }
         let wanted = constants.filter { vars[$0.name] != nil }
         if wanted.isEmpty { return source.bytes }
-        for constant in wanted { vars[constant.name] = .string(constant.value) }
+        for constant in wanted {
+            vars[constant.name] = try value(of: constant, inPlaceOf: vars[constant.name] ?? .null)
+        }
         document["vars"] = .object(vars)
         return JSON.bytes(.object(document))
+    }
+
+    /// The text itself, but for what stands in place of a list or a map, which must be one, too.
+    private static func value(
+        of constant: (name: String, value: String), inPlaceOf old: Value
+    ) throws(CommandFailure) -> Value {
+        guard old.array != nil || old.object != nil else { return .string(constant.value) }
+        guard case .success(let node) = DocumentReader.read(Array(constant.value.utf8)),
+            node.value.kindName == old.kindName
+        else {
+            let example = old.array == nil ? "{first: 1, second: 2}" : "[1, 2]"
+            throw .usage(
+                "`--var \(constant.name)=…`: the file has a \(old.kindName) there, and this is none",
+                hint: "write it as YAML in one line, between quotes of the shell: "
+                    + "'\(constant.name)=\(example)'")
+        }
+        return node.value
     }
 
     @Sendable private static func list(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {

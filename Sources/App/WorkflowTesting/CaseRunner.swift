@@ -73,7 +73,8 @@ package struct CaseRunner: Sendable {
             readsAny ? Array(one.secrets.values) : definition.secretNames.compactMap { one.secrets[$0] }
         let surroundings = Surroundings(
             tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
-            cryptography: cryptography, signalKey: Array("millrace test".utf8), gauge: TimeGauge())
+            cryptography: cryptography, signalKey: Array("millrace test".utf8),
+            publicURL: "https://millrace.example.com", gauge: TimeGauge())
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)
         simulation.plan(.started(start, isFunded: true), at: one.at)
         if let cancel = one.cancel {

@@ -63,8 +63,8 @@ extension TestFileReader {
 
     private mutating func steps(_ node: Node) -> [Expectation] {
         let states = [
-            "succeeded", "failed", "skipped", "cancelled", "ready", "pending", "waiting", "sleeping",
-            "calling", "open",
+            "succeeded", "failed", "skipped", "cancelled", "not_reached", "ready", "pending", "waiting",
+            "sleeping", "calling", "open",
         ]
         return (entries(node, "steps") ?? []).compactMap { member in
             guard let step = step(member.name, at: member.nameMark),

@@ -120,6 +120,8 @@ package final class Surroundings: Sendable {
     package let cryptography: any Cryptography
     /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
     package let signalKey: [UInt8]
+    /// How the world reaches this server, without a slash at the end; for the addresses that runs hand out.
+    package let publicURL: String
     /// Measures what expressions compute; nil where their work together has no limit and no price.
     package let gauge: (any WorkGauge)?
     /// Bytes of a run's journal above which the run fails, at least 0.
@@ -127,13 +129,15 @@ package final class Surroundings: Sendable {
 
     package init(
         tenant: TenantID, secrets: OpenSecrets, redactor: Redactor, cryptography: any Cryptography,
-        signalKey: [UInt8] = [], gauge: (any WorkGauge)? = nil, runByteCountMax: Int = .max
+        signalKey: [UInt8] = [], publicURL: String = "", gauge: (any WorkGauge)? = nil,
+        runByteCountMax: Int = .max
     ) {
         self.tenant = tenant
         self.secrets = secrets
         self.redactor = redactor
         self.cryptography = cryptography
         self.signalKey = signalKey
+        self.publicURL = publicURL
         self.gauge = gauge
         self.runByteCountMax = runByteCountMax
     }

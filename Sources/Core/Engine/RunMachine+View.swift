@@ -63,7 +63,9 @@ extension RunMachine {
         if leftOutCount > 0 {
             let strays = state.calls.straySteps
             func isUrgent(_ index: Int) -> Bool {
-                ![.succeeded, .skipped, .cancelled].contains(state.phase(index)) || strays.contains(index)
+                if state.isOver { return state.phase(index) == .failed }
+                return ![.succeeded, .skipped, .cancelled].contains(state.phase(index))
+                    || strays.contains(index)
             }
             let others = inner.filter { !isUrgent($0) }
             shown = Set((inner.filter(isUrgent) + others).prefix(Self.innerShownMax))
@@ -92,7 +94,7 @@ extension RunMachine {
         let path = path(of: index)
         var object = Object()
         object["id"] = .string(path)
-        object["state"] = .string(phase.token)
+        object["state"] = .string(stateToken(of: index, timeline))
         object["attempts"] = .int(Int64(result?.attemptCount ?? attemptCount(index, phase)))
         let error = phase == .succeeded ? nil : result?.error ?? timeline.lastErrors[path]
         object["error"] = error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null
@@ -111,6 +113,17 @@ extension RunMachine {
             object["items"] = ["count": .int(Int64(frame.count)), "settled": .int(Int64(frame.settledCount))]
         }
         return object
+    }
+
+    /// In a run that is over nothing is about to happen: what had not settled was cut short, or never began.
+    ///
+    /// No entry tells of a request before its outcome, so that what its journal does not know to have begun was
+    /// not reached.
+    private func stateToken(of index: Int, _ timeline: RunTimeline) -> String {
+        let phase = state.phase(index)
+        guard state.isOver, !phase.isSettled else { return phase.token }
+        let hasBegun = state.nodes[index].opened != nil || timeline.restingSince[path(of: index)] != nil
+        return hasBegun ? RunState.Phase.cancelled.token : "not_reached"
     }
 
     /// Of a step whose result is not kept.

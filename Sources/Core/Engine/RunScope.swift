@@ -89,7 +89,7 @@ final class RunScope: ExpressionScope {
         case "steps": .branch(StepsBranch(scope: self))
         case "secrets": .branch(SecretsBranch(secrets: surroundings.secrets))
         case "vars": .value(plan.definition.vars)
-        case "run": .value(run)
+        case "run": .branch(RunBranch(scope: self))
         case "tenant":
             .value(
                 TenantFacts(
@@ -102,15 +102,6 @@ final class RunScope: ExpressionScope {
     }
 
     var memberNames: [String] { ["trigger", "steps", "vars", "run", "tenant"] }
-
-    private var run: Value {
-        [
-            "id": .string(state.run.description), "workflow": .string(plan.definition.name),
-            "now": .int(state.start?.at.seconds ?? 0),
-            "token": surroundings.signalToken(for: state.run).map { .string($0) } ?? .null,
-            "parent": state.start?.parent?.value ?? .null,
-        ]
-    }
 
     /// `item`, `index` and `last`: of the strategy nearest around that has them.
     private func loopMember(_ name: String) -> ScopeNode? {
@@ -158,6 +149,30 @@ final class RunScope: ExpressionScope {
     private func isCalled(_ node: Int, _ name: String) -> Bool {
         plan.steps[state.nodes[node].step].id.hasSameBytes(as: name)
     }
+}
+
+/// `run`: member by member, because few expressions ask for the token, which takes an HMAC.
+private struct RunBranch: ScopeBranch {
+    let scope: RunScope
+
+    func member(_ name: String) -> ScopeNode? {
+        switch name {
+        case "id": .value(.string(scope.state.run.description))
+        case "workflow": .value(.string(scope.plan.definition.name))
+        case "now": .value(.int(scope.state.start?.at.seconds ?? 0))
+        case "token": .value(token.map { .string($0) } ?? .null)
+        case "signal_url":
+            .value(
+                token.map { .string("\(scope.surroundings.publicURL)/signals/\(scope.state.run)/\($0)") }
+                    ?? .null)
+        case "parent": .value(scope.state.start?.parent?.value ?? .null)
+        default: nil
+        }
+    }
+
+    var memberNames: [String] { ["id", "workflow", "now", "token", "signal_url", "parent"] }
+
+    private var token: String? { scope.surroundings.signalToken(for: scope.state.run) }
 }
 
 private struct StepsBranch: ScopeBranch {

@@ -15,7 +15,9 @@ extension Step {
         case .compute(let expression): all.append(expression)
         case .fail(let template), .finish(let template): all += template.expressions
         case .sleep(.until(let template)): all += template.expressions
-        case .sleep, .wait, .group: break
+        case .wait(let rule):
+            if case .until(let template)? = rule.timeout { all += template.expressions }
+        case .sleep, .group: break
         case .call(let call): all += call.workflow.expressions + (call.input?.expressions ?? [])
         case .signal(let signal):
             all += signal.run.expressions + signal.name.expressions + (signal.body?.expressions ?? [])

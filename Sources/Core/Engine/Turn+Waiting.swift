@@ -6,23 +6,29 @@ import Workflow
 
 extension Turn {
     mutating func sleep(_ index: Int, _ rule: SleepRule) {
+        guard let until = end(of: rule, index, in: "sleep") else { return }
+        guard until > at else { return settle(index, Self.passed) }
+        record(.stepSleeping(path: path(index), until: until), at: index)
+        decision.effects.append(.wake(step: index, at: until))
+    }
+
+    /// When such a time is over; nil where that cannot be said, or is too far away, and the step has failed.
+    private mutating func end(of rule: SleepRule, _ index: Int, in place: String) -> Instant? {
         let until: Instant
         switch rule {
         case .duration(let duration): until = at + duration
         case .until(let template):
-            do throws(ExpressionFailure) { until = try instant(try value(template, index)) } catch {
-                return fail(index, stepError(error, in: "sleep"))
+            do throws(ExpressionFailure) { until = try instant(try value(template, index), place) } catch {
+                fail(index, stepError(error, in: place))
+                return nil
             }
         }
         guard until <= at + Self.sleepMax else {
-            return fail(
-                index,
-                StepError(code: "sleep_too_long", message: "sleep: until \(until.text) is more than 400 days")
-            )
+            let message = "\(place): until \(until.text) is more than 400 days"
+            fail(index, StepError(code: "sleep_too_long", message: message))
+            return nil
         }
-        guard until > at else { return settle(index, Self.passed) }
-        record(.stepSleeping(path: path(index), until: until), at: index)
-        decision.effects.append(.wake(step: index, at: until))
+        return until
     }
 
     /// The longest a file may write; an expression can give no more.
@@ -31,7 +37,7 @@ extension Turn {
     private static let passed = StepResult(error: nil, content: .none, attemptCount: 0, interval: nil)
 
     /// A duration as text counts from now; a number is seconds since 1970; other text is RFC 3339.
-    private func instant(_ value: Value) throws(ExpressionFailure) -> Instant {
+    private func instant(_ value: Value, _ place: String) throws(ExpressionFailure) -> Instant {
         if let seconds = value.int, seconds.magnitude < 1 << 40 {
             return Instant(microseconds: seconds * 1_000_000)
         }
@@ -44,14 +50,18 @@ extension Turn {
         }
         throw .notAValue(
             reason:
-                "sleep takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, "
+                "\(place) takes a duration such as 3d, a time such as 2026-01-31T09:30:00Z, "
                 + "or seconds since 1970"
         )
     }
 
     mutating func wait(_ index: Int, _ rule: WaitRule) {
         guard !endByKeptSignal(index, rule) else { return }
-        let until = rule.timeout.map { at + $0 }
+        var until: Instant?
+        if let timeout = rule.timeout {
+            guard let end = end(of: timeout, index, in: "timeout") else { return }
+            until = max(end, at)
+        }
         record(.stepWaiting(path: path(index), until: until), at: index)
         if let until { decision.effects.append(.wake(step: index, at: until)) }
     }

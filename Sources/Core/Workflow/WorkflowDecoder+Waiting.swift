@@ -76,9 +76,7 @@ extension WorkflowDecoder {
         let known = ["signal", "any", "timeout", "on_timeout"]
         guard let fields = fields(of: node, as: "a wait", known: known) else { return nil }
         var rule = WaitRule(signals: awaited(fields, at: node))
-        rule.timeout = fields["timeout"].flatMap {
-            duration($0, as: "timeout", in: .milliseconds(1)...Self.durationMax)
-        }
+        rule.timeout = fields["timeout"].flatMap { waitingTime($0) }
         if let member = fields.member("on_timeout") {
             rule.onTimeout = timeoutRule(member.value) ?? .fail
             if fields["timeout"] == nil {
@@ -89,6 +87,14 @@ extension WorkflowDecoder {
             }
         }
         return rule
+    }
+
+    /// A duration, or an expression that gives one or a time.
+    private mutating func waitingTime(_ node: Node) -> SleepRule? {
+        if node.isBlockForm || node.text.map({ $0.contains("<<") || $0.contains("{{") }) ?? false {
+            return .until(template(node))
+        }
+        return duration(node, as: "timeout", in: .milliseconds(1)...Self.durationMax).map { .duration($0) }
     }
 
     private mutating func awaited(_ fields: Fields, at node: Node) -> [String] {

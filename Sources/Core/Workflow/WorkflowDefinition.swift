@@ -190,7 +190,7 @@ package struct Compensation: Sendable {
     }
 }
 
-/// How long a step sleeps.
+/// How long a step sleeps, or waits at most.
 package enum SleepRule: Sendable {
     case duration(Duration)
     /// An RFC 3339 time, seconds since 1970 as a number, or a duration as text; in the past it ends at once.
@@ -211,10 +211,10 @@ package struct WaitRule: Sendable {
     /// Any of these ends the waiting; 1 to 20.
     package var signals: [String]
     /// Nil for as long as it takes.
-    package var timeout: Duration?
+    package var timeout: SleepRule?
     package var onTimeout: TimeoutRule
 
-    package init(signals: [String], timeout: Duration? = nil, onTimeout: TimeoutRule = .fail) {
+    package init(signals: [String], timeout: SleepRule? = nil, onTimeout: TimeoutRule = .fail) {
         self.signals = signals
         self.timeout = timeout
         self.onTimeout = onTimeout

@@ -21,7 +21,7 @@ struct ConcurrencyKey: Hashable, Comparable {
 
 /// Runs that share a limit: those that go, and those that wait, first come, first served.
 struct ConcurrencyQueue {
-    private struct Waiter {
+    struct Waiter {
         var run: RunID
         /// Of the version of the workflow that the run is pinned to.
         var limit: Int
@@ -31,6 +31,8 @@ struct ConcurrencyQueue {
     /// Those before `head` have had their turn; taking from the front of an array moves all of it.
     private var waiters: [Waiter] = []
     private var head = 0
+    /// No waiter has a lower one; some that had may have gone since.
+    private(set) var lowestLimit = Int.max
     /// Runs that ended before their turn, and still stand among the waiters.
     private var gone: Set<RunID> = []
     /// Starts to be tried again once it is known whether the active runs are durable.
@@ -40,10 +42,16 @@ struct ConcurrencyQueue {
 
     var waitingCount: Int { waiters.count - head - gone.count }
 
+    /// Those that wait, in the order of their turns.
+    var line: [Waiter] { waiters[head...].filter { !gone.contains($0.run) } }
+
+    /// Whether a run with that limit would have to wait.
+    func isFull(limit: Int) -> Bool { active.count >= limit || waitingCount > 0 }
+
     /// Takes a run in; true where it must wait.
     mutating func enter(_ run: RunID, limit: Int) -> Bool {
-        guard active.count < limit, waitingCount == 0 else {
-            waiters.append(Waiter(run: run, limit: limit))
+        guard !isFull(limit: limit) else {
+            append(Waiter(run: run, limit: limit))
             return true
         }
         active.insert(run)
@@ -52,7 +60,12 @@ struct ConcurrencyQueue {
 
     /// Takes in a run that went, or waited, before a restart; to be called by rising run.
     mutating func restore(_ run: RunID, isQueued: Bool, limit: Int) {
-        if isQueued { waiters.append(Waiter(run: run, limit: limit)) } else { active.insert(run) }
+        if isQueued { append(Waiter(run: run, limit: limit)) } else { active.insert(run) }
+    }
+
+    private mutating func append(_ waiter: Waiter) {
+        lowestLimit = waitingCount == 0 ? waiter.limit : min(lowestLimit, waiter.limit)
+        waiters.append(waiter)
     }
 
     /// The run is over, or was never stored; to be called once for each that entered.

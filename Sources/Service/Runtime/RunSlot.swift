@@ -28,8 +28,9 @@ final class RunSlot: @unchecked Sendable {
     var waitingInputs: [RunInput] = []
     /// Whether an alarm is set for them, because the tenant has used up its share of work.
     var isPostponed = false
-    /// Called with the run's status once a cancel, pause or resume is durable, or the run is over without it.
-    var orderWaiters: [@Sendable (RunStatus) -> Void] = []
+    /// Called with the run's status once a cancel, pause or resume is durable, or the run is over without it; with
+    /// nil where neither will be known.
+    var orderWaiters: [@Sendable (RunStatus?) -> Void] = []
     /// Called once their signals are durable.
     var signalWaiters: [(id: String, completion: @Sendable (SignalResult) -> Void)] = []
     /// Answers the caller of the trigger from a `reply` step; once.

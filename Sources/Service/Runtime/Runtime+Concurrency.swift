@@ -56,38 +56,47 @@ extension Runtime {
         tryAgain: @escaping @Sendable () -> Void
     ) -> Admittance {
         guard let rule = request.plan.definition.concurrency else { return .goes }
-        if let queue = queues[key], queue.active.count >= rule.limit {
-            if queue.active.isSubset(of: waitingAncestors(of: request.start.parent)) {
-                return .ends(
-                    .refused(
-                        code: "call_deadlock",
-                        message: "the run would wait for the run that calls it: both have one concurrency key"
-                    ))
-            }
-            if rule.onLimit == .skip {
+        if let queue = queues[key], queue.isFull(limit: rule.limit) {
+            let callers = waitingAncestors(of: request.start.parent)
+            let isAtLimit = queue.active.count >= rule.limit
+            if rule.onLimit == .skip, isAtLimit, !queue.active.isSubset(of: callers) {
                 guard let answer = skipped(queue, request) else {
                     queues[key]?.postponed.append(tryAgain)
                     return .isPostponed
                 }
                 return .ends(answer)
             }
+            queuedCalls.enter(run, under: key, callers: callers)
+            if !callers.isEmpty, queuedCalls.isDeadlock(run, limit: rule.limit, under: key, in: queues) {
+                queuedCalls.leave(run)
+                return .ends(repeated(request) ?? Self.deadlock)
+            }
         }
         return queues[key, default: ConcurrencyQueue()].enter(run, limit: rule.limit) ? .waits : .goes
+    }
+
+    private static let deadlock = StartResult.refused(
+        code: "call_deadlock",
+        message:
+            "the run would wait for ever: all that hold the places under its concurrency key wait, call by "
+            + "call, for runs that wait for such places themselves")
+
+    /// The start that came before under the same key, or why that cannot be told; nil where this is the first.
+    private func repeated(_ request: StartRequest) -> StartResult? {
+        guard let dedupe = request.dedupe else { return nil }
+        do throws(StoreError) {
+            let first = try store.duplicate(
+                of: dedupe, workflow: request.plan.definition.name, of: request.tenant.tenant)
+            guard case .duplicate(let run, let isSameContent)? = first else { return nil }
+            return .duplicate(of: run, isSameContent: isSameContent)
+        } catch { return .unavailable(error) }
     }
 
     /// The answer to a start too many; nil where the runs in its way are not durable yet.
     ///
     /// A repeat of a start that counts is that start, and not one too many.
     private func skipped(_ queue: ConcurrencyQueue, _ request: StartRequest) -> StartResult? {
-        if let dedupe = request.dedupe {
-            do throws(StoreError) {
-                let first = try store.duplicate(
-                    of: dedupe, workflow: request.plan.definition.name, of: request.tenant.tenant)
-                if case .duplicate(let run, let isSameContent)? = first {
-                    return .duplicate(of: run, isSameContent: isSameContent)
-                }
-            } catch { return .unavailable(error) }
-        }
+        if let first = repeated(request) { return first }
         guard let active = queue.active.filter({ slots[$0] != nil }).min() else { return nil }
         metrics.add("runs_skipped_total")
         return .skipped(of: active)
@@ -108,6 +117,7 @@ extension Runtime {
     func leaveQueue(_ slot: RunSlot) -> [Action] {
         guard let key = slot.concurrencyKey, queues[key] != nil else { return [] }
         queues[key]?.leave(slot.run)
+        queuedCalls.leave(slot.run)
         return admitNext(key)
     }
 
@@ -120,7 +130,10 @@ extension Runtime {
         queues[key] = nil
         var actions = queue.postponed.map { errand($0) }
         queue.postponed = []
-        while let run = queue.admitNext() { actions.append(errand { [self] in goOnIfQueued(run) }) }
+        while let run = queue.admitNext() {
+            queuedCalls.leave(run)
+            actions.append(errand { [self] in goOnIfQueued(run) })
+        }
         if !queue.isEmpty { queues[key] = queue }
         return actions
     }
@@ -145,13 +158,19 @@ extension Runtime {
     }
 
     /// Enters a run that was read back from its journal; called by rising run, under the lock.
+    ///
+    /// A run is younger than the one that calls it, so those that wait for its end are known by then.
     func restoreQueue(_ slot: RunSlot) {
         guard let key = slot.machine.state.start?.concurrencyKey else { return }
         let definition = slot.machine.plan.definition
         let place = ConcurrencyKey(tenant: slot.tenant, workflow: definition.name, key: key)
         slot.concurrencyKey = place
+        let isQueued = slot.machine.state.isQueued
         queues[place, default: ConcurrencyQueue()].restore(
-            slot.run, isQueued: slot.machine.state.isQueued, limit: definition.concurrency?.limit ?? 1)
+            slot.run, isQueued: isQueued, limit: definition.concurrency?.limit ?? 1)
+        guard isQueued else { return }
+        let callers = waitingAncestors(of: slot.machine.state.start?.parent)
+        queuedCalls.enter(slot.run, under: place, callers: callers)
     }
 
     // MARK: - Looking

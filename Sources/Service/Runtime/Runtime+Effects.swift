@@ -198,9 +198,9 @@ extension Runtime {
         slot.waitingInputs = inputs + slot.waitingInputs
         let run = slot.run
         if case .outOfRange(let what) = error {
-            slots[run] = nil
-            stuck[run] = "the store cannot record an outcome: out of range: \(what)"
-            return dropHold(of: slot) + [
+            let reason = "the store cannot record an outcome: out of range: \(what)"
+            stuck[run] = reason
+            return giveUp(slot, reason) + [
                 { [log] in
                     log.write(.error, "run.stuck", [("run", .string("\(run)")), ("error", .string(what))])
                 }

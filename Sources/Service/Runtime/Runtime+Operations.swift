@@ -60,7 +60,7 @@ extension Runtime {
     ) {
         withSlot(run) { [self] slot in
             guard let slot, slot.tenant == tenant else { return [{ completion(nil) }] }
-            slot.orderWaiters.append { completion($0) }
+            slot.orderWaiters.append(completion)
             return decide(slot, input)
         }
     }

@@ -105,8 +105,8 @@ extension Runtime {
         do throws(StoreError) {
             guard let record = try store.run(run, of: slot.tenant) else {
                 lock.lock()
-                (stuck[run], slots[run]) = (nil, nil)
-                let actions = dropHold(of: slot) + flush()
+                stuck[run] = nil
+                let actions = giveUp(slot, "its record is gone") + flush()
                 lock.unlock()
                 return perform(actions)
             }
@@ -120,8 +120,7 @@ extension Runtime {
                 // Its end may have been stored although the store did not say so.
                 actions = machine.state.outcome.map { finish(slot, $0) } ?? setGoing(slot)
             } else {
-                slots[run] = nil
-                actions = dropHold(of: slot)
+                actions = giveUp(slot, stuck[run] ?? "its journal cannot be read")
             }
             actions += flush()
             lock.unlock()
@@ -137,6 +136,22 @@ extension Runtime {
         // Unreadable just now: it stays in the outbox, and the next reading finds it.
         let pending = (try? store.pendingDepletions()) ?? []
         for depletion in pending where depletion.tenant == tenant { announce(depletion) }
+    }
+
+    /// Lets go of a run that cannot go on in this process, and tells all who wait for it.
+    ///
+    /// It is not over: the next process reads its journal and tries again. But nobody is kept waiting for that:
+    /// who asked for its end is told a failure, with the code `run_stuck`; who gave it an order or a signal that
+    /// is not durable, what is told of a run that is not open. Called under the lock.
+    func giveUp(_ slot: RunSlot, _ reason: String) -> [Action] {
+        slots[slot.run] = nil
+        cancelAlarms(of: slot)
+        let outcome = RunOutcome(status: .failed, error: StepError(code: "run_stuck", message: reason))
+        defer { (slot.waiters, slot.orderWaiters, slot.signalWaiters, slot.replier) = ([], [], [], nil) }
+        return dropHold(of: slot) + tellParent(of: slot.run, outcome)
+            + slot.orderWaiters.map { waiter in { waiter(nil) } }
+            + slot.signalWaiters.map { waiter in { waiter.completion(.runOver) } }
+            + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
     private func strand(_ run: RunID, _ reason: String) {

@@ -157,7 +157,8 @@ extension Runtime {
         let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
         let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
-            cryptography: cryptography, signalKey: vault.signalKey, gauge: gauge,
+            cryptography: cryptography, signalKey: vault.signalKey, publicURL: options.publicURL,
+            gauge: gauge,
             runByteCountMax: options.runByteCountMax)
         surroundingsLock.withLock {
             if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }

@@ -53,6 +53,8 @@ package final class Runtime: @unchecked Sendable {
     static let quietStartInterval = Duration.microseconds(400)
     /// Runs that share a limit, by what they share.
     var queues: [ConcurrencyKey: ConcurrencyQueue] = [:]
+    /// Those that wait there while others wait for their ends.
+    var queuedCalls = QueuedCalls()
     /// Open runs whose end a step of another waits for.
     var awaitedRuns: [RunID: AwaitingStep] = [:]
     /// Actions for the transport's thread; with the flag under `errandLock`.

@@ -2,6 +2,8 @@ package import Ports
 
 /// Settings of the runtime; see `docs/configuration.md` for their sources.
 package struct RuntimeOptions: Sendable {
+    /// How the world reaches this server, without a slash at the end.
+    package var publicURL = "http://127.0.0.1:7070"
     /// Where steps of ordinary tenants may connect.
     package var tenantEgress = EgressPolicy.publicOnly
     /// Where steps of the operator may connect: also its own internal API.

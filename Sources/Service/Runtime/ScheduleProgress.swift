@@ -13,10 +13,13 @@ struct ScheduleProgress {
 
     /// Every occurrence up to it has been started or dropped, except those that wait.
     var until: Instant
+    /// The latest that `until` has ever been: less than that once a clock was set back.
+    var furthest: Instant
     var waiting: [Waiter]
 
-    init(until: Instant, waiting: [Waiter]) {
+    init(until: Instant, furthest: Instant, waiting: [Waiter]) {
         self.until = until
+        self.furthest = furthest
         self.waiting = waiting
     }
 
@@ -26,6 +29,7 @@ struct ScheduleProgress {
             case .int(let until)? = value["until_us"]
         else { return nil }
         self.until = Instant(microseconds: until)
+        furthest = Instant(microseconds: value["furthest_us"]?.int ?? until)
         waiting = (value["waiting"]?.array ?? []).compactMap { item in
             guard let tenant = item["tenant"]?.string.flatMap({ TenantID($0) }),
                 let workflow = item["workflow"]?.string, case .int(let at)? = item["at_us"],
@@ -43,6 +47,9 @@ struct ScheduleProgress {
                 "at_us": .int(waiter.at.microseconds), "overlap": .string(waiter.overlap.rawValue),
             ]
         }
-        return JSON.bytes(["until_us": .int(until.microseconds), "waiting": .array(waiting)])
+        return JSON.bytes([
+            "until_us": .int(until.microseconds), "furthest_us": .int(furthest.microseconds),
+            "waiting": .array(waiting),
+        ])
     }
 }

@@ -190,7 +190,9 @@ extension Scheduler {
                 ScheduleProgress.Waiter(
                     tenant: $0.key.tenant, workflow: $0.key.workflow, at: $0.at, overlap: $0.overlap)
             }
-            return (ScheduleProgress(until: handledUntil, waiting: unsettled), refused)
+            let progress = ScheduleProgress(
+                until: handledUntil, furthest: furthestHandled, waiting: unsettled)
+            return (progress, refused)
         }
         do throws(StoreError) {
             if !refusals.isEmpty { try runtime.store.countRefusals(refusals) }

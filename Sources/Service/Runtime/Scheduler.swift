@@ -47,6 +47,9 @@ package final class Scheduler: @unchecked Sendable {
     static let catchUpMax = 100
     static let retryPause = Duration.seconds(5)
     static let settingName = "schedules"
+    /// What has been handled further ahead than this was handled under a clock that has since been set back;
+    /// what lies nearer is waited out.
+    static let setBackMin = Duration.seconds(60)
 
     let runtime: Runtime
     private let zones: any TimeZones
@@ -57,6 +60,8 @@ package final class Scheduler: @unchecked Sendable {
     var starting: Set<Waiting> = []
     var open: [Key: Set<RunID>] = [:]
     var handledUntil = Instant(microseconds: 0)
+    /// The latest that it has ever been.
+    var furthestHandled = Instant(microseconds: 0)
     private var alarm: (id: AlarmID, at: Instant)?
     var refused: [TriggerRefusal] = []
     private var isRunning = false
@@ -80,10 +85,13 @@ package final class Scheduler: @unchecked Sendable {
         let kept = ScheduleProgress(try runtime.store.setting(Self.settingName))
         let workflows = try runtime.store.currentWorkflows()
         let running = try runtime.openRuns(startedBy: "schedule")
+        let isSetBack = kept.map { $0.until > now + Self.setBackMin } ?? false
         lock.withLock {
             isRunning = true
-            handledUntil = kept?.until ?? now
+            handledUntil = isSetBack ? now : kept?.until ?? now
+            furthestHandled = max(handledUntil, kept?.furthest ?? now)
         }
+        if isSetBack { warnOfClock(kept?.until ?? now, now) }
         // Most workflows have no schedule, and reading a source costs far more than looking for a word.
         for deployed in workflows where Self.maySchedule(deployed.source) {
             enter(deployed, try runtime.catalog.plan(named: deployed.name, of: deployed.tenant))
@@ -91,7 +99,8 @@ package final class Scheduler: @unchecked Sendable {
         lock.withLock {
             for waiter in kept?.waiting ?? [] {
                 let key = Key(tenant: waiter.tenant, workflow: waiter.workflow)
-                guard entries[key] != nil else { continue }
+                // One of a time that is still to come will come again.
+                guard entries[key] != nil, !isSetBack || waiter.at <= now else { continue }
                 waiting.append(Waiting(key: key, at: waiter.at, overlap: waiter.overlap))
             }
         }
@@ -99,6 +108,13 @@ package final class Scheduler: @unchecked Sendable {
             track(run, Key(tenant: tenant, workflow: workflow))
         }
         tick()
+    }
+
+    /// The schedules go on from now, and not from where a clock that was ahead has left them.
+    private func warnOfClock(_ handled: Instant, _ now: Instant) {
+        runtime.log.write(
+            .warning, "schedule.clock_set_back",
+            [("handled_until", .string(handled.text)), ("now", .string(now.text))])
     }
 
     /// A JSON or quoted text may spell it with an escape.
@@ -136,14 +152,18 @@ package final class Scheduler: @unchecked Sendable {
         let rules = plan?.definition.schedules ?? []
         guard !rules.isEmpty else { return remove(key) }
         let items = rules.compactMap { item($0, key) }
+        // Deployed under a clock that was ahead, it would be silent until then; what has been handled stands all
+        // the same.
+        let isFromAhead = deployed.deployedAt > runtime.clock.now()
+        let startsAfter = isFromAhead ? Instant(microseconds: 0) : deployed.deployedAt
         lock.withLock {
-            let after = max(handledUntil, deployed.deployedAt)
+            let after = max(handledUntil, startsAfter)
             entries[key] = Entry(
                 items: items.map { item in
                     var item = item
                     item.nextAt = item.next.next(after: after)
                     return item
-                }, startsAfter: deployed.deployedAt)
+                }, startsAfter: startsAfter)
         }
     }
 
@@ -199,10 +219,20 @@ extension Scheduler {
             alarm = nil
             for key in entries.keys.sorted() { takeDue(key, now) }
             handledUntil = max(handledUntil, now)
+            furthestHandled = max(furthestHandled, now)
             setAlarm()
         }
         advance()
         scheduleSave()
+    }
+
+    /// Up to where nothing is caught up with, although a clock that was set back has left it open.
+    ///
+    /// What was started before that starts no second run as long as its dedupe key is kept, which is made at its
+    /// time or later; what is older than any key is not to be started any more. Where no clock was ever set back,
+    /// this says nothing that is not known anyway. Called under the lock.
+    private func surelyHandled(_ now: Instant) -> Instant {
+        min(furthestHandled, now + .microseconds(-runtime.options.dedupeRetention.microseconds))
     }
 
     /// Moves what is due at one workflow to the occurrences that wait.
@@ -210,7 +240,7 @@ extension Scheduler {
     /// Called under the lock.
     private func takeDue(_ key: Key, _ now: Instant) {
         guard var entry = entries[key] else { return }
-        let after = max(handledUntil, entry.startsAfter)
+        let after = max(handledUntil, entry.startsAfter, surelyHandled(now))
         for index in entry.items.indices {
             let item = entry.items[index]
             guard let nextAt = item.nextAt, nextAt <= now else { continue }

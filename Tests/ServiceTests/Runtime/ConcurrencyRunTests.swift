@@ -277,6 +277,96 @@ struct ConcurrencyRunTests {
         #expect(world.outcomes.items.last?.status == .succeeded)
     }
 
+    /// A run that somebody starts waits for `go` and calls; one that was called does nothing.
+    private static func caller(of name: String, limit: Int) -> String {
+        """
+        concurrency: {key: all, limit: \(limit)}
+        steps:
+          - {id: go, when: trigger.type != 'call', wait: go}
+          - {id: c, when: trigger.type != 'call', call: \(name)}
+        """
+    }
+
+    private func go(_ world: RuntimeWorld, _ run: Int, of started: [RunID]) {
+        let signal = RunSignal(id: "g\(run)", name: "go", body: .null)
+        world.runtime.signal(started[run], of: .operatorTenant, signal) { _ in }
+    }
+
+    private func errors(_ world: RuntimeWorld) -> [String?] { world.outcomes.items.map { $0.error?.code } }
+
+    @Test(
+        "runs that hold all places, and of which each calls a run that needs one, do not wait for ever",
+        arguments: [false, true], [1, 2, 3])
+    func mutualWait(onDisk: Bool, limit: Int) throws {
+        let world = try RuntimeWorld(completesOnFlush: onDisk)
+        func settle() { for _ in 0..<12 where onDisk { world.store.flush() } }
+        let plan = try world.deploy(Self.caller(of: "between", limit: limit))
+        try world.deploy("steps:\n  - call: flow", name: "between")
+        for _ in 0..<limit { try world.start(plan) }
+        settle()
+        #expect(world.runs.count == limit && queued(world).isEmpty)
+        for run in 0..<limit { go(world, run, of: world.runs) }
+        settle()
+        // The last call closes the circle; its run's end makes room for the children of the others.
+        #expect(errors(world) == ["child_failed"] + [String?](repeating: nil, count: limit - 1))
+        #expect(world.outcomes.items.first?.error?.message.contains("call_deadlock") == true)
+        #expect(world.runtime.load.openRuns == 0)
+    }
+
+    @Test("two workflows that wait for each other's places do not wait for ever")
+    func crossedWait() throws {
+        let world = try RuntimeWorld()
+        let left = try world.deploy(Self.caller(of: "right", limit: 1), name: "left")
+        let right = try world.deploy(Self.caller(of: "left", limit: 1), name: "right")
+        for plan in [left, right] { try world.start(plan) }
+        go(world, 0, of: world.runs)
+        #expect(world.outcomes.items.isEmpty && world.runtime.load.openRuns == 3)
+        go(world, 1, of: world.runs)
+        #expect(errors(world) == ["call_deadlock", nil] && world.runtime.load.openRuns == 0)
+    }
+
+    @Test("a restart forgets nothing of who waits for whom")
+    func mutualWaitAcrossRestarts() throws {
+        let world = try RuntimeWorld()
+        let plan = try world.deploy(Self.caller(of: "flow", limit: 2))
+        for _ in 0..<2 { try world.start(plan) }
+        go(world, 0, of: world.runs)
+        let next = try world.crashed()
+        #expect(try next.runtime.recover() == 3)
+        go(next, 1, of: world.runs)
+        #expect(try next.status(of: world.runs[1]) == .failed)
+        #expect(try next.status(of: world.runs[0]) == .succeeded && next.runtime.load.openRuns == 0)
+    }
+
+    @Test("a child waits, and is not refused, where one of those before it can move")
+    func childWaitsForOthers() throws {
+        let world = try RuntimeWorld()
+        let calling = try world.deploy(Self.caller(of: "flow", limit: 2))
+        try world.start(calling)
+        try world.start(calling)
+        go(world, 0, of: world.runs)
+        // Behind two of its like, of which only the first is in anybody's way.
+        try world.start(calling)
+        #expect(world.outcomes.items.isEmpty && world.runtime.load.openRuns == 4)
+        #expect(world.cancel(world.runs[1], of: .operatorTenant, reason: "x") == true)
+        #expect(try world.status(of: world.runs[0]) == .succeeded && world.runtime.load.openRuns == 1)
+        go(world, 2, of: world.runs)
+        #expect(try world.status(of: world.runs[2]) == .succeeded && world.runtime.load.openRuns == 0)
+    }
+
+    @Test("a child that would wait behind a run with a lower limit, which waits for its parent, is refused")
+    func lowerLimitBefore() throws {
+        let world = try RuntimeWorld()
+        try world.start(try world.deploy(Self.caller(of: "flow", limit: 2)))
+        try world.start(try world.deploy(Self.caller(of: "flow", limit: 1)))
+        try world.deploy(Self.caller(of: "flow", limit: 2))
+        #expect(queued(world) == [world.runs[1]])
+        go(world, 0, of: world.runs)
+        #expect(errors(world) == ["call_deadlock"])
+        go(world, 1, of: world.runs)
+        #expect(errors(world) == ["call_deadlock", nil] && world.runtime.load.openRuns == 0)
+    }
+
     @Test("a key that is none starts nothing, and says why")
     func badKey() throws {
         let world = try RuntimeWorld()

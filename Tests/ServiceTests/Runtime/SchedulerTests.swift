@@ -250,6 +250,68 @@ struct SchedulerTests {
         withExtendedLifetime((scheduler, revived)) {}
     }
 
+    @Test("after a clock that was far ahead has come back, schedules go on from now, and repeat nothing")
+    func clockWasAhead() throws {
+        let world = try RuntimeWorld()
+        let scheduler = try Self.begin(world)
+        let rule = "cron: '0 * * * *', overlap: allow, catch_up: all"
+        try world.deploy(Self.finishing, trigger: Self.schedule(rule))
+        let begin = world.clock.now()
+        world.clock.advance(by: .seconds(2 * 3600 + 1800))
+        let before = try Self.starts(world)
+        world.clock.jump(to: begin + .seconds(2 * 366 * 86_400))
+        world.clock.advance(by: .zero)
+        try world.deploy(Self.finishing, name: "later", trigger: Self.schedule(rule))
+        world.clock.advance(by: .seconds(3600))
+        let ahead = try Self.count(world)
+        #expect(before == ["2026-01-01T01:00", "2026-01-01T02:00"] && ahead > 100)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        next.clock.jump(to: begin + .seconds(3 * 3600 + 600))
+        let revived = try Self.begin(next)
+        next.clock.advance(by: .zero)
+        #expect(try Self.count(next) == ahead, "three o'clock passed under the other clock")
+        next.clock.advance(by: .seconds(2 * 3600))
+        #expect(try Self.count(next) == ahead + 4, "both workflows at four and at five")
+        // A restart after that goes on from there, and catches up with what it has missed.
+        let last = try next.crashed()
+        try last.runtime.recover()
+        last.clock.advance(by: .seconds(2 * 3600))
+        let third = try Self.begin(last)
+        last.clock.advance(by: .zero)
+        #expect(try Self.count(last) == ahead + 8)
+        withExtendedLifetime((scheduler, revived, third)) {}
+    }
+
+    @Test("a clock that was behind for a while starts nothing anew, also of times whose keys are forgotten")
+    func clockWasBehind() throws {
+        let world = try RuntimeWorld()
+        try world.credit(1_000, reference: "gift")
+        let scheduler = try Self.begin(world)
+        try world.deploy(
+            Self.finishing, of: RuntimeWorld.tenant,
+            trigger: Self.schedule("cron: '0 0 * * *', overlap: allow, catch_up: all"))
+        let begin = world.clock.now()
+        for _ in 0..<60 { world.clock.advance(by: .seconds(86_400)) }
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) == 60)
+        while world.runtime.keepHouse() {}
+        #expect(try Self.count(world, of: RuntimeWorld.tenant) <= 31)
+        let behind = try world.crashed()
+        try behind.runtime.recover()
+        behind.clock.jump(to: begin + .seconds(-365 * 86_400))
+        let second = try Self.begin(behind)
+        behind.clock.advance(by: .seconds(1))
+        let next = try behind.crashed()
+        try next.runtime.recover()
+        next.clock.jump(to: begin + .seconds(62 * 86_400 + 600))
+        let third = try Self.begin(next)
+        next.clock.advance(by: .zero)
+        let today = next.clock.now().text.prefix(10)
+        let started = try Self.starts(next, of: RuntimeWorld.tenant).filter { $0.hasPrefix(today) }
+        #expect(started.count == 2, "the days that passed meanwhile")
+        withExtendedLifetime((scheduler, second, third)) {}
+    }
+
     @Test("two schedules of one workflow start a run each, and one where they coincide")
     func twoTriggers() throws {
         let world = try RuntimeWorld()

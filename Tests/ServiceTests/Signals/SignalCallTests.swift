@@ -10,7 +10,7 @@ struct SignalCallTests {
         version: 1
         triggers: [{type: http, reply: result}]
         steps:
-          - reply: {status: 201, headers: {X-Run: << run.id >>}, body: {token: << run.token >>}}
+          - reply: {status: 201, headers: {X-Run: << run.id >>}, body: {token: << run.token >>, url: << run.signal_url >>}}
           - wait: {any: [paid, declined]}
         output: << steps.step_2.signal >>
         """
@@ -74,6 +74,20 @@ struct SignalCallTests {
             }
             #expect(acme.get("\(path)/paid").status == 405)
             #expect(acme.get("/api/runs/\(run)")["status"] == "waiting")
+        }
+    }
+
+    @Test("the address that a run hands out takes its signals")
+    func addressOfOneRun() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            acme.deploy(Self.waiting)
+            let url = try #require(acme.trigger("waiting")["url"]?.string)
+            let path = "/" + (try #require(url.split(separator: "/", maxSplits: 2).last))
+            #expect(url.hasPrefix("http://127.0.0.1:7070/signals/run_"))
+            #expect(service.call("POST", "\(path)/paid", body: Array("{\"n\":1}".utf8)).status == 202)
+            let run = String(try #require(path.split(separator: "/").dropFirst().first))
+            #expect(acme.finished(run)["output"]?["body"] == ["n": 1])
         }
     }
 

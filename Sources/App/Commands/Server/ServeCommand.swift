@@ -186,6 +186,7 @@ final class ServerProcess: Sendable {
         wanted.api.pricePerMinuteMinor = settings.integer("price-per-minute")
         wanted.api.currency = settings.text("currency") ?? wanted.api.currency
         wanted.api.publicURL = settings.url("public-url") ?? "http://\(address)"
+        wanted.runtime.publicURL = wanted.api.publicURL
         return wanted
     }
 
