@@ -76,6 +76,27 @@ struct RunContractTests {
     }
 
     @Test(
+        "a run's charge is what its last commit says, or else what its journal adds up to",
+        arguments: StoreBackend.allCases)
+    func chargeOfTheWholeRun(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        for number in Int64(1)...2 {
+            let run = Sample.run(number)
+            _ = try store.commitAndWait(Sample.start(run))
+            _ = try store.commitAndWait(Sample.step(run, "outcome/charge", charge: 5))
+            var end = Sample.finish(run, charge: 2)
+            if number == 2 { end.runChargeMilliseconds = 7_000 }
+            _ = try store.commitAndWait(end)
+        }
+        let charged = try (Int64(1)...2).map {
+            try store.run(Sample.run($0), of: Sample.tenant)?.chargedMilliseconds
+        }
+        #expect(charged == [7, 7_000])
+        #expect(try store.account(of: Sample.tenant).balanceMilliseconds == -14, "by the entries alone")
+    }
+
+    @Test(
         "I2: a commit decided on a state that is no more fails alone and leaves nothing",
         arguments: StoreBackend.allCases, [Int64(1), 2, 3])
     func staleCommitFailsAlone(backend: StoreBackend, sequence: Int64) throws {

@@ -122,6 +122,9 @@ struct MemoryGroup {
                 tables.runs[commit.run]?.status = status
                 tables.runs[commit.run]?.finishedAt = commit.finishedAt
                 tables.runs[commit.run]?.wakeAt = commit.wakeAt
+                if let charged = commit.runChargeMilliseconds {
+                    tables.runs[commit.run]?.chargedMilliseconds = charged
+                }
             }
         }
     }

@@ -69,11 +69,16 @@ extension Writer {
 
     private func update(_ status: RunStatus, of commit: RunCommit) throws(StoreError) {
         let isMoving = status == .waiting || status == .running
-        let statement = isMoving ? statements.updateOpenRun : statements.updateRun
-        try statement.bind([
+        var statement = isMoving ? statements.updateOpenRun : statements.updateRun
+        var values: [SQLValue] = [
             .integer(commit.tenant.number), .integer(commit.run.number), .text(status.rawValue),
             .optional((isMoving ? commit.wakeAt : commit.finishedAt)?.microseconds),
-        ])
+        ]
+        if !isMoving, let charged = commit.runChargeMilliseconds {
+            statement = statements.finishRun
+            values.append(.integer(charged))
+        }
+        try statement.bind(values)
         try statement.run()
         guard sqlite3_changes(connection.handle) == 1 else { throw .missing(what: "run \(commit.run)") }
         hasWritten = true

@@ -12,6 +12,7 @@ struct WriterStatements {
     let insertRun: Statement
     let updateRun: Statement
     let updateOpenRun: Statement
+    let finishRun: Statement
     let insertEntries: Statement
     let selectLaterEntries: Statement
     let insertLedgerEntry: Statement
@@ -35,6 +36,11 @@ struct WriterStatements {
             """
             UPDATE run SET status = ?3, finished_at_us = ?4, wake_at_us = NULL, charged_ms =
                 (SELECT coalesce(sum(charge_ms), 0) FROM journal WHERE run_id = ?2)
+            WHERE tenant_id = ?1 AND run_id = ?2
+            """)
+        finishRun = try connection.statement(
+            """
+            UPDATE run SET status = ?3, finished_at_us = ?4, wake_at_us = NULL, charged_ms = ?5
             WHERE tenant_id = ?1 AND run_id = ?2
             """)
         updateOpenRun = try connection.statement(

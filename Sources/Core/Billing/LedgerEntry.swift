@@ -50,7 +50,9 @@ package struct LedgerEntry: Sendable, Hashable {
 
     /// What the hash covers: the previous hash, then each field as decimal text or length-prefixed bytes.
     package var hashedBytes: [UInt8] {
-        var out = previousHash
+        var out: [UInt8] = []
+        out.reserveCapacity(192)
+        out += previousHash
         for number in [tenant.number, sequence, amountMilliseconds, balanceMilliseconds, at.microseconds] {
             JSON.writeInt(number, into: &out)
             out.append(UInt8(ascii: "|"))

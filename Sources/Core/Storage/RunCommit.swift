@@ -50,6 +50,9 @@ package struct RunCommit: Sendable {
     package var wakeAt: Instant?
     /// When it became final.
     package var finishedAt: Instant?
+    /// All that the run has been charged, with this commit, where the status becomes final; nil lets the store add its
+    /// journal up, which is to read all of it.
+    package var runChargeMilliseconds: Int64?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
     package var isMetered: Bool
     /// A depletion that this start answers: removed from the outbox in the same transaction.

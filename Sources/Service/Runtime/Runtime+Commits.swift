@@ -152,6 +152,7 @@ extension Runtime {
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at
+                commit.runChargeMilliseconds = slot.machine.state.meter.chargedMilliseconds
             default: break
             }
         }
