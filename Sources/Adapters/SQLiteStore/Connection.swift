@@ -138,6 +138,15 @@ final class Connection {
     /// Whether no transaction is open: SQLite ends one by itself after some failures.
     var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
 
+    /// Changes of the file that this connection knows of, its own and others'.
+    ///
+    /// A transaction's beginning is what notices those of others. Nil where SQLite does not tell.
+    var changeCount: UInt32? {
+        var count: UInt32 = 0
+        let code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_DATA_VERSION, &count)
+        return code == SQLITE_OK ? count : nil
+    }
+
     /// What the last call's failure means to a caller of the store.
     func lastError() -> StoreError {
         let code = sqlite3_extended_errcode(handle)

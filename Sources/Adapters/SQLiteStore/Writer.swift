@@ -14,6 +14,8 @@ final class Writer {
     let statements: WriterStatements
     /// As the last committed transaction left them; only what was used since opening.
     private var accounts: [TenantID: Account] = [:]
+    /// Changes of the file after the last transaction, which found the lease to be its own; nil where there is none.
+    private var leftAt: UInt32?
     /// What the open transaction has changed so far.
     var group = WriteGroup()
     /// Whether the commit at hand has changed anything yet.
@@ -72,12 +74,14 @@ final class Writer {
                 try closeAllUsage()
                 try statements.commit.run()
             }
+            leftAt = connection.changeCount
             checkpoints.countCommit()
             settle(&outcomes, of: items)
             return outcomes
         } catch {
             group = WriteGroup()
             accounts.removeAll(keepingCapacity: true)
+            leftAt = nil
             if !connection.isInAutocommit {
                 try orFail { () throws(StoreError) in try statements.rollback.run() }
             }
@@ -92,6 +96,8 @@ final class Writer {
     /// Opens the transaction and makes sure that this process is still the shard's owner.
     private func begin() throws(StoreError) {
         try statements.begin.run()
+        // Whoever takes the shard over writes to the file, which is then not as this connection left it.
+        guard leftAt == nil || connection.changeCount != leftAt else { return }
         let lease = statements.epoch
         defer { lease.reset() }
         let current = try lease.step() ? lease.integer(0) : -1
@@ -127,6 +133,9 @@ final class Writer {
 
     /// Takes the changed accounts over and completes the receipts, now that all is on disk.
     private func settle(_ outcomes: inout [WriteOutcome], of items: [WriteItem]) {
+        defer { group = WriteGroup() }
+        // Nobody was charged, so no receipt tells a balance.
+        guard !group.accounts.isEmpty else { return }
         for (tenant, account) in group.accounts { accounts[tenant] = account }
         for index in items.indices {
             guard case .stored = outcomes[index], case .commit(let commit, _) = items[index] else { continue }
@@ -134,7 +143,6 @@ final class Writer {
             outcomes[index] = .stored(
                 balance: accounts[commit.tenant]?.balanceMilliseconds, depletion: group.depletions[index])
         }
-        group = WriteGroup()
     }
 
     /// A tenant's account as the open transaction sees it.
