@@ -63,7 +63,9 @@ package struct APIHandler: InboundHandler {
             guard call.key.scope == .full else {
                 throw Refusal(403, "scope", "this key may use the internal API only")
             }
-            try route(call, Array(path.dropFirst()))
+            let rest = Array(path.dropFirst())
+            try call.checkQuery(at: rest)
+            try route(call, rest)
         } catch {
             respond(error.response)
         }

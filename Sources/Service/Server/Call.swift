@@ -16,6 +16,39 @@ struct Call {
         request.query.first { $0.name == name && !$0.value.isEmpty }?.value
     }
 
+    /// Refuses a query that says what the address does not know, or something twice: ignored, a misspelt filter would
+    /// list everything.
+    ///
+    /// - Parameter path: Behind `/api`.
+    /// - Throws: 400 `unknown_query` or `repeated_query`.
+    func checkQuery(at path: [String]) throws(Refusal) {
+        guard let known = Self.queryNames(at: path) else { return }
+        var seen: Set<String> = []
+        for (name, value) in request.query where !(name.isEmpty && value.isEmpty) {
+            guard known.contains(name) else {
+                let hint =
+                    known.isEmpty ? "it takes none" : "known are \(known.sorted().joined(separator: ", "))"
+                throw Refusal(
+                    400, "unknown_query", "this address takes no query \"\(name.prefix(64))\": \(hint)")
+            }
+            guard seen.insert(name).inserted else {
+                throw Refusal(400, "repeated_query", "the query says \(name) more than once")
+            }
+        }
+    }
+
+    /// What an address may be asked with; nil where the query is the workflow's to read.
+    private static func queryNames(at path: [String]) -> Set<String>? {
+        let page: Set<String> = ["limit", "cursor"]
+        return switch (path[0], path.count) {
+        case ("workflows", 3) where path[2] == "trigger": nil
+        case ("runs", 1): page.union(["workflow", "status", "from", "to"])
+        case ("runs", 3) where path[2] == "events": page
+        case ("workflows", 1), ("ledger", 1), ("tenants", 1): page
+        default: []
+        }
+    }
+
     /// 1 to 200, 50 where nothing is said.
     func limit() throws(Refusal) -> Int {
         guard let text = query("limit") else { return 50 }

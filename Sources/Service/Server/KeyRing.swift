@@ -35,7 +35,10 @@ package final class KeyRing: @unchecked Sendable {
 
     /// The key behind an `Authorization` header; nil for none, a wrong or a revoked one.
     func key(authorization: String?) throws(StoreError) -> APIKey? {
-        guard let authorization, authorization.hasPrefix("Bearer mk_") else { return nil }
+        // The scheme's letters may have either case (RFC 9110, 11.1), those of a key may not.
+        guard let authorization, authorization.prefix(7).lowercased() == "bearer ",
+            authorization.dropFirst(7).hasPrefix("mk_")
+        else { return nil }
         let parts = authorization.dropFirst(10).split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[1].utf8.count == 64, let id = KeyID("key_" + parts[0]) else {
             return nil
