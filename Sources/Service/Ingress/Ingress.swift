@@ -51,9 +51,7 @@ package final class Ingress: Sendable {
             return reply(.tooMany(retryAfter: wait))
         }
         guard runtime.allowance.admits(call.tenant.tenant) else {
-            refuse(
-                call, .guardError, "expressions took too long before: requests are turned away for a while")
-            return reply(.computedTooMuch(retryAfter: runtime.allowance.wait(of: call.tenant.tenant)))
+            return turnAway(call, for: runtime.allowance.wait(of: call.tenant.tenant), reply)
         }
         let begun = runtime.allowance.reading()
         let verdict = Admission(call: call, plan: plan, secrets: secrets).verdict(
@@ -74,6 +72,11 @@ package final class Ingress: Sendable {
             refuse(call, .schema, violations.first ?? "")
             reply(.bodyUnfit(violations))
         }
+    }
+
+    private func turnAway(_ call: TriggerCall, for wait: Duration, _ reply: (TriggerReply) -> Void) {
+        refuse(call, .guardError, "expressions took too long before: requests are turned away for a while")
+        reply(.computedTooMuch(retryAfter: wait))
     }
 
     /// An expression of the workflow's own raised an error: its owner sees which.
@@ -147,6 +150,7 @@ package final class Ingress: Sendable {
             case .tooManyRuns:
                 refuse(call, .openRuns, "more runs were open than `open-runs-per-tenant-max` allows")
                 reply(.tooManyRuns)
+            case .computedTooMuch(let wait): turnAway(call, for: wait, reply)
             case .overloaded: reply(.overloaded)
             case .unavailable(let error): reply(.unavailable(error))
             }

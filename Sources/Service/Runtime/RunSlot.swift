@@ -138,6 +138,9 @@ package enum StartResult: Sendable {
     case unfunded
     /// The tenant has as many runs open as one may; nothing was stored.
     case tooManyRuns
+    /// The tenant's expressions have taken more time than one may; there is room again after that, and nothing was
+    /// stored.
+    case computedTooMuch(retryAfter: Duration)
     /// Too many runs are open, or the process is stopping; nothing was stored.
     case overloaded
     /// The store refused; nothing was stored.

@@ -344,7 +344,7 @@ extension Runtime {
             case .refused(let code, let message):
                 log.write(
                     .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
-            case .tooManyRuns, .overloaded, .unavailable:
+            case .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
                 guard lock.withLock({ !isStopping && fatal == nil }) else { return }
                 clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }
             default: break

@@ -35,7 +35,9 @@ extension Runtime {
             return completion(.refused(code: "concurrency_key", message: "concurrency.key: \(error.message)"))
         }
 
-        guard allowance.admits(slot.tenant) else { return completion(.overloaded) }
+        guard allowance.admits(slot.tenant) else {
+            return completion(.computedTooMuch(retryAfter: allowance.wait(of: slot.tenant)))
+        }
         // Decided before the lock is taken, because nobody knows of the run yet; where others count with it,
         // they have a say first.
         var prepared =

@@ -91,7 +91,7 @@ extension Scheduler {
         case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
         case .refused(_, let message): refuse(occurrence, .guardError, message)
         case .tooManyRuns: return tryLater(dropAllButNewest(occurrence))
-        case .overloaded, .unavailable: return tryLater(occurrence)
+        case .computedTooMuch, .overloaded, .unavailable: return tryLater(occurrence)
         case nil: break
         }
         lock.withLock { _ = starting.remove(occurrence) }

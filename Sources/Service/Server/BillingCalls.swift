@@ -114,7 +114,7 @@ struct BillingCalls {
                         503, "billing_not_configured",
                         "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
-            case .tooManyRuns, .overloaded, .unfunded, .duplicate, .skipped, .refused:
+            case .tooManyRuns, .computedTooMuch, .overloaded, .unfunded, .duplicate, .skipped, .refused:
                 waiting.answer(Answer.unavailable)
             }
         }

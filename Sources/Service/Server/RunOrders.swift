@@ -1,4 +1,5 @@
 import Engine
+import Ingress
 import Ports
 import Runtime
 import Storage
@@ -108,6 +109,8 @@ extension RunOrders {
             Answer.json(202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])
         case .start(.refused(let code, let message)): Answer.error(422, code, message)
         case .start(.tooManyRuns): Answer.tooManyRuns
+        case .start(.computedTooMuch(let wait)):
+            TriggerAnswer.answer(to: .computedTooMuch(retryAfter: wait))
         case .start(.overloaded): Answer.unavailable
         case .start(.unavailable(let error)): Answer.store(error)
         case .refused(let refusal): answer(to: refusal)
