@@ -8,7 +8,7 @@ SOURCES     := Sources Tests Package.swift
 # linked with, a linker and headers, and one development package for each of our libraries.
 PACKAGES := git binutils libc6-dev libgcc-12-dev libstdc++-12-dev libxml2 libncurses6 libcurl4 libsqlite3-0 \
             pkg-config libyaml-dev liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev \
-            libmicrohttpd-dev libjemalloc-dev tzdata
+            libmicrohttpd-dev libjemalloc-dev zlib1g-dev tzdata
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 # install-missing LIST: asks the system first, so that nothing is downloaded where all is there.

@@ -76,13 +76,63 @@ struct RetryTests {
     }
 
     @Test(
-        "Retry-After is obeyed up to a day; what is no number of seconds is passed over",
-        arguments: [("7", 7000), ("0", 0), ("999999999", 86_400_000), ("-5", 50), ("soon", 50)]
+        "Retry-After is obeyed up to a day, in seconds or as a date; what asks for no wait or is neither is passed over",
+        arguments: [
+            ("7", 7000), ("86400", 86_400_000), ("86401", 86_400_000), ("999999999", 86_400_000),
+            ("9223372036854775807", 86_400_000), ("99999999999999999999999999", 86_400_000), ("0", 50),
+            ("000", 50), ("-5", 50), ("+5", 50), ("1.5", 50), ("1e3", 50), ("0x10", 50), ("soon", 50),
+            ("", 50), ("5, 6", 50), ("٣", 50), ("Thu, 01 Jan 2026 00:00:30 GMT", 29_990),
+            ("Thursday, 01-Jan-26 00:00:30 GMT", 29_990), ("Thu Jan  1 00:00:30 2026", 29_990),
+            ("Thu, 01 Jan 2026 00:00:00 GMT", 50), ("Wed, 31 Dec 2025 23:59:59 GMT", 50),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 50), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400_000),
+            ("2026-01-01T00:00:30Z", 50),
+        ]
             as [(String, Int64)])
     func retryAfterIsObeyed(value: String, expected: Int64) throws {
         let delays = try delays(
             "max: 1, delay: 50ms, jitter: none", headers: [HTTPHeader("Retry-After", value)])
         #expect(delays == [expected])
+    }
+
+    @Test(
+        "an answer whose body cannot be read is no success, and repeated as one that broke off",
+        arguments: [("max: 1", true), ("on: [connection]", true), ("on: [5xx]", false), ("max: 0", false)])
+    func unreadableAnswer(policy: String, isRetried: Bool) throws {
+        var play = try Play(Self.workflow(policy))
+        play.begin()
+        var response = OutboundResponse(status: 200, headers: [], body: [])
+        response.fault = "its compressed data is broken"
+        let lines = play.end("a", .success(response))
+        #expect(lines.first == (isRetried ? "a#1 failed: unreadable_answer" : "a failed: unreadable_answer"))
+    }
+
+    @Test("an answer whose status is a failure is one by its status, though its body cannot be read")
+    func unreadableFailure() throws {
+        var play = try Play(Self.workflow("max: 2"))
+        play.begin()
+        var response = OutboundResponse(status: 402, headers: [], body: [])
+        response.fault = "its compressed data is broken"
+        #expect(play.end("a", .success(response)).first == "a failed: status")
+        #expect(play.error(of: "a")?.message.contains("its compressed data is broken") == true)
+    }
+
+    @Test(
+        "an attempt that no other one follows gets a connection of its own",
+        arguments: [
+            ("max: 0", [false]), ("max: 2", [true, true, false]), ("on: [5xx, timeout]", [false]),
+            ("max: 3, jitter: none, delay: 10s, until: 15s", [true, false]),
+            ("max: 3, jitter: none, delay: 10s, until: 5s", [false]),
+        ] as [(String, [Bool])])
+    func ownConnection(policy: String, expected: [Bool]) throws {
+        var play = try Play(Self.workflow(policy))
+        play.begin()
+        for attempt in expected.indices {
+            #expect(play.sent.last?.request.mayReuseConnection == expected[attempt], "attempt \(attempt + 1)")
+            if attempt + 1 < expected.count {
+                play.end("a", .failure(.keptConnectionClosed))
+                play.retry("a")
+            }
+        }
     }
 
     @Test("Stripe-Should-Retry decides against the policy, both ways")

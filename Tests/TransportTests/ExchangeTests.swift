@@ -20,7 +20,7 @@ struct ExchangeTests {
                 #expect(
                     server.requests == [
                         "POST /a/../b?x=1%20&y=%2F HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n"
-                            + "User-Agent: Millrace/1\r\n"
+                            + "User-Agent: Millrace/1\r\nAccept-Encoding: gzip, deflate\r\n"
                             + "Content-Type: application/json\r\nIdempotency-Key: k-1\r\nX-Empty:\r\nX-Blank:\r\n"
                             + "X-Text: é; a: b\r\nContent-Length: 10\r\n\r\n{\"a\":1}\u{0}\r\n"
                     ])
@@ -53,7 +53,7 @@ struct ExchangeTests {
                 for (name, request) in zip(names, server.requests) {
                     let head =
                         "\(name) / HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n"
-                        + "User-Agent: Millrace/1\r\n"
+                        + "User-Agent: Millrace/1\r\nAccept-Encoding: gzip, deflate\r\n"
                     let length = ["POST", "PUT", "PATCH"].contains(name) ? "Content-Length: 0\r\n" : ""
                     #expect(request == head + length + "\r\n")
                 }
@@ -138,12 +138,23 @@ struct ExchangeTests {
         }
     }
 
-    @Test("a compressed body stays as it came, and none is asked for")
-    func noDecompression() {
-        withServer(.answering("not gzip", headers: "Content-Encoding: gzip\r\n")) { server in
-            withTransport { transport in
-                #expect(transport.response(.get(server.url()))?.body == Array("not gzip".utf8))
-                #expect(!server.requests[0].lowercased().contains("accept-encoding"))
+    @Test(
+        "a URL in the form of a web address is sent exactly so",
+        arguments: [
+            ("http://127.1:PORT", "/"), ("HTTP://127.0.0.1:PORT?a=b", "/?a=b"),
+            ("http://0x7f.1:0PORT/A", "/A"),
+            ("http://2130706433:PORT/a/../b/./c//d?x=/../", "/a/../b/./c//d?x=/../"),
+            ("http://127.0.0.1:PORT//x?", "//x?"), ("http://127.0.0.1:PORT/?a?b", "/?a?b"),
+        ])
+    func sentForm(written: String, target: String) throws {
+        try withServer(.answering()) { server in
+            try withTransport { transport in
+                let form = try WebAddress(written.replacing("PORT", with: "\(server.port)")).text
+                #expect(transport.response(.get(form))?.status == 200)
+                #expect(form == "http://127.0.0.1:\(server.port)\(target)")
+                #expect(
+                    server.requests.first?.hasPrefix(
+                        "GET \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n") == true)
             }
         }
     }

@@ -120,8 +120,11 @@ final class Peer {
 
     /// Sends raw bytes; false where the peer has gone.
     @discardableResult
-    func send(_ text: String) -> Bool {
-        var bytes = Array(text.utf8)[...]
+    func send(_ text: String) -> Bool { send(bytes: Array(text.utf8)) }
+
+    @discardableResult
+    func send(bytes: [UInt8]) -> Bool {
+        var bytes = bytes[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -136,6 +139,20 @@ final class Peer {
     func answer(_ body: String, status: String = "200 OK", headers: String = "") -> Bool {
         send("HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
     }
+
+    @discardableResult
+    func answer(bytes: [UInt8], headers: String) -> Bool {
+        send("HTTP/1.1 200 OK\r\nContent-Length: \(bytes.count)\r\n\(headers)\r\n") && send(bytes: bytes)
+    }
+
+    /// Waits until there is something to read, and leaves it unread; closed like this, the connection is reset.
+    func waitForBytes() {
+        var watched = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        poll(&watched, 1, 10_000)
+    }
+
+    /// Ends the connection from this side.
+    func endSending() { shutdown(socket, Int32(SHUT_WR)) }
 
     /// Makes the coming close a reset.
     func resetOnClose() {

@@ -7,9 +7,9 @@ package import Values
 
 /// HTTP/1.1 over libcurl, on one thread, with connections of its own for each pool.
 ///
-/// A request is checked when it is sent and refused before anything leaves where it could end a line,
-/// change the framing or reach an address that its policy does not permit. Response bodies are handed
-/// on as they came, without decompression.
+/// A request is checked when it is sent and refused before anything leaves if it could end a line,
+/// change the framing or reach an address that its policy does not permit. It leaves at most once. Response bodies
+/// are decoded as their `Content-Encoding` says.
 package final class CurlTransport: Transport, @unchecked Sendable {
     // Unchecked: `loop` is touched by its own thread alone, `thread` under `lock`; `loopThread` is set
     // before `init` returns.

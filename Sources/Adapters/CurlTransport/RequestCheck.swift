@@ -11,6 +11,7 @@ struct RequestCheck: Sendable {
     let authority: String
     let setsUserAgent: Bool
     let setsAccept: Bool
+    let setsAcceptEncoding: Bool
     let setsContentType: Bool
 
     static let urlByteCountMax = 32 << 10
@@ -21,7 +22,8 @@ struct RequestCheck: Sendable {
     init(_ request: OutboundRequest) throws(Refusal) {
         try Self.checkMethod(request)
         authority = try Self.authority(of: request.url)
-        var (userAgent, accept, contentType, byteCount) = (false, false, false, 0)
+        var (userAgent, accept, acceptEncoding, contentType) = (false, false, false, false)
+        var byteCount = 0
         if request.headers.count > Self.headerCountMax {
             throw Refusal(reason: "more than \(Self.headerCountMax) headers")
         }
@@ -32,11 +34,13 @@ struct RequestCheck: Sendable {
             case 6 where Self.matches(headers[index].name.utf8, "accept"): accept = true
             case 10 where Self.matches(headers[index].name.utf8, "user-agent"): userAgent = true
             case 12 where Self.matches(headers[index].name.utf8, "content-type"): contentType = true
+            case 15 where Self.matches(headers[index].name.utf8, "accept-encoding"): acceptEncoding = true
             default: break
             }
         }
         if byteCount > Self.headerByteCountMax { throw Refusal(reason: "headers are larger than 64 KiB") }
         (setsUserAgent, setsAccept, setsContentType) = (userAgent, accept, contentType)
+        setsAcceptEncoding = acceptEncoding
     }
 
     // MARK: - Method

@@ -21,16 +21,34 @@ extension TransferLoop {
         guard exchange.is_head_complete else {
             return .failure(.interrupted(reason: "the headers broke off"))
         }
+        return response(of: exchange, status: result.status)
+    }
+
+    /// The answer, with its body decoded as its `Content-Encoding` says.
+    private static func response(
+        of exchange: millrace_exchange, status: Int
+    ) -> Result<OutboundResponse, TransportFailure> {
         let head = UnsafeBufferPointer(start: exchange.head.bytes, count: exchange.head.count)
         let body = UnsafeBufferPointer(start: exchange.body.bytes, count: exchange.body.count)
-        return .success(
-            OutboundResponse(status: result.status, headers: ResponseHead.headers(head), body: Array(body)))
+        var response = OutboundResponse(status: status, headers: ResponseHead.headers(head), body: [])
+        switch ContentDecoding.decode(
+            body, of: response.headers, byteCountMax: exchange.body_bytes_max)
+        {
+        case .bytes(let bytes, let isDecoded):
+            response.body = bytes
+            // They speak of what was on the wire.
+            if isDecoded { response.headers.removeAll(where: ContentDecoding.describesCoding) }
+        case .tooLarge: return .failure(.responseTooLarge)
+        case .unreadable(let reason): response.fault = reason
+        }
+        return .success(response)
     }
 
     /// Ends that our own callbacks asked for.
     private static func failure(stopped: Int32, code: Int32) -> TransportFailure? {
         switch Int(stopped) {
         case MILLRACE_STOPPED_TOO_LARGE: return .responseTooLarge
+        case MILLRACE_STOPPED_REPEATED: return .keptConnectionClosed
         case MILLRACE_STOPPED_NO_MEMORY: return .interrupted(reason: "no memory for the response")
         default: break
         }
@@ -47,11 +65,11 @@ extension TransferLoop {
         let reason = String(cString: curl_easy_strerror(code))
         switch code {
         case CURLE_OPERATION_TIMEDOUT:
-            let isConnecting = !exchange.is_connected && result.total_us + 10_000 < timeout.microseconds
+            let isConnecting = !exchange.is_sent && result.total_us + 10_000 < timeout.microseconds
             return isConnecting ? .connection(reason: "nothing answered in time") : .timeout
         case CURLE_COULDNT_RESOLVE_HOST: return .connection(reason: "the name does not resolve")
         case CURLE_COULDNT_CONNECT: return .connection(reason: connectReason(result.os_error))
-        case CURLE_UNSUPPORTED_PROTOCOL where exchange.is_connected:
+        case CURLE_UNSUPPORTED_PROTOCOL where exchange.is_sent:
             return .interrupted(reason: "the peer does not speak HTTP")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_LOGIN_DENIED, CURLE_BAD_FUNCTION_ARGUMENT:
             return .invalidRequest(reason: reason)
@@ -60,7 +78,7 @@ extension TransferLoop {
             CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_SHUTDOWN_FAILED, CURLE_USE_SSL_FAILED:
             return .tls(reason: reason)
         // curl says this of a header line above its own limit of 100 KB.
-        case CURLE_OUT_OF_MEMORY where exchange.is_connected: return .responseTooLarge
+        case CURLE_OUT_OF_MEMORY where exchange.is_sent: return .responseTooLarge
         default: return .interrupted(reason: reason)
         }
     }

@@ -12,6 +12,10 @@ extension TransferLoop {
         guard check.setsUserAgent || Self.add("User-Agent", value: options.userAgent, to: exchange) else {
             return false
         }
+        guard
+            check.setsAcceptEncoding
+                || Self.add("Accept-Encoding", value: ContentDecoding.accepted, to: exchange)
+        else { return false }
         let headers = request.headers
         for index in headers.indices {
             guard Self.add(headers[index].name, value: headers[index].value, to: exchange) else {
@@ -36,7 +40,8 @@ extension TransferLoop {
                 var line = millrace_request_line(
                     url: url, method: method, timeout_ms: Int(timeoutMS),
                     silence_max_s: timeoutMS > Int64(silenceMaxS) * 1000 ? silenceMaxS : 0,
-                    sends_body: sendsBody, is_head: request.method == "HEAD")
+                    sends_body: sendsBody, is_head: request.method == "HEAD",
+                    is_on_own_connection: !request.mayReuseConnection)
                 return millrace_exchange_prepare(exchange, &line, rules, max(0, request.bodyByteCountMax))
                     == 0
             }

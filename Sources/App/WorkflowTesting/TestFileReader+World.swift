@@ -139,7 +139,7 @@ extension TestFileReader {
             if fields["status"] != nil {
                 note(.duplicate, error.mark, "`status` and `error` exclude each other")
             }
-            return MockAnswer(reply: .response(.failure(failure(error))), took: took, times: times)
+            return MockAnswer(reply: .response(unanswered(error)), took: took, times: times)
         }
         if fields["status"] == nil {
             note(
@@ -163,17 +163,22 @@ extension TestFileReader {
         return MockAnswer(reply: .response(.success(response)), took: took, times: times)
     }
 
-    private mutating func failure(_ node: Node) -> TransportFailure {
+    private mutating func unanswered(_ node: Node) -> Result<OutboundResponse, TransportFailure> {
         let words = [
             "timeout", "connection", "interrupted", "tls", "destination_refused", "response_too_large",
+            "unreadable_answer",
         ]
         switch choice(node, "error of a request", words) {
-        case "timeout": return .timeout
-        case "interrupted": return .interrupted(reason: "so the test says")
-        case "tls": return .tls(reason: "so the test says")
-        case "destination_refused": return .destinationRefused
-        case "response_too_large": return .responseTooLarge
-        default: return .connection(reason: "so the test says")
+        case "timeout": return .failure(.timeout)
+        case "interrupted": return .failure(.interrupted(reason: "so the test says"))
+        case "tls": return .failure(.tls(reason: "so the test says"))
+        case "destination_refused": return .failure(.destinationRefused)
+        case "response_too_large": return .failure(.responseTooLarge)
+        case "unreadable_answer":
+            var response = OutboundResponse(status: 200, headers: [], body: [])
+            response.fault = "so the test says"
+            return .success(response)
+        default: return .failure(.connection(reason: "so the test says"))
         }
     }
 }

@@ -72,6 +72,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context) {
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
     millrace_exchange *exchange = context;
     (void)purpose;
+    if (exchange->is_sent) {
+        exchange->stopped = MILLRACE_STOPPED_REPEATED;
+        return CURL_SOCKET_BAD;
+    }
     if (!exchange->rules || !millrace_egress_permits(exchange->rules, &address->addr)) {
         exchange->stopped = MILLRACE_STOPPED_REFUSED;
         return CURL_SOCKET_BAD;
@@ -79,16 +83,21 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     return millrace_loop_open_socket(exchange->loop, address);
 }
 
-// Asked for every request, also on a connection that was opened under another policy.
+// Called before each sending, also on a connection that was opened under another policy. curl sends a request a second
+// time by itself if a reused connection ends before the first byte of an answer; the first sending may have arrived.
 static int on_before_request(void *context, char *peer, char *local, int peer_port, int local_port) {
     millrace_exchange *exchange = context;
     (void)local;
     (void)local_port;
+    if (exchange->is_sent) {
+        exchange->stopped = MILLRACE_STOPPED_REPEATED;
+        return CURL_PREREQFUNC_ABORT;
+    }
     if (!exchange->rules || !millrace_egress_permits_text(exchange->rules, peer, peer_port)) {
         exchange->stopped = MILLRACE_STOPPED_REFUSED;
         return CURL_PREREQFUNC_ABORT;
     }
-    exchange->is_connected = true;
+    exchange->is_sent = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -168,7 +177,7 @@ void millrace_exchange_clear(millrace_exchange *exchange) {
     exchange->head_bytes_seen = 0;
     exchange->head_lines_seen = 0;
     exchange->is_head_complete = false;
-    exchange->is_connected = false;
+    exchange->is_sent = false;
     exchange->stopped = MILLRACE_STOPPED_NOT;
     exchange->rules = NULL;
 }
@@ -221,6 +230,8 @@ int millrace_exchange_prepare(
     if (!code) code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, linked_headers(exchange));
     if (!code) code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, line->timeout_ms);
     if (!code) code = curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, line->silence_max_s);
+    if (!code) code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)line->is_on_own_connection);
+    if (!code) code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)line->is_on_own_connection);
     // The size first, or curl measures the text of a large body. A pointer, even nil, makes it a POST:
     // one of the three after it then decides alone.
     if (!code) code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, count);

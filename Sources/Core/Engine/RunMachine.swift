@@ -353,7 +353,8 @@ extension Turn {
 
     private mutating func send(_ index: Int, _ template: RequestTemplate) {
         do throws(RequestFailure) {
-            let request = try request(index, template)
+            var request = try request(index, template)
+            request.mayReuseConnection = mayBeRepeated(index, attempt: machine.state.attempt(index))
             machine.state.markInFlight(index, at: at)
             decision.effects.append(
                 .send(step: index, attempt: machine.state.attempt(index), request))

@@ -69,6 +69,20 @@ extension Turn {
         return retryAt
     }
 
+    /// Whether the attempt that is about to be sent may be followed by another one.
+    func mayBeRepeated(_ index: Int, attempt: Int) -> Bool {
+        let retry = step(index).retry
+        guard attempt <= retry.max, retry.on.contains(where: { $0.coversUnreadable }), mayTryAgain(index)
+        else {
+            return false
+        }
+        guard let until = retry.until else { return true }
+        let delay = RetryDelay.delay(
+            retry, failedAttempts: attempt, run: machine.state.run, path: path(index), retryAfter: nil, at: at
+        )
+        return at + delay <= (machine.state.firstFailedAt(index) ?? at) + until
+    }
+
     /// Nothing is tried again where a scope is ending, but for what undoes it.
     private func mayTryAgain(_ index: Int) -> Bool {
         if machine.isCompensation(index) { return true }
@@ -84,9 +98,8 @@ extension Turn {
     private func verdict(
         on response: OutboundResponse, of index: Int, _ rule: ResponseRule, retry: RetryPolicy
     ) -> Verdict {
-        if (200..<300).contains(response.status), rule.failWhen == nil, rule.schema == nil {
-            return Verdict()
-        }
+        let isPlain = rule.failWhen == nil && rule.schema == nil
+        if (200..<300).contains(response.status), isPlain, response.fault == nil { return Verdict() }
         let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
         let scope = scope(
             of: index,
@@ -94,6 +107,10 @@ extension Turn {
         guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
             let error = StepError(code: "status", message: bounded(Self.describe(response, body)))
             return Verdict(error: error, isRetryable: isRetryable(response, retry, scope: scope))
+        }
+        if let fault = response.fault {
+            return Verdict(
+                error: Self.unreadable(fault), isRetryable: retry.on.contains { $0.coversUnreadable })
         }
         do throws(ExpressionFailure) {
             if let failWhen = rule.failWhen, try GuardReading.isTrue(try failWhen.evaluate(in: scope)) {
@@ -133,7 +150,14 @@ extension Turn {
         }
     }
 
+    private static func unreadable(_ reason: String) -> StepError {
+        StepError(code: "unreadable_answer", message: "the answer cannot be read: \(reason)")
+    }
+
     private static func describe(_ response: OutboundResponse, _ body: Value) -> String {
+        if let fault = response.fault {
+            return "status \(response.status); the body cannot be read: \(fault)"
+        }
         let text = String(decoding: response.body.prefix(300), as: UTF8.self)
         return text.isEmpty ? "status \(response.status)" : "status \(response.status): \(text)"
     }
@@ -171,18 +195,28 @@ extension Turn {
             guard let name = keptName(header.name) else { continue }
             headers.append(HTTPHeader(name, redactor.redact(header.value)))
         }
-        return OutboundResponse(
+        var stored = OutboundResponse(
             status: response.status, headers: headers,
             body: redactor.isEmpty ? response.body : redactor.redact(response.body))
+        stored.fault = response.fault
+        return stored
     }
 }
 
 extension RetryPolicy.Condition {
     func covers(_ failure: TransportFailure) -> Bool {
         switch (self, failure) {
-        case (.connection, .connection), (.connection, .interrupted), (.timeout, .timeout): true
+        case (.connection, .connection), (.connection, .keptConnectionClosed), (.connection, .interrupted),
+            (.timeout, .timeout):
+            true
         default: false
         }
+    }
+
+    /// An answer that cannot be read is one that broke on its way.
+    var coversUnreadable: Bool {
+        if case .connection = self { return true }
+        return false
     }
 
     func covers(status: Int) -> Bool {
@@ -202,7 +236,7 @@ enum RetryDelay {
     static func delay(
         _ policy: RetryPolicy, failedAttempts: Int, run: RunID, path: String, retryAfter: String?, at: Instant
     ) -> Duration {
-        if let retryAfter, let asked = duration(of: retryAfter, at: at) { return min(asked, retryAfterMax) }
+        if let retryAfter, let asked = duration(of: retryAfter, at: at) { return asked }
         if policy.schedule.indices.contains(failedAttempts - 1) { return policy.schedule[failedAttempts - 1] }
         let base = min(policy.maxDelay, unjittered(policy, failedAttempts: failedAttempts))
         guard policy.jitter == .full else { return base }
@@ -212,10 +246,17 @@ enum RetryDelay {
             base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
     }
 
-    /// Seconds, or the time until a date; a date that has passed is no wait.
+    /// Seconds, or the time until a date, at most a day; nil for what is neither, and for what asks for no wait: the
+    /// step's own delays are the least that a server can ask for.
     private static func duration(of retryAfter: String, at: Instant) -> Duration? {
-        if let seconds = Int64(retryAfter) { return seconds >= 0 ? .seconds(seconds) : nil }
-        return Instant(httpDate: retryAfter).map { max(.zero, $0 - at) }
+        let digits = retryAfter.utf8
+        if !digits.isEmpty, digits.allSatisfy({ (0x30...0x39).contains($0) }) {
+            // More digits than fit are more than a day.
+            guard let seconds = Int64(retryAfter) else { return retryAfterMax }
+            return seconds > 0 ? min(.seconds(min(seconds, 1 << 32)), retryAfterMax) : nil
+        }
+        guard let date = Instant(httpDate: retryAfter, now: at), date > at else { return nil }
+        return min(date - at, retryAfterMax)
     }
 
     private static func unjittered(_ policy: RetryPolicy, failedAttempts: Int) -> Duration {

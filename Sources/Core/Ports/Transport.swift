@@ -39,6 +39,11 @@ package struct OutboundRequest: Sendable {
     /// Bytes of body (after decoding) that are read; a longer one fails the attempt.
     package var bodyByteCountMax: Int
     package var egress: EgressPolicy
+    /// Whether it may go out on a connection that an earlier request has left open.
+    ///
+    /// The peer may close such a connection at the moment in which the request leaves, and it is not known then whether
+    /// the request arrived. False for what is not to be sent again: it gets a connection of its own.
+    package var mayReuseConnection = true
     /// Asked before it starts where it had to wait for other requests; nil for what starts whenever it may.
     package var gate: (any StartGate)?
 
@@ -103,7 +108,10 @@ package struct EgressPolicy: Sendable, Hashable {
 package struct OutboundResponse: Sendable, Hashable {
     package var status: Int
     package var headers: [HTTPHeader]
+    /// Decoded as `Content-Encoding` says; empty if that failed.
     package var body: [UInt8]
+    /// Why the body could not be decoded; nil for one that could.
+    package var fault: String?
 
     package init(status: Int, headers: [HTTPHeader], body: [UInt8]) {
         self.status = status
@@ -116,6 +124,8 @@ package struct OutboundResponse: Sendable, Hashable {
 package enum TransportFailure: Error, Sendable, Hashable {
     /// The name did not resolve, or nothing answered there.
     case connection(reason: String)
+    /// A connection that was kept open ended before the first byte of an answer; the request may have been carried out.
+    case keptConnectionClosed
     /// No complete answer within the timeout.
     case timeout
     /// The peer's certificate or TLS handshake was refused.
@@ -134,7 +144,7 @@ package enum TransportFailure: Error, Sendable, Hashable {
     /// A short label without moving parts, stored in entries and used for metrics.
     package var label: String {
         switch self {
-        case .connection: "connection"
+        case .connection, .keptConnectionClosed: "connection"
         case .timeout: "timeout"
         case .tls: "tls"
         case .destinationRefused: "destination_refused"
@@ -148,6 +158,8 @@ package enum TransportFailure: Error, Sendable, Hashable {
     package var message: String {
         switch self {
         case .connection(let reason): "no connection: \(reason)"
+        case .keptConnectionClosed:
+            "the peer closed the kept connection before it answered; the request may have been carried out"
         case .timeout: "no complete answer within the timeout"
         case .tls(let reason): "TLS refused: \(reason)"
         case .destinationRefused:

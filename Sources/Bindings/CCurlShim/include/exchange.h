@@ -20,6 +20,8 @@ enum {
     MILLRACE_STOPPED_REFUSED = 1,
     MILLRACE_STOPPED_TOO_LARGE = 2,
     MILLRACE_STOPPED_NO_MEMORY = 3,
+    // curl was about to send the request a second time.
+    MILLRACE_STOPPED_REPEATED = 4,
 };
 
 struct millrace_loop;
@@ -50,7 +52,8 @@ typedef struct {
     size_t head_lines_max;
     const millrace_egress *_Nullable rules;
     int stopped;
-    bool is_connected;
+    // A connection was there, and the request has begun to leave on it.
+    bool is_sent;
 } millrace_exchange;
 
 // How a transfer ended, as curl says it.
@@ -70,6 +73,8 @@ typedef struct {
     long silence_max_s;
     bool sends_body;
     bool is_head;
+    // On a new connection, which is closed afterwards.
+    bool is_on_own_connection;
 } millrace_request_line;
 
 // Makes an easy handle with every option that is the same for all transfers. `loop` must outlive it.
