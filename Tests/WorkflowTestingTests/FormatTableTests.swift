@@ -17,6 +17,7 @@ struct FormatTableTests {
         "name | is": FormatKeys.names, "of a step | is": FormatKeys.stepNames,
         "expression | gives": expressions, "expression | fails with": failures,
         "url | request to": addresses,
+        "query | request to `https://shop.example.com/items` with": queries,
         "body | as JSON, the default | with `Content-Type: application/x-www-form-urlencoded`": bodies,
         "`sleep` | begun at 2026-12-01T00:00:00Z, ends at": sleeps,
         "`retry` of a request that is always answered with 503 | tries at": retries,
@@ -195,6 +196,21 @@ struct FormatTableTests {
         }
     }
 
+    @Sendable private static func queries(_ table: FormatPage.Table) throws {
+        let body = try #require(FormatPage.code(in: table.introduction).last)
+        let address = "https://shop.example.com/items"
+        for row in table.rows {
+            let query = try #require(row.code(0).first)
+            let run = try PageRun.simulate(
+                PageRun.workflow(
+                    "steps:\n  one:\n    request:\n      url: \(address)\n      query: \(query)"),
+                body: body)
+            let expected = row.code(1).first.map { address + $0 }
+            #expect(run["requests"]?[0]?["url"]?.string == expected, "\(place(row)): \(run)")
+            if expected == nil { #expect(run["error"]?["code"] == "invalid_request", place(row)) }
+        }
+    }
+
     @Sendable private static func bodies(_ table: FormatPage.Table) throws {
         for row in table.rows {
             let body = try #require(row.code(0).first)
@@ -255,6 +271,10 @@ struct FormatTableTests {
         }
         var failing = [
             "status": (request, "mocks: {one: {status: 404}}"),
+            "unreadable_answer": (
+                request.replacing("}}}", with: "}, retry: {max: 0}}}"),
+                "mocks: {one: {error: unreadable_answer}}"
+            ),
             "fail_when": (request.replacing("}}}", with: "}, response: {fail_when: 'true'}}}"), ""),
             "schema": (request.replacing("}}}", with: "}, response: {schema: {type: array}}}}"), ""),
             "invalid_request": (request.replacing("a.example", with: "a.example/<< null >>"), ""),

@@ -63,6 +63,6 @@ struct MockBook {
             method.hasSameBytes(as: sent.request.method)
         else { return false }
         if url.hasSuffix("*") { return sent.request.url.hasPrefix(String(url.dropLast())) }
-        return url.hasSameBytes(as: sent.request.url)
+        return SentAddress.isSame(url, as: sent.request.url)
     }
 }

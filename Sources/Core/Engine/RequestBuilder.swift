@@ -65,7 +65,10 @@ struct RequestBuilder {
 
     private func text(_ template: Template, _ place: String) throws(RequestFailure) -> String {
         if case .constant(.string(let text)) = template { return text }
-        let value = try value(template, place)
+        return try Self.text(of: try value(template, place), place)
+    }
+
+    private static func text(of value: Value, _ place: String) throws(RequestFailure) -> String {
         switch value {
         case .array, .object:
             throw .invalid(reason: "\(place): a \(value.kindName) cannot stand here, only text")
@@ -73,12 +76,40 @@ struct RequestBuilder {
         }
     }
 
+    /// A text of which no expression may have given null: a part that is missing would be sent as an empty one.
+    private func wholeText(
+        _ template: Template, _ place: String, mayBeEmpty: Bool
+    ) throws(RequestFailure) -> String {
+        if case .text(let parts) = template {
+            var text = ""
+            for part in parts {
+                switch part {
+                case .literal(let literal): text += literal
+                case .expression(let expression):
+                    text += try wholeText(.expression(expression), place, mayBeEmpty: mayBeEmpty)
+                }
+            }
+            return text
+        }
+        if case .constant(.string(let text)) = template { return text }
+        let value = try value(template, place)
+        if value.isNull {
+            throw .invalid(reason: "\(place): an expression in it gave null, which would be sent as nothing")
+        }
+        let text = try Self.text(of: value, place)
+        guard mayBeEmpty || !text.isEmpty else {
+            throw .invalid(reason: "\(place): an expression in it gave an empty text")
+        }
+        return text
+    }
+
     private func headers() throws(RequestFailure) -> [HTTPHeader] {
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(template.headers.count + 7)
         for field in template.headers {
             let place = "header \(field.name)"
-            let value = try text(field.value, place)
+            let isCredential = field.name.utf8.count == 13 && field.name.lowercased() == "authorization"
+            let value = try wholeText(field.value, place, mayBeEmpty: !isCredential)
             try Self.refuseControls(in: value, place)
             headers.append(HTTPHeader(field.name, value))
         }
@@ -110,32 +141,54 @@ struct RequestBuilder {
         let value: String
         switch template.authorization {
         case nil: return
-        case .bearer(let token): value = "Bearer " + (try text(token, "auth.bearer"))
+        case .bearer(let token):
+            value = "Bearer " + (try wholeText(token, "auth.bearer", mayBeEmpty: false))
         case .basic(let username, let password):
-            let pair =
-                (try text(username, "auth.basic.username")) + ":"
-                + (try text(password, "auth.basic.password"))
-            value = "Basic " + Base64.encode(Array(pair.utf8))
+            value = "Basic " + Base64.encode(Array((try credentials(username, password)).utf8))
         }
         try Self.refuseControls(in: value, "auth")
         headers.append(HTTPHeader("Authorization", value))
+    }
+
+    private func credentials(
+        _ username: Template, _ password: Template
+    ) throws(RequestFailure) -> String {
+        let name = try wholeText(username, "auth.basic.username", mayBeEmpty: false)
+        guard !name.utf8.contains(UInt8(ascii: ":")) else {
+            throw .invalid(reason: "auth.basic.username: contains a colon, which would end it")
+        }
+        // Written as empty in the file, it is meant: several services take a key as the name alone.
+        let isLeftOut = password.constant?.string?.isEmpty == true
+        return name + ":"
+            + (isLeftOut ? "" : try wholeText(password, "auth.basic.password", mayBeEmpty: false))
     }
 
     /// The same key on every attempt and after every crash (I3).
     private func identify(_ headers: inout [HTTPHeader]) throws(RequestFailure) {
         let runText = run.description
         if let own = template.idempotencyKey {
-            let key = try text(own, "idempotency_key")
-            try Self.refuseControls(in: key, "idempotency_key")
-            guard !key.isEmpty else { throw .invalid(reason: "idempotency_key: its expression gave nothing") }
-            headers.append(HTTPHeader("Idempotency-Key", key))
+            headers.append(HTTPHeader("Idempotency-Key", try ownKey(own)))
         } else if headers["idempotency-key"] == nil {
-            headers.append(HTTPHeader("Idempotency-Key", "\(runText)/\(stepPath)"))
+            let key = IdempotencyKey.key(
+                run: runText, path: stepPath, cryptography: surroundings.cryptography)
+            headers.append(HTTPHeader("Idempotency-Key", key))
         }
         headers.append(HTTPHeader("Millrace-Run", runText))
         headers.append(HTTPHeader("Millrace-Step", stepPath))
         headers.append(HTTPHeader("Millrace-Attempt", String(attempt)))
         headers.append(HTTPHeader("traceparent", traceParent))
+    }
+
+    private func ownKey(_ template: Template) throws(RequestFailure) -> String {
+        let key = try wholeText(template, "idempotency_key", mayBeEmpty: false)
+        try Self.refuseControls(in: key, "idempotency_key")
+        guard key.utf8.count <= IdempotencyKey.byteCountMax else {
+            throw .invalid(
+                reason:
+                    "idempotency_key: has \(key.utf8.count) bytes, and \(IdempotencyKey.byteCountMax) are the most; "
+                    + "crypto.sha256 makes a short one of it")
+        }
+        return key
     }
 
     /// W3C trace context: one trace a run, one span an attempt.
@@ -179,10 +232,9 @@ struct RequestBuilder {
 extension RequestBuilder {
     private func url() throws(RequestFailure) -> (text: String, host: String) {
         var text = try templateURL()
-        for field in template.query {
-            let value = try self.text(field.value, "query \(field.name)")
+        for parameter in try parameters() {
             text += text.utf8.contains(UInt8(ascii: "?")) ? "&" : "?"
-            text += "\(Percent.encode(field.name))=\(Percent.encode(value))"
+            text += "\(Percent.encode(parameter.name))=\(Percent.encode(parameter.value))"
         }
         try Self.refuseControls(in: text, "url")
         let isOdd = text.withUTF8 { bytes in
@@ -191,7 +243,49 @@ extension RequestBuilder {
         if isOdd {
             throw .invalid(reason: "url: contains a space, a backslash or a #")
         }
-        return (text, try Self.host(of: text))
+        do throws(WebAddress.Problem) {
+            let address = try WebAddress(text)
+            return (address.text, address.host)
+        } catch {
+            throw .invalid(reason: "url: \(error.reason)")
+        }
+    }
+
+    /// What `query` adds: a null is left out, a list is its name several times.
+    private func parameters() throws(RequestFailure) -> [(name: String, value: String)] {
+        switch template.query {
+        case .fields(let fields):
+            var parameters: [(name: String, value: String)] = []
+            for field in fields {
+                try Self.add(
+                    try value(field.value, "query \(field.name)"), under: field.name, to: &parameters)
+            }
+            return parameters
+        case .expression(let whole):
+            let value = try value(whole, "query")
+            if value.isNull || value.array?.isEmpty == true { return [] }
+            guard let object = value.object else {
+                throw .invalid(reason: "query: its expression gave a \(value.kindName), not a map")
+            }
+            var parameters: [(name: String, value: String)] = []
+            for member in object.members { try Self.add(member.value, under: member.name, to: &parameters) }
+            return parameters
+        }
+    }
+
+    private static func add(
+        _ value: Value, under name: String, to parameters: inout [(name: String, value: String)]
+    ) throws(RequestFailure) {
+        // An empty table of Lua is an empty list or an empty map.
+        if value.object?.members.isEmpty == true { return }
+        for item in value.array ?? [value] where !item.isNull {
+            guard item.array == nil, item.object == nil else {
+                throw .invalid(
+                    reason:
+                        "query \(name): a \(item.kindName) cannot stand here, only text, or a list of texts")
+            }
+            parameters.append((name, item.text))
+        }
     }
 
     /// An expression at the very start is a base address and stands as it is; one after it is a value,
@@ -239,48 +333,10 @@ extension RequestBuilder {
     }
 
     private static func authorityPart(_ text: String) throws(RequestFailure) -> String {
-        guard text.utf8.allSatisfy(isHostByte) else {
+        guard text.utf8.allSatisfy(WebAddress.isHostByte) else {
             throw .invalid(reason: "url: an expression in the host gave what is no host name")
         }
         return text
-    }
-
-    private static func isHostByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"),
-            UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"):
-            true
-        default: false
-        }
-    }
-
-    /// The host in lower case, without its port.
-    ///
-    /// User names are refused: they hide the real host.
-    private static func host(of url: String) throws(RequestFailure) -> String {
-        var url = url
-        let scheme = url.withUTF8 { bytes in
-            bytes.begins(withLowercase: "https://") ? 8 : bytes.begins(withLowercase: "http://") ? 7 : 0
-        }
-        guard scheme > 0 else { throw .invalid(reason: "url: must begin with http:// or https://") }
-        let host: String? = url.withUTF8 { bytes in
-            let rest = bytes[scheme...]
-            let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
-            let authority = rest[..<(end ?? rest.endIndex)]
-            guard !authority.isEmpty, authority.allSatisfy(isHostByte) else { return nil }
-            var host = authority
-            if host.first == UInt8(ascii: "["), let end = host.firstIndex(of: UInt8(ascii: "]")) {
-                host = host[...end]
-            } else if let colon = host.firstIndex(of: UInt8(ascii: ":")) {
-                host = host[..<colon]
-            }
-            return String(decoding: host.map(\.lowercasedASCII), as: UTF8.self)
-        }
-        guard let host else {
-            throw .invalid(reason: "url: the host is missing or contains what no host name has")
-        }
-        return host
     }
 }
 

@@ -30,7 +30,7 @@ extension Step {
 
 extension RequestTemplate {
     fileprivate var expressions: [any CompiledExpression] {
-        var templates = [method, url] + headers.map(\.value) + query.map(\.value)
+        var templates = [method, url] + headers.map(\.value) + query.templates
         if let body { templates.append(body) }
         if let idempotencyKey { templates.append(idempotencyKey) }
         switch authorization {

@@ -29,7 +29,7 @@ extension WorkflowDecoder {
         let method = fields["method"].map { self.method($0) } ?? .constant("GET")
         let url = required("url", in: fields, at: node).map { self.url($0) } ?? .constant(.null)
         let headers = fields["headers"].map { self.headers($0, of: .request) } ?? []
-        let query = fields["query"].map { self.query($0) } ?? []
+        let query = fields["query"].map { self.query($0) } ?? .fields([])
         let body = fields["body"].map { template($0) }
         let authorization = fields["auth"].flatMap { self.authorization($0) }
         if let auth = fields.member("auth"),
@@ -43,6 +43,7 @@ extension WorkflowDecoder {
         var idempotencyKey: Template?
         if let key = fields.member("idempotency_key") {
             idempotencyKey = scalarTemplate(key.value, as: "idempotency_key")
+            checkKey(idempotencyKey?.constant, key.value)
             if !["GET", "HEAD", "OPTIONS"].contains(method.constant?.string) {
                 note(
                     .ownIdempotencyKey, at: key.nameMark,
@@ -55,6 +56,13 @@ extension WorkflowDecoder {
             method: method, url: url, headers: headers, query: query, body: body,
             authorization: authorization, idempotencyKey: idempotencyKey, secretNames: secretNames,
             response: response.map { responseRule($0) } ?? ResponseRule())
+    }
+
+    private mutating func checkKey(_ constant: Value?, _ node: Node) {
+        guard let count = constant?.text.utf8.count, !(1...255).contains(count), !node.value.isNull else {
+            return
+        }
+        note(.outOfRange, at: node.mark, "idempotency_key has from 1 to 255 bytes, not \(count)")
     }
 
     private mutating func method(_ node: Node) -> Template {
@@ -154,16 +162,29 @@ extension WorkflowDecoder {
         }
     }
 
-    private mutating func query(_ node: Node) -> [RequestTemplate.Field] {
+    private mutating func query(_ node: Node) -> RequestTemplate.Query {
+        if node.isBlockForm || node.members == nil, case .expression(let whole) = template(node) {
+            return .expression(.expression(whole))
+        }
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "query is a map, not \(node.kindPhrase)")
-            return []
+            note(
+                .wrongType, at: node.mark, "query is a map, not \(node.kindPhrase)",
+                hint: "write each parameter as `name: value`, or one expression that gives the map")
+            return .fields([])
         }
-        return members.map { member in
-            RequestTemplate.Field(
-                name: member.name,
-                value: scalarTemplate(member.value, as: "the parameter \(quote(member.name))"))
-        }
+        return .fields(
+            members.map { member in
+                RequestTemplate.Field(
+                    name: member.name,
+                    value: parameter(member.value, as: "the parameter \(quote(member.name))"))
+            })
+    }
+
+    /// A text, a list of texts, or null, which leaves the parameter out.
+    private mutating func parameter(_ node: Node, as kind: String) -> Template {
+        if case .scalar = node.content, node.value.isNull { return .constant(.null) }
+        guard let items = node.items else { return scalarTemplate(node, as: kind) }
+        return Template.list(items.map { scalarTemplate($0, as: kind) }).folded
     }
 
     private mutating func authorization(_ node: Node) -> RequestTemplate.Authorization? {
@@ -174,7 +195,7 @@ extension WorkflowDecoder {
                     .twoAuthorizations, at: basic.nameMark, "auth has both `bearer` and `basic`",
                     hint: "keep one of the two")
             }
-            return .bearer(scalarTemplate(bearer, as: "bearer"))
+            return .bearer(credential(bearer, as: "bearer"))
         }
         guard let basic = fields["basic"] else {
             if fields.members.isEmpty {
@@ -185,9 +206,18 @@ extension WorkflowDecoder {
         guard let parts = self.fields(of: basic, as: "basic", known: ["username", "password"]) else {
             return nil
         }
-        let username = required("username", in: parts, at: basic).map { scalarTemplate($0, as: "username") }
+        let username = required("username", in: parts, at: basic).map { credential($0, as: "username") }
         let password = parts["password"].map { scalarTemplate($0, as: "password") } ?? .constant("")
         return username.map { .basic(username: $0, password: password) }
+    }
+
+    /// A text that is not empty.
+    private mutating func credential(_ node: Node, as kind: String) -> Template {
+        let template = scalarTemplate(node, as: kind)
+        if template.constant?.string?.isEmpty == true {
+            note(.wrongType, at: node.mark, "\(kind) is empty", hint: "give it a text, or remove `auth`")
+        }
+        return template
     }
 
     // MARK: - Response

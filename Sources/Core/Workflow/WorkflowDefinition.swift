@@ -268,11 +268,26 @@ package final class RequestTemplate: Sendable {
         }
     }
 
+    /// What a request adds to the query of its URL.
+    package enum Query: Sendable {
+        /// Each a text or a list of texts.
+        case fields([Field])
+        /// Gives the whole map.
+        case expression(Template)
+
+        package var templates: [Template] {
+            switch self {
+            case .fields(let fields): fields.map(\.value)
+            case .expression(let template): [template]
+            }
+        }
+    }
+
     /// Upper case; constant or an expression.
     package let method: Template
     package let url: Template
     package let headers: [Field]
-    package let query: [Field]
+    package let query: Query
     package let body: Template?
     package let authorization: Authorization?
     /// In place of the engine's own `run/step` key.
@@ -282,7 +297,8 @@ package final class RequestTemplate: Sendable {
     package let response: ResponseRule
 
     package init(
-        method: Template, url: Template, headers: [Field] = [], query: [Field] = [], body: Template? = nil,
+        method: Template, url: Template, headers: [Field] = [], query: Query = .fields([]),
+        body: Template? = nil,
         authorization: Authorization? = nil, idempotencyKey: Template? = nil, secretNames: [String] = [],
         response: ResponseRule = ResponseRule()
     ) {
