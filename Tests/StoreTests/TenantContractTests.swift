@@ -32,12 +32,42 @@ struct TenantContractTests {
         try store.addKey(key)
         #expect(throws: StoreError.exists(what: "key \(id)")) { try store.addKey(key) }
         #expect(try store.keys(of: Sample.other).isEmpty)
-        #expect(try !store.revokeKey(id, of: Sample.other, at: Sample.noon))
+        #expect(try store.revokeKey(id, of: Sample.other, at: Sample.noon) == .unknown)
         #expect(try store.key(id) == key)
-        #expect(try store.revokeKey(id, of: Sample.tenant, at: Sample.noon))
-        #expect(try !store.revokeKey(id, of: Sample.tenant, at: Sample.at(1)))
+        #expect(try store.revokeKey(id, of: Sample.tenant, at: Sample.noon) == .revoked)
+        #expect(try store.revokeKey(id, of: Sample.tenant, at: Sample.at(1)) == .unknown)
         key.revokedAt = Sample.noon
         #expect(try store.keys(of: Sample.tenant) == [key])
+    }
+
+    @Test(
+        "the operator's last full key stays live, whatever else is revoked", arguments: StoreBackend.allCases)
+    func lastOperatorKeyStays(backend: StoreBackend) throws {
+        let harness = try backend.start()
+        let store = harness.store
+        func add(_ number: Int64, _ tenant: TenantID, _ scope: APIKey.Scope) throws -> KeyID {
+            let id = KeyID(number: number)
+            try store.addKey(
+                APIKey(key: id, tenant: tenant, scope: scope, secretHash: [1], createdAt: Sample.noon))
+            return id
+        }
+        let keys = try [add(1, .operatorTenant, .full), add(2, .operatorTenant, .full)]
+        let inner = try add(3, .operatorTenant, .internal)
+        let tenants = try add(4, Sample.tenant, .full)
+        // A tenant may be left without a key: the operator makes it another.
+        #expect(try store.revokeKey(tenants, of: Sample.tenant, at: Sample.noon) == .revoked)
+        #expect(try store.revokeKey(inner, of: .operatorTenant, at: Sample.noon) == .revoked)
+        let outcomes = Gathering<KeyRevocation>()
+        let threads = keys.map { key in
+            WorkerThread(name: "revoke") {
+                outcomes.add(Result { try store.revokeKey(key, of: .operatorTenant, at: Sample.noon) })
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(try outcomes.sorted { $0 == .revoked && $1 != .revoked } == [.revoked, .lastOperatorKey])
+        let live = try store.keys(of: .operatorTenant).filter { $0.revokedAt == nil }.map(\.key)
+        #expect(live.count == 1)
+        #expect(try store.revokeKey(live[0], of: .operatorTenant, at: Sample.at(1)) == .lastOperatorKey)
     }
 
     @Test("I10: secrets are a tenant's own, replaced and deleted by name", arguments: StoreBackend.allCases)
@@ -109,5 +139,18 @@ struct TenantContractTests {
         schema.count = 5
         #expect(try store.refusals(of: "w", of: Sample.tenant) == [refusal(.balance, 1, "y"), schema])
         #expect(try store.refusals(of: "w", of: Sample.other).isEmpty)
+    }
+}
+
+/// Results that several threads come to.
+final class Gathering<Output: Sendable>: @unchecked Sendable {
+    // Unchecked: `results` is read and written under `lock`.
+    private let lock = Lock()
+    private var results: [Result<Output, any Error>] = []
+
+    func add(_ result: Result<Output, any Error>) { lock.withLock { results.append(result) } }
+
+    func sorted(by precedes: (Output, Output) -> Bool) throws -> [Output] {
+        try lock.withLock { results }.map { try $0.get() }.sorted(by: precedes)
     }
 }

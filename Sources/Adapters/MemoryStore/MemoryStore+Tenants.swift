@@ -48,11 +48,19 @@ extension MemoryStore {
         }
     }
 
-    package func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+    package func revokeKey(
+        _ id: KeyID, of tenant: TenantID, at: Instant
+    ) throws(StoreError) -> KeyRevocation {
         try write { tables throws(StoreError) in
-            guard let key = tables.keys[id], key.tenant == tenant, key.revokedAt == nil else { return false }
+            func isLive(_ key: APIKey) -> Bool { key.tenant == tenant && key.revokedAt == nil }
+            guard let key = tables.keys[id], isLive(key) else { return .unknown }
+            if tenant == .operatorTenant, key.scope == .full,
+                tables.keys.values.count(where: { isLive($0) && $0.scope == .full }) == 1
+            {
+                return .lastOperatorKey
+            }
             tables.keys[id]?.revokedAt = at
-            return true
+            return .revoked
         }
     }
 

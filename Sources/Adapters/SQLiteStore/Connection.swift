@@ -11,6 +11,8 @@ final class Connection {
         case reading
         /// Reads a file that must exist; never creates or changes anything.
         case inspecting
+        /// Fills a new file that nobody else reads yet.
+        case copying
     }
 
     let handle: OpaquePointer
@@ -50,6 +52,8 @@ final class Connection {
             throw .failed(code: SQLITE_ERROR, message: "automatic checkpoints could not be switched off")
         }
         if mode == .writing { return try configureWriting() }
+        // A copy that is not finished is thrown away: nothing of it needs to be undone or synced here.
+        if mode == .copying { return try execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF") }
         try execute("PRAGMA query_only = 1")
         guard millrace_sqlite3_never_checkpoint_on_close(handle) == SQLITE_OK else { throw lastError() }
     }

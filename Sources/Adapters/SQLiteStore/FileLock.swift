@@ -1,6 +1,6 @@
 import CSQLite
 import Glibc
-import Storage
+package import Storage
 
 /// An exclusive lock on a file beside the database: one process runs a store at a time.
 ///
@@ -24,4 +24,12 @@ final class FileLock {
     }
 
     deinit { Glibc.close(descriptor) }
+}
+
+extension StoreError {
+    /// Whether another process runs on the file.
+    package var isInUse: Bool {
+        if case .failed(SQLITE_BUSY, _) = self { return true }
+        return false
+    }
 }

@@ -77,11 +77,29 @@ extension SQLiteStore {
         }
     }
 
-    package func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+    package func revokeKey(
+        _ id: KeyID, of tenant: TenantID, at: Instant
+    ) throws(StoreError) -> KeyRevocation {
         try write { writer throws(StoreError) in
+            let scope = try writer.connection.first(
+                "SELECT scope FROM api_key WHERE tenant_id = ? AND key_id = ? AND revoked_at_us IS NULL",
+                .integer(tenant.number), .integer(id.number)
+            ) { row throws(StoreError) in row.text(0) }
+            guard let scope else { return .unknown }
+            if tenant == .operatorTenant, scope == APIKey.Scope.full.rawValue {
+                // In the transaction that revokes: of two that revoke the last two, the second sees only one left.
+                let others = try writer.connection.first(
+                    """
+                    SELECT count(*) FROM api_key
+                    WHERE tenant_id = ? AND key_id <> ? AND scope = 'full' AND revoked_at_us IS NULL
+                    """, .integer(tenant.number), .integer(id.number)
+                ) { row throws(StoreError) in row.integer(0) }
+                if others == 0 { return .lastOperatorKey }
+            }
             try writer.connection.run(
-                "UPDATE api_key SET revoked_at_us = ? WHERE tenant_id = ? AND key_id = ? AND revoked_at_us IS NULL",
-                .integer(at.microseconds), .integer(tenant.number), .integer(id.number)) == 1
+                "UPDATE api_key SET revoked_at_us = ? WHERE tenant_id = ? AND key_id = ?",
+                .integer(at.microseconds), .integer(tenant.number), .integer(id.number))
+            return .revoked
         }
     }
 

@@ -115,7 +115,7 @@ enum BillingCommands {
     }
 
     /// As `GET /api/ledger/verification` answers.
-    private static func value(of verification: LedgerVerification) -> Value {
+    static func value(of verification: LedgerVerification) -> Value {
         [
             "tenants": .int(Int64(verification.tenantCount)), "entries": .int(Int64(verification.entryCount)),
             "credited_ms": .int(verification.creditedMilliseconds),

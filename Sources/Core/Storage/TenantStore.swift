@@ -15,8 +15,8 @@ package protocol TenantStore: Sendable {
     func addKey(_ key: APIKey) throws(StoreError)
     func key(_ id: KeyID) throws(StoreError) -> APIKey?
     func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]
-    /// Ends a key for good; a revoked or unknown one of that tenant gives false.
-    func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool
+    /// Ends a key for good, but never the operator's last one of full scope: nobody could make another through the API.
+    func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation
 
     /// Replaces or adds; the version rises by 1 with each.
     func setSecret(_ secret: SealedSecret) throws(StoreError)
@@ -76,6 +76,15 @@ package struct APIKey: Sendable, Hashable {
         self.createdAt = createdAt
         self.revokedAt = revokedAt
     }
+}
+
+/// What became of revoking a key.
+package enum KeyRevocation: Sendable, Hashable {
+    case revoked
+    /// The tenant has no such key that is live.
+    case unknown
+    /// It is the last live key of full scope that the operator has; it stays live.
+    case lastOperatorKey
 }
 
 package struct SealedSecret: Sendable, Hashable {

@@ -59,7 +59,7 @@ package final class KeyRing: @unchecked Sendable {
         }
     }
 
-    func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+    func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation {
         try lock.withLock { () throws(StoreError) in
             known[id] = nil
             return try store.revokeKey(id, of: tenant, at: at)

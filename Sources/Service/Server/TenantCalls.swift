@@ -104,11 +104,17 @@ struct TenantCalls {
     }
 
     private func revoke(_ text: String, of tenant: Tenant) throws(Refusal) -> InboundResponse {
-        let wasRevoked = try storing { () throws(StoreError) in
-            guard let id = KeyID(text) else { return false }
+        let outcome = try storing { () throws(StoreError) in
+            guard let id = KeyID(text) else { return KeyRevocation.unknown }
             return try api.keys.revoke(id, of: tenant.tenant, at: runtime.clock.now())
         }
-        return wasRevoked
-            ? Answer.noContent : Answer.error(404, "key_not_found", "there is no live key of that id")
+        return switch outcome {
+        case .revoked: Answer.noContent
+        case .unknown: Answer.error(404, "key_not_found", "there is no live key of that id")
+        case .lastOperatorKey:
+            Answer.error(
+                409, "last_operator_key",
+                "this is the operator's last key: create another first, or nobody could operate this server")
+        }
     }
 }

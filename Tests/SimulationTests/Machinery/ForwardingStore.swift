@@ -165,7 +165,7 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.keys(of: tenant) }
     }
 
-    func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> Bool {
+    func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation {
         try writing("revokeKey") { () throws(StoreError) in try inner.revokeKey(id, of: tenant, at: at) }
     }
 

@@ -1,4 +1,6 @@
 /// The commands about the server itself.
 enum ServerCommands {
-    static let all = [InitCommand.command, ServeCommand.command]
+    static let all = [
+        InitCommand.command, ServeCommand.command, BackupCommand.command, RestoreCommand.command,
+    ]
 }

@@ -1,0 +1,48 @@
+import CSQLite
+package import Storage
+
+/// What a check of a whole database file found.
+package struct DatabaseCheck: Sendable, Hashable {
+    package var tenantCount: Int
+    package var runCount: Int
+    /// Runs that are not over.
+    package var openRunCount: Int
+    /// The newest of all runs' starts; nil without any run.
+    package var newestRun: RunRecord?
+    package var ledger: LedgerVerification
+
+    /// Reads a file from end to end: SQLite's own check of every page and index, then every ledger.
+    ///
+    /// Changes nothing.
+    ///
+    /// - Throws: ``StoreError/failed(code:message:)`` for a file that is damaged, is no database of Millrace, or was
+    ///   written by a newer version. A ledger that does not agree is a finding, not an error.
+    package init(ofFile path: String, sha256: @escaping @Sendable ([UInt8]) -> [UInt8]) throws(StoreError) {
+        let connection = try Connection(path: path, mode: .inspecting)
+        defer { connection.close() }
+        try Migration.check(connection)
+        try Self.checkPages(connection)
+        var verifier = LedgerVerifier(connection: connection, sha256: sha256)
+        ledger = try verifier.verify()
+        tenantCount = Int(try connection.integer("SELECT count(*) FROM tenant") ?? 0)
+        runCount = Int(try connection.integer("SELECT count(*) FROM run") ?? 0)
+        openRunCount = Int(
+            try connection.integer(
+                "SELECT count(*) FROM run WHERE status IN ('running', 'paused', 'waiting')") ?? 0)
+        newestRun = try connection.first(
+            """
+            SELECT tenant_id, run_id, workflow, digest, trigger, status, started_at_us, finished_at_us, wake_at_us,
+                origin_run_id, charged_ms
+            FROM run ORDER BY run_id DESC LIMIT 1
+            """, read: Rows.run)
+    }
+
+    private static func checkPages(_ connection: Connection) throws(StoreError) {
+        let found = try connection.all("PRAGMA integrity_check(10)") { row throws(StoreError) in row.text(0) }
+        guard found == ["ok"] else {
+            throw .failed(
+                code: SQLITE_CORRUPT,
+                message: "the file is damaged: " + found.joined(separator: "; ").prefix(1000))
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import OpenSSLCrypto
+import SQLiteStore
+import Server
+import Storage
+import Values
+
+/// `keys create`: a key of the operator's, through the server or, if every key is lost, on the file.
+enum KeyCommands {
+    static let all = [
+        Command(
+            "keys create", "create a key of the operator's, or on the file of a stopped server",
+            options: [
+                Option("offline", .flag, "on the database file, with the master key, while no server runs"),
+                Option("scope", .choice(["full", "internal"]), "what it may do (default full)"),
+            ] + APIClient.options
+                + SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }
+                .map(\.option),
+            details: """
+                The key is shown this once. With --offline no key is needed: this is the way back in if all keys of the
+                operator are lost. Whoever can read the database and the master key can do it, and nobody else.
+
+                    millrace keys create --offline --data millrace-data
+                """, run: create)
+    ]
+
+    @Sendable private static func create(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let scope = invocation.arguments.text("scope") ?? "full"
+        let made: (key: String, secret: String)
+        if invocation.arguments.has("offline") {
+            made = try createOffline(invocation, APIKey.Scope(rawValue: scope) ?? .full)
+        } else {
+            let answer = try APIClient(invocation).call(
+                "POST", "/api/tenants/operator/keys", body: JSON.bytes(["scope": .string(scope)])
+            ).value
+            made = (answer["key_id"]?.text ?? "", answer["secret"]?.text ?? "")
+        }
+        if invocation.isJSON {
+            invocation.console.print(["key_id": .string(made.key), "secret": .string(made.secret)])
+        } else {
+            invocation.console.print("key:    \(made.key)")
+            invocation.console.print("secret: \(made.secret)   (shown this once)")
+        }
+        return .ok
+    }
+
+    private static func createOffline(
+        _ invocation: Invocation, _ scope: APIKey.Scope
+    ) throws(CommandFailure) -> (key: String, secret: String) {
+        try OfflineStore.use(
+            invocation, otherwise: "with the server running: `millrace tenants keys create operator`"
+        ) {
+            store, _, now throws(StoreError) in
+            let keys = KeyRing(store: store, cryptography: OpenSSLCryptography())
+            let made = try keys.make(for: .operatorTenant, scope: scope, at: now)
+            return ("\(made.key.key)", made.secret)
+        }
+    }
+}

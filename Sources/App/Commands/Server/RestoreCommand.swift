@@ -1,0 +1,95 @@
+import Glibc
+import OpenSSLCrypto
+import SQLiteStore
+import Storage
+import Values
+
+/// `restore`: a backup becomes the database of an installation again.
+enum RestoreCommand {
+    static let command = Command(
+        "restore", "make a database out of a backup, where there is none", operands: [Operand("BACKUP")],
+        options: [
+            Option("to", placeholder: "FILE", "the database file to make; without it that of the settings"),
+            Option("accept-findings", .flag, "restore also where a ledger of the backup does not agree"),
+        ]
+            + SettingTable.options(
+                SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
+        details: """
+            Checks the copy as `backup` does, before it gets its name. Refuses to replace a file, or to write where a
+            server runs. The master key must be that of the time of the backup: it is compared if it is at hand.
+            What happened after the backup is lost: requests that were sent since then may be sent again.
+            Read "What a restore means for money" in docs/backup.md before you start the server.
+            """, run: run)
+
+    @Sendable private static func run(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        umask(0o077)
+        let settings = try SettingValues(
+            SettingTable.server, arguments: invocation.arguments, environment: invocation.environment)
+        let source = invocation.arguments.operands[0]
+        let target = invocation.arguments.text("to") ?? ServeCommand.databasePath(settings)
+        guard Files.exists(source) else {
+            throw CommandFailure(.usage, "no_backup", "there is no such backup", place: source)
+        }
+        try makeFolder(of: target)
+        let key = try masterKey(settings, invocation, of: source)
+        let check = try CheckedCopy.make(
+            from: source, to: target, of: .backup,
+            acceptsFindings: invocation.arguments.has("accept-findings"))
+        let code = CheckedCopy.report(
+            check, ["database": .string(target), "backup": .string(source), "master_key": .string(key.word)],
+            "restored \(target) from \(source)", invocation)
+        if !invocation.isJSON { invocation.console.print(key.advice) }
+        return code
+    }
+
+    private static func makeFolder(of target: String) throws(CommandFailure) {
+        do throws(Files.Problem) { try Files.makeFolder(Files.folder(of: target), mode: 0o700) } catch {
+            throw CommandFailure(
+                .internal, "folder", "the folder cannot be made: \(error.reason)", place: error.path)
+        }
+    }
+
+    private enum KeyStanding {
+        case fits(String)
+        case missing(String)
+
+        var word: String {
+            switch self {
+            case .fits: "fits"
+            case .missing: "missing"
+            }
+        }
+
+        var advice: String {
+            switch self {
+            case .fits(let place): "  the master key (\(place)) fits; next: `millrace serve`"
+            case .missing(let place):
+                "  there is no master key at \(place): put the one there that the backup was made with"
+            }
+        }
+    }
+
+    /// Whether the master key that a server would use opens the backup; one that does not is refused here, not at the
+    /// first start.
+    private static func masterKey(
+        _ settings: SettingValues, _ invocation: Invocation, of source: String
+    ) throws(CommandFailure) -> KeyStanding {
+        let path = MasterKey.path(settings)
+        guard invocation.environment[MasterKey.variable] != nil || Files.exists(path) else {
+            return .missing(path)
+        }
+        let key = try MasterKey.read(settings, environment: invocation.environment)
+        let cryptography = OpenSSLCryptography()
+        let backup: SQLiteStore
+        do throws(StoreError) {
+            backup = try SQLiteStore.openForReading(path: source) { cryptography.sha256($0) }
+        } catch {
+            throw CommandFailure(
+                .notOK, "copy_failed", "no copy was made: \(StoreText.sentence(error))", place: source,
+                hint: "use another backup")
+        }
+        defer { backup.close() }
+        try key.verify(against: backup, cryptography)
+        return .fits(key.place)
+    }
+}
