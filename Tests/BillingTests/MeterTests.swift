@@ -93,6 +93,18 @@ struct MeterTests {
         charged += meter.chargeRemainder()
         #expect(charged == (naiveMeasure(intervals) + 999) / 1000, "seed \(seed)")
     }
+
+    @Test("after a step of the clock an interval overlaps what it really overlaps")
+    func steppedClock() {
+        var meter = Meter()
+        func interval(_ start: Int64, _ end: Int64) -> Meter.Interval {
+            .init(start: Instant(milliseconds: start), end: Instant(milliseconds: end))
+        }
+        #expect(meter.charge(interval(0, 100)) == 100)
+        meter.move(by: .milliseconds(-1_000))
+        #expect(meter.charge(interval(-950, -850)) == 50)
+        #expect(meter.totalMicroseconds == 150_000)
+    }
 }
 
 /// A small generator whose seed makes a failure repeatable.

@@ -57,6 +57,9 @@ struct JournalCodingTests {
         .stepSleeping(path: "nap", until: Instant(microseconds: 1_767_225_700_000_001)),
         .stepWaiting(path: "w", until: Instant(microseconds: 1_767_225_700_000_001)),
         .stepWaiting(path: "w", until: nil),
+        .stepSleeping(path: "nap", until: Instant(microseconds: 1_767_225_700_000_001), isWallTime: true),
+        .stepWaiting(path: "w", until: Instant(microseconds: 1_767_225_700_000_001), isWallTime: true),
+        .clockStepped(by: .microseconds(-600_000_001)),
         .runStarted(
             {
                 var start = RunStart(

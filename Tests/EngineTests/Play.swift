@@ -97,7 +97,7 @@ struct Play {
             case .abandon(let step):
                 abandoned.append(id(step))
                 lines.append("abandon \(id(step))")
-            case .wake(let step, let instant):
+            case .wake(let step, let instant, _):
                 wakes.append((id(step), instant))
                 lines.append("wake \(id(step)) +\((instant - now).milliseconds)ms")
             case .wakeRun(let instant):
@@ -219,8 +219,8 @@ struct Play {
         case .attemptFailed(let path, let attempt, let error, _, _):
             "\(path)#\(attempt) failed: \(error.code)"
         case .stepOpened(let path, _): "\(path) opened"
-        case .stepSleeping(let path, _): "\(path) sleeps"
-        case .stepWaiting(let path, _): "\(path) waits"
+        case .stepSleeping(let path, _, _): "\(path) sleeps"
+        case .stepWaiting(let path, _, _): "\(path) waits"
         case .stepCalling(let path, let child): "\(path) calls \(child.number)"
         case .runAdmitted: "admitted"
         case .signalReceived(let signal): "signal \(signal.id)"
@@ -232,6 +232,7 @@ struct Play {
         case .runHeld(let reason): "held: \(reason)"
         case .runReleased: "released"
         case .cancelRequested(let reason): "cancel: \(reason)"
+        case .clockStepped(let step): "clock stepped by \(step.milliseconds)ms"
         case .runFinished(let outcome): "finished: \(outcome.status.rawValue)"
         }
     }

@@ -80,6 +80,27 @@ struct ManualClockTests {
     }
 }
 
+@Suite("ManualClock, stepped")
+struct ManualClockStepTests {
+    @Test("a step moves the wall clock and the alarms for its times, and nothing else")
+    func step() {
+        let clock = ManualClock(at: Instant(microseconds: 1_000_000))
+        let (fired, told) = (Log(), Log())
+        clock.whenStepped { told.add("\($0.milliseconds)") }
+        clock.schedule(at: Instant(microseconds: 61_000_000)) { fired.add("time") }
+        clock.schedule(after: .seconds(60)) { fired.add("duration") }
+        clock.step(by: .seconds(-30))
+        #expect(clock.now() == Instant(microseconds: -29_000_000))
+        #expect(clock.steady() == Instant(microseconds: 1_000_000) && clock.shift == .seconds(-30))
+        clock.advance(by: .seconds(60))
+        #expect(fired.all == ["duration"] && told.all == ["-30000"])
+        clock.advance(by: .seconds(29))
+        #expect(fired.all == ["duration"] && clock.nextAlarm == Instant(microseconds: 61_000_000))
+        clock.advance(to: Instant(microseconds: 61_000_000))
+        #expect(fired.all == ["duration", "time"])
+    }
+}
+
 @Suite("SystemClock")
 struct SystemClockTests {
     @Test("10,000 alarms due at once all fire, in order of making, none early")
@@ -155,6 +176,95 @@ struct SystemClockTests {
         }
         #expect(done.wait(atMost: patience) == true)
         clock.shutDown()
+    }
+}
+
+@Suite("Steps of the wall clock")
+struct WallClockStepTests {
+    /// A wall clock that can be set, beside the machine's monotonic one.
+    private final class Wall: @unchecked Sendable {
+        // Unchecked: `ahead` is touched under `lock`.
+        private let lock = Lock()
+        private var ahead: Duration = .zero
+
+        func step(by duration: Duration) { lock.withLock { ahead += duration } }
+
+        func read() -> Int64 {
+            let seconds = ContinuousClock.now - Self.start
+            return lock.withLock { (seconds + ahead).microseconds } + 1_767_225_600_000_000
+        }
+
+        private static let start = ContinuousClock.now
+    }
+
+    @Test("the time follows a step at once, and the steady time does not", arguments: [600, -600, 86_400])
+    func readings(seconds: Int64) {
+        let wall = Wall()
+        let clock = SystemClock(wallClock: { wall.read() })
+        defer { clock.shutDown() }
+        let (now, steady) = (clock.now(), clock.steady())
+        wall.step(by: .seconds(seconds))
+        let stepped = clock.now() - now - .seconds(seconds)
+        #expect(stepped >= .milliseconds(-1) && stepped < .seconds(60))
+        #expect(clock.steady() - steady >= .zero && clock.steady() - steady < .seconds(60))
+        let distance = clock.shift - .seconds(seconds)
+        #expect(distance > .milliseconds(-100) && distance < .milliseconds(100))
+        #expect(clock.now() - clock.steady() >= clock.shift - .seconds(60))
+    }
+
+    @Test("nobody asks for the time, and the step is told all the same, once")
+    func told() {
+        let wall = Wall()
+        let clock = SystemClock(wallClock: { wall.read() })
+        defer { clock.shutDown() }
+        let (steps, done) = (Log(), Promise<Bool>())
+        clock.whenStepped { step in
+            steps.add("\((step.milliseconds + 500) / 1000)")
+            done.fulfil(true)
+        }
+        wall.step(by: .seconds(-600))
+        #expect(done.wait(atMost: patience) == true)
+        #expect(steps.all == ["-599"] || steps.all == ["-600"])
+    }
+
+    @Test("an alarm for a time fires when the wall clock shows it, one after a duration when that has passed")
+    func alarms() {
+        let wall = Wall()
+        let clock = SystemClock(wallClock: { wall.read() })
+        defer { clock.shutDown() }
+        let (fired, done) = (Log(), Promise<Bool>())
+        clock.schedule(at: clock.now() + .seconds(3_600)) { fired.add("time") }
+        clock.schedule(after: .seconds(3_600)) { fired.add("duration") }
+        clock.schedule(at: clock.now() + .seconds(7_300)) { fired.add("later") }
+        clock.whenStepped { _ in clock.schedule(after: .milliseconds(20)) { done.fulfil(true) } }
+        wall.step(by: .seconds(7_200))
+        #expect(done.wait(atMost: patience) == true)
+        #expect(fired.all == ["time"])
+    }
+
+    @Test("a time that the wall clock has been set back from is waited for again")
+    func alarmsAfterAStepBack() {
+        let wall = Wall()
+        let clock = SystemClock(wallClock: { wall.read() })
+        defer { clock.shutDown() }
+        let (fired, told, done) = (Log(), Promise<Bool>(), Promise<Bool>())
+        clock.whenStepped { _ in told.fulfil(true) }
+        let due = clock.now() + .milliseconds(1_500)
+        wall.step(by: .seconds(-600))
+        clock.schedule(at: due) { fired.add("time") }
+        clock.schedule(after: .milliseconds(1_600)) { done.fulfil(true) }
+        #expect(told.wait(atMost: patience) == true && done.wait(atMost: patience) == true)
+        #expect(fired.all.isEmpty)
+    }
+
+    @Test("a difference of less than half a second is no step")
+    func jitter() {
+        let wall = Wall()
+        let clock = SystemClock(wallClock: { wall.read() })
+        defer { clock.shutDown() }
+        wall.step(by: .milliseconds(400))
+        _ = clock.now()
+        #expect(clock.shift == .zero)
     }
 }
 

@@ -3,12 +3,16 @@ import Values
 
 /// Alarms by instant, then by the order in which they were made; a plain value without a clock.
 ///
+/// Its instants are steady ones. An alarm for a time of the wall clock is kept at the steady instant at which the
+/// wall clock will show that time, and moves if the wall clock is stepped.
+///
 /// A binary heap of (instant, number) beside a table of actions. Withdrawing an alarm takes it out of the
 /// table only, and the heap is rebuilt when most of it is withdrawn: both cost O(log n) on average.
 struct AlarmQueue {
     private struct Entry {
-        let instant: Instant
+        var instant: Instant
         let number: UInt64
+        let followsWallClock: Bool
 
         static func < (left: Entry, right: Entry) -> Bool {
             left.instant == right.instant ? left.number < right.number : left.instant < right.instant
@@ -23,11 +27,11 @@ struct AlarmQueue {
 
     /// Adds an alarm and tells whether it is now the earliest of all.
     mutating func insert(
-        at instant: Instant, _ action: @escaping @Sendable () -> Void
+        at instant: Instant, followsWallClock: Bool = false, _ action: @escaping @Sendable () -> Void
     ) -> (id: AlarmID, isEarliest: Bool) {
         lastNumber += 1
         actions[lastNumber] = action
-        heap.append(Entry(instant: instant, number: lastNumber))
+        heap.append(Entry(instant: instant, number: lastNumber, followsWallClock: followsWallClock))
         siftUp(heap.count - 1)
         return (AlarmID(number: lastNumber), heap.first?.number == lastNumber)
     }
@@ -43,7 +47,15 @@ struct AlarmQueue {
         actions = [:]
     }
 
-    /// When the earliest alarm is due; nil where there is none.
+    /// Moves the alarms for times of the wall clock, which has been stepped by that much.
+    mutating func wallClockStepped(by step: Duration) {
+        for index in heap.indices where heap[index].followsWallClock {
+            heap[index].instant = heap[index].instant.moved(by: .zero - step)
+        }
+        restoreOrder()
+    }
+
+    /// When the earliest alarm is due; nil if there is none.
     mutating func nextInstant() -> Instant? {
         while let first = heap.first {
             if actions[first.number] != nil { return first.instant }
@@ -71,6 +83,10 @@ struct AlarmQueue {
 
     private mutating func compact() {
         heap = heap.filter { actions[$0.number] != nil }
+        restoreOrder()
+    }
+
+    private mutating func restoreOrder() {
         for index in stride(from: heap.count / 2, through: 0, by: -1) { siftDown(index) }
     }
 

@@ -21,7 +21,7 @@ enum EntryCoding {
         "run.started", "step.succeeded", "step.failed", "step.skipped", "step.attempt_failed",
         "step.sleeping", "step.waiting", "signal.received", "run.timed_out", "run.paused", "run.resumed",
         "run.cancel_requested", "run.finished", "step.opened", "step.calling", "run.held", "run.released",
-        "run.admitted", "run.output_failed", "run.too_large",
+        "run.admitted", "run.output_failed", "run.too_large", "clock.stepped",
     ]
 
     static func pack(_ entries: [StoredEntry], into bytes: inout [UInt8]) {

@@ -88,7 +88,7 @@ package final class Installation: Sendable {
         let cryptography = OpenSSLCryptography()
         let store = try SQLiteStore.open(
             path: settings.databasePath, sha256: { cryptography.sha256($0) }, clock: { clock.now() })
-        let transport = CurlTransport(options: settings.transport) { clock.now() }
+        let transport = CurlTransport(options: settings.transport) { clock.steady() }
         let catalog = Catalog(
             store: store, loader: WorkflowFileLoader(cryptography: cryptography), cryptography: cryptography)
         let vault = SecretVault(store: store, cryptography: cryptography, masterKey: settings.masterKey)

@@ -118,7 +118,7 @@ package final class FrontDesk: @unchecked Sendable {
 
     private func begin(_ visit: Visit) {
         guard let fault = visit.fault, fault.kind == .delay else { return work(visit) }
-        clock.schedule(at: clock.now() + fault.delay) { self.work(visit) }
+        clock.schedule(after: fault.delay) { self.work(visit) }
     }
 
     private func work(_ visit: Visit) {

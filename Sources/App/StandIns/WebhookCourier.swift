@@ -131,7 +131,7 @@ package final class WebhookCourier: @unchecked Sendable {
             guard parcel.isRepeated, !self.isAccepted(outcome), attempt <= self.delays.count else {
                 return self.close()
             }
-            self.clock.schedule(at: self.clock.now() + self.delays[attempt - 1]) {
+            self.clock.schedule(after: self.delays[attempt - 1]) {
                 self.send(parcel, attempt: attempt + 1, afterFirst: afterFirst)
             }
         }

@@ -68,8 +68,8 @@ package struct Rehearsal {
             return ["retry     \(path): attempt \(attempt) failed (\(error.code)), again at \(retryAt.text)"]
         case .stepOpened(let path, let over):
             return ["open      \(path)" + (over.map { ": \(JSON.text($0))" } ?? "")]
-        case .stepSleeping(let path, let until): return ["sleep     \(path): until \(until.text)"]
-        case .stepWaiting(let path, let until):
+        case .stepSleeping(let path, let until, _): return ["sleep     \(path): until \(until.text)"]
+        case .stepWaiting(let path, let until, _):
             return ["wait      \(path): " + (until.map { "until \($0.text) at most" } ?? "for a signal")]
         case .stepCalling(let path, let child): return ["wait      \(path): for run \(child)"]
         case .signalReceived(let signal): return ["signal    \(signal.name): \(JSON.text(signal.body))"]

@@ -122,7 +122,7 @@ package struct Simulation {
             switch effect {
             case .send(let step, let attempt, let request): send(step, attempt, request, answer: answer)
             case .abandon: break
-            case .wake(let step, let instant): add(.wake(step: step), at: instant)
+            case .wake(let step, let instant, _): add(.wake(step: step), at: instant)
             case .goOn: add(.input(.resumed(at: now)), at: now)
             case .wakeRun(let instant): add(.input(.timeoutDue(at: instant)), at: instant)
             case .signal(let step, let run, let signal):

@@ -49,6 +49,14 @@ package struct Meter: Sendable, Hashable {
         chargeUp(to: (totalMicroseconds + 999) / 1000)
     }
 
+    /// Moves all that was taken in, because the clock that measures it has been stepped by that much.
+    package mutating func move(by step: Duration) {
+        for index in covered.indices {
+            covered[index].start = covered[index].start + step
+            covered[index].end = covered[index].end + step
+        }
+    }
+
     /// Forgets where the time lay, but not how much it was; right when nothing of the run is in flight.
     package mutating func settle() {
         covered.removeAll(keepingCapacity: true)

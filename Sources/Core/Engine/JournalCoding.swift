@@ -14,8 +14,8 @@ import Values
 //   step.skipped         outcome/<path>            path, reason                            -
 //   step.attempt_failed  attempt/<path>#<n>        path, attempt, error, retry_at, …       -
 //   step.opened          open/<path>               path, over                              -
-//   step.sleeping        sleep/<path>              path, until                             -
-//   step.waiting         wait/<path>               path, until                             -
+//   step.sleeping        sleep/<path>              path, until, wall                       -
+//   step.waiting         wait/<path>               path, until, wall                       -
 //   step.calling         call/<path>               path, child                             -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
@@ -28,8 +28,9 @@ import Values
 //   run.released         release/<sequence>        -                                       -
 //   run.cancel_requested cancel                    reason                                  -
 //   run.finished         finish                    status, output, error, step             -
+//   clock.stepped        clock/<sequence>          by                                      -
 //
-// Instants are microseconds since 1970, as integers.
+// Instants are microseconds since 1970, and `by` is in microseconds, as integers.
 
 extension JournalRecord {
     /// The record as a store keeps it.
@@ -61,14 +62,16 @@ extension JournalRecord {
             (key, kind) = ("open/" + path, "step.opened")
             facts.text("path", path)
             if let over { facts.value("over", over) }
-        case .stepSleeping(let path, let until):
+        case .stepSleeping(let path, let until, let isWallTime):
             (key, kind) = ("sleep/" + path, "step.sleeping")
             facts.text("path", path)
             facts.int("until", until.microseconds)
-        case .stepWaiting(let path, let until):
+            if isWallTime { facts.value("wall", true) }
+        case .stepWaiting(let path, let until, let isWallTime):
             (key, kind) = ("wait/" + path, "step.waiting")
             facts.text("path", path)
             if let until { facts.int("until", until.microseconds) }
+            if isWallTime { facts.value("wall", true) }
         case .stepCalling(let path, let child):
             (key, kind) = ("call/" + path, "step.calling")
             facts.text("path", path)
@@ -96,6 +99,9 @@ extension JournalRecord {
         case .runFinished(let outcome):
             (key, kind) = ("finish", "run.finished")
             facts.write(outcome)
+        case .clockStepped(let step):
+            (key, kind) = ("clock/\(sequence)", "clock.stepped")
+            facts.int("by", step.microseconds)
         }
         return StoredEntry(
             key: key, sequence: sequence, kind: kind, at: at, facts: facts.finish(), body: body,
@@ -130,11 +136,13 @@ extension JournalRecord {
             entry = .stepOpened(path: try facts.text("path"), over: facts.values["over"])
         case "step.sleeping":
             entry = .stepSleeping(
-                path: try facts.text("path"), until: Instant(microseconds: try facts.int("until")))
+                path: try facts.text("path"), until: Instant(microseconds: try facts.int("until")),
+                isWallTime: facts.values["wall"]?.bool == true)
         case "step.waiting":
             entry = .stepWaiting(
                 path: try facts.text("path"),
-                until: facts.values["until"]?.int.map { Instant(microseconds: $0) })
+                until: facts.values["until"]?.int.map { Instant(microseconds: $0) },
+                isWallTime: facts.values["wall"]?.bool == true)
         case "step.calling":
             entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
@@ -148,6 +156,7 @@ extension JournalRecord {
         case "run.released": entry = .runReleased
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
         case "run.finished": entry = .runFinished(try facts.runOutcome())
+        case "clock.stepped": entry = .clockStepped(by: .microseconds(try facts.int("by")))
         default:
             throw JournalProblem(
                 key: stored.key, reason: "its kind \(stored.kind) is unknown to this version")

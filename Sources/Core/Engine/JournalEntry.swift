@@ -19,9 +19,12 @@ package indirect enum JournalEntry: Sendable {
     /// A group began, or a step with a strategy, with what it runs over; nil for a group that runs once.
     case stepOpened(path: String, over: Value?)
     /// A step sleeps, free of charge, until that instant.
-    case stepSleeping(path: String, until: Instant)
-    /// A step waits for a signal, free of charge; nil for as long as it takes.
-    case stepWaiting(path: String, until: Instant?)
+    ///
+    /// `isWallTime` says that the instant itself was asked for; else a duration was, and a step of the wall clock
+    /// moves the instant.
+    case stepSleeping(path: String, until: Instant, isWallTime: Bool = false)
+    /// A step waits for a signal, free of charge; nil for as long as it takes. `isWallTime` is as above.
+    case stepWaiting(path: String, until: Instant?, isWallTime: Bool = false)
     /// A step waits, free of charge, for the end of the run that it has started.
     case stepCalling(path: String, child: RunID)
     /// Kept until a step takes it, also where none waits yet.
@@ -42,6 +45,9 @@ package indirect enum JournalEntry: Sendable {
     case runReleased
     case cancelRequested(reason: String)
     case runFinished(RunOutcome)
+    /// The wall clock has been stepped by that much since the entry before: what was to end after a duration
+    /// ends that much later by it.
+    case clockStepped(by: Duration)
 }
 
 /// What a run started with; secrets and signatures are not in it.
@@ -61,6 +67,7 @@ package struct RunStart: Sendable {
         var parent: RunParent?
         var concurrencyKey: String?
         var isQueued: Bool = false
+        var clockShift = Duration.zero
         var parsedBody: Value?
 
         init(
@@ -84,6 +91,7 @@ package struct RunStart: Sendable {
             copy.parent = parent
             copy.concurrencyKey = concurrencyKey
             copy.isQueued = isQueued
+            copy.clockShift = clockShift
             copy.parsedBody = parsedBody
             return copy
         }
@@ -157,6 +165,11 @@ package struct RunStart: Sendable {
     package var isQueued: Bool {
         get { facts.isQueued }
         set { ownFacts.isQueued = newValue }
+    }
+    /// By how much the wall clock had been stepped until then, in the life of the installation.
+    package var clockShift: Duration {
+        get { facts.clockShift }
+        set { ownFacts.clockShift = newValue }
     }
     /// The body read by its content type, where the caller has done so already; not stored.
     package var parsedBody: Value? {

@@ -79,6 +79,7 @@ struct FactsWriter {
         }
         if let key = start.concurrencyKey { text("concurrency_key", key) }
         if start.isQueued { value("queued", true) }
+        if start.clockShift != .zero { int("clock_shift", start.clockShift.microseconds) }
     }
 
     /// Returns the body to be kept beside the facts.
@@ -187,6 +188,7 @@ struct FactsReader {
         }
         start.concurrencyKey = values["concurrency_key"]?.string
         start.isQueued = values["queued"] != nil
+        start.clockShift = .microseconds(values["clock_shift"]?.int ?? 0)
         return start
     }
 

@@ -11,6 +11,10 @@ package enum RunInput: Sendable {
     case forked(RunFork, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
+    /// The wall clock has been stepped: until now by `shift` in all, in the life of the installation.
+    ///
+    /// To be given before any other input whose instants are newer than the step.
+    case clockStepped(shift: Duration, at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
     /// A signal has come.
@@ -47,7 +51,7 @@ package enum RunInput: Sendable {
         case .started(let start, _): start.at
         case .forked(let fork, _): fork.start.at
         case .answered(_, _, let outcome): outcome.finishedAt
-        case .recovered(let at), .signalled(_, let at),
+        case .recovered(let at), .signalled(_, let at), .clockStepped(_, let at),
             .delivered(_, _, let at), .called(_, _, let at), .notCalled(_, _, let at),
             .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at),
             .fundsEnded(_, let at),
@@ -66,9 +70,10 @@ package enum RunEffect: Sendable {
     case send(step: Int, attempt: Int, OutboundRequest)
     /// Nobody waits for the answer to that step any more: end the transfer where that is possible.
     case abandon(step: Int)
-    /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
-    case wake(step: Int, at: Instant)
-    /// Answer with ``RunInput/timeoutDue(at:)`` at that instant.
+    /// Answer with ``RunInput/retryDue(step:at:)`` at that instant: once the wall clock shows it, if
+    /// `isWallTime`, and else once as much time has passed.
+    case wake(step: Int, at: Instant, isWallTime: Bool)
+    /// Answer with ``RunInput/timeoutDue(at:)`` once as much time has passed.
     case wakeRun(at: Instant)
     /// Give that signal to a run of the same tenant, and answer with ``RunInput/delivered(step:error:at:)``.
     case signal(step: Int, run: String, RunSignal)
@@ -107,6 +112,9 @@ package struct Decision: Sendable {
     package var records: [JournalRecord] = []
     /// In order.
     package var effects: [RunEffect] = []
+
+    /// Nothing.
+    package init() {}
 }
 
 /// What a run's decisions rest on beside its journal.

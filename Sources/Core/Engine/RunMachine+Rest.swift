@@ -23,9 +23,7 @@ extension RunMachine {
             guard let end = state.phase(index).restEnd else { continue }
             until = min(until ?? end, end)
         }
-        if state.ending == nil, let timeout = plan.definition.timeout, let start = state.start {
-            until = min(until ?? start.at + timeout, start.at + timeout)
-        }
+        if state.ending == nil, let end = state.timeoutEnd(plan) { until = min(until ?? end, end) }
         return Rest(until: until)
     }
 }

@@ -52,13 +52,27 @@ package struct RunMachine: Sendable {
         )
     }
 
+    /// By how much the wall clock had been stepped, as far as the run has been told.
+    ///
+    /// Mutating for the reason above.
+    package mutating func knownClockShift() -> Duration { state.clockShift }
+
     /// Decides what an input means.
     ///
     /// An input that no longer fits (an answer to an older attempt, a
     /// signal to a run that is over) decides nothing.
-    package mutating func handle(_ input: RunInput, in surroundings: Surroundings) -> Decision {
+    ///
+    /// - Parameters:
+    ///   - input: What has happened.
+    ///   - surroundings: What the decision rests on beside the journal.
+    ///   - now: When it is decided, in place of the input's own instant; nil for that.
+    /// - Returns: What is to be stored, and what is to be done once it is.
+    package mutating func handle(
+        _ input: RunInput, in surroundings: Surroundings, at now: Instant? = nil
+    ) -> Decision {
         guard !state.isOver else { return Decision() }
-        var turn = Turn(machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: input.at)
+        var turn = Turn(
+            machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: now ?? input.at)
         // The turn must be the only owner of the state, or its first change would copy all steps; swapped,
         // nothing of it is counted in or out either.
         swap(&self, &turn.machine)
@@ -122,6 +136,11 @@ struct Turn {
             rearm()
             // What may have been sent before is sent again, also where the run has become too large with it.
             return advance()
+        case .clockStepped(let shift, _):
+            // Whatever it comes before sets the run going.
+            let step = shift - machine.state.clockShift
+            if machine.state.start != nil, step != .zero { record(.clockStepped(by: step)) }
+            return
         case .answered(let step, let attempt, let outcome):
             guard isAwaited(step, attempt: attempt) else { return }
             settleAttempt(step, attempt: attempt, outcome)
@@ -139,10 +158,9 @@ struct Turn {
             guard machine.state.isQueued else { return }
             record(.runAdmitted)
         case .timeoutDue:
-            guard let timeout = plan.definition.timeout, let start = machine.state.start,
-                start.at + timeout <= at,
-                machine.state.ending == nil
-            else { return }
+            guard let end = machine.state.timeoutEnd(plan), end <= at, machine.state.ending == nil else {
+                return
+            }
             record(.runTimedOut)
         case .fundsEnded(let unsent, _):
             withdraw(unsent)
@@ -200,13 +218,12 @@ struct Turn {
 
     /// Asks again for the timers that the process forgot.
     private mutating func rearm() {
-        if let timeout = plan.definition.timeout, let start = machine.state.start {
-            decision.effects.append(.wakeRun(at: start.at + timeout))
-        }
+        if let end = machine.state.timeoutEnd(plan) { decision.effects.append(.wakeRun(at: end)) }
         for index in machine.state.nodes.indices {
             switch machine.state.phase(index) {
             case .waitingRetry(_, let instant), .sleeping(let instant):
-                decision.effects.append(.wake(step: index, at: instant))
+                let isWallTime = machine.state.restsByWallTime(index)
+                decision.effects.append(.wake(step: index, at: instant, isWallTime: isWallTime))
             case .waiting(_, let until): rearmWait(index, until: until)
             case .calling(let child, _): decision.effects.append(.awaitChild(step: index, child))
             default: break

@@ -27,6 +27,8 @@ extension RunState {
         var firstFailedAt: Instant?
         /// When it was last decided to send its request.
         var sentAt = Instant(microseconds: 0)
+        /// While it rests: whether until a time of the wall clock, and not for a duration.
+        var restsByWallTime = false
         /// The frame of its items or of its own steps, once it is open.
         var opened: Int?
         /// The run that it has started.

@@ -88,6 +88,10 @@ package struct RunState: Sendable {
     var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
+    /// By how much the wall clock had been stepped when the last entry was written, in the life of the installation.
+    ///
+    /// Every instant that the state compares or subtracts is one of that wall clock.
+    package private(set) var clockShift = Duration.zero
     /// Bytes that the journal holds: bodies as they are folded in, and facts as
     /// ``RunMachine/noteFacts(byteCount:)`` is told of them.
     package internal(set) var byteCount = 0
@@ -138,6 +142,15 @@ package struct RunState: Sendable {
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
     func result(_ index: Int) -> StepView? { nodes[index].result }
+
+    /// Whether a resting step ends at a time that was asked for, and not after a duration.
+    func restsByWallTime(_ index: Int) -> Bool { nodes[index].restsByWallTime }
+
+    /// When the run has taken as long as it may; nil for a run without a timeout, or before it has started.
+    func timeoutEnd(_ plan: RunPlan) -> Instant? {
+        guard let timeout = plan.definition.timeout, let start else { return nil }
+        return start.at + timeout + (clockShift - start.clockShift)
+    }
 
     func firstFailedAt(_ index: Int) -> Instant? { nodes[index].firstFailedAt }
 
@@ -238,6 +251,7 @@ extension RunState {
         switch record.entry {
         case .runStarted(let start):
             trigger = TriggerView(start)
+            clockShift = start.clockShift
             isQueued = start.isQueued
             byteCount += start.body.count
             startFrame(0)
@@ -270,15 +284,18 @@ extension RunState {
             measure(interval)
             nodes[index].failedAttemptCount = attempt
             if nodes[index].firstFailedAt == nil { nodes[index].firstFailedAt = interval.end }
+            nodes[index].restsByWallTime = false
             set(index, .waitingRetry(attempt: attempt + 1, at: retryAt))
         case .stepOpened(let path, let over):
             guard let index = known ?? node(path, plan) else { return }
             open(index, over: over, plan)
-        case .stepSleeping(let path, let until):
+        case .stepSleeping(let path, let until, let isWallTime):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].restsByWallTime = isWallTime
             set(index, .sleeping(until: until))
-        case .stepWaiting(let path, let until):
+        case .stepWaiting(let path, let until, let isWallTime):
             guard let index = known ?? node(path, plan) else { return }
+            nodes[index].restsByWallTime = isWallTime
             awaitSignal(index, .waiting(since: record.at, until: until), plan)
         case .stepCalling(let path, let child):
             guard let index = known ?? node(path, plan) else { return }
@@ -308,6 +325,7 @@ extension RunState {
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
             self.outcome = outcome
+        case .clockStepped(let step): wallClockStepped(by: step)
         }
     }
 
@@ -448,6 +466,35 @@ extension RunState {
     mutating func becomeReady(_ index: Int) {
         set(index, .ready)
         if ending == nil, !isClosed(around: index) { ready.append(index) }
+    }
+}
+
+// MARK: - Steps of the clock
+
+extension RunState {
+    /// Moves every instant that a duration began or ends at, so that differences to readings of the stepped clock
+    /// are what has really passed.
+    private mutating func wallClockStepped(by step: Duration) {
+        clockShift += step
+        meter.move(by: step)
+        for index in nodes.indices {
+            nodes[index].sentAt = nodes[index].sentAt + step
+            nodes[index].firstFailedAt = nodes[index].firstFailedAt.map { $0 + step }
+        }
+        for index in resting where !nodes[index].restsByWallTime {
+            set(index, nodes[index].phase.moved(by: step))
+        }
+    }
+}
+
+extension RunState.Phase {
+    fileprivate func moved(by step: Duration) -> Self {
+        switch self {
+        case .waitingRetry(let attempt, let instant): .waitingRetry(attempt: attempt, at: instant + step)
+        case .sleeping(let until): .sleeping(until: until + step)
+        case .waiting(let since, let until): .waiting(since: since, until: until.map { $0 + step })
+        default: self
+        }
     }
 }
 

@@ -42,7 +42,7 @@ struct RunTimeline {
             lastErrors[path] = error
             restingSince[path] = record.at
             self.retryAt[path] = retryAt
-        case .stepSleeping(let path, _), .stepWaiting(let path, _): restingSince[path] = record.at
+        case .stepSleeping(let path, _, _), .stepWaiting(let path, _, _): restingSince[path] = record.at
         case .runPaused: unfundedSince = record.at
         case .runResumed: unfundedSince = nil
         case .runHeld(let reason): hold = (record.at, reason)
@@ -52,7 +52,7 @@ struct RunTimeline {
             endingSince = endingSince ?? record.at
         case .runTimedOut, .runTooLarge, .outputFailed: endingSince = endingSince ?? record.at
         case .stepOpened(let path, _): openedAt[path] = record.at
-        case .signalReceived, .stepCalling, .runFinished: break
+        case .signalReceived, .stepCalling, .runFinished, .clockStepped: break
         }
         note(isAtRest: hold != nil || unfundedSince != nil || isQueued, at: record.at)
     }

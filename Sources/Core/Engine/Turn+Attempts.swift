@@ -44,7 +44,7 @@ extension Turn {
                     path: path(index), attempt: number, error: error, interval: attempt.interval,
                     retryAt: retryAt), at: index,
                 charge: machine.state.charge(for: attempt.interval))
-            decision.effects.append(.wake(step: index, at: retryAt))
+            decision.effects.append(.wake(step: index, at: retryAt, isWallTime: false))
         } else {
             settle(
                 index,

@@ -6,29 +6,36 @@ import Workflow
 
 extension Turn {
     mutating func sleep(_ index: Int, _ rule: SleepRule) {
-        guard let until = end(of: rule, index, in: "sleep") else { return }
-        guard until > at else { return settle(index, Self.passed) }
-        record(.stepSleeping(path: path(index), until: until), at: index)
-        decision.effects.append(.wake(step: index, at: until))
+        guard let end = end(of: rule, index, in: "sleep") else { return }
+        guard end.at > at else { return settle(index, Self.passed) }
+        record(.stepSleeping(path: path(index), until: end.at, isWallTime: end.isWallTime), at: index)
+        decision.effects.append(.wake(step: index, at: end.at, isWallTime: end.isWallTime))
     }
 
-    /// When such a time is over; nil where that cannot be said, or is too far away, and the step has failed.
-    private mutating func end(of rule: SleepRule, _ index: Int, in place: String) -> Instant? {
-        let until: Instant
+    /// When a step's time is over.
+    private struct End {
+        var at: Instant
+        /// Whether that time itself was asked for, and not a duration.
+        var isWallTime: Bool
+    }
+
+    /// When such a time is over; nil if that cannot be said, or is too far away, and the step has failed.
+    private mutating func end(of rule: SleepRule, _ index: Int, in place: String) -> End? {
+        let end: End
         switch rule {
-        case .duration(let duration): until = at + duration
+        case .duration(let duration): end = End(at: at + duration, isWallTime: false)
         case .until(let template):
-            do throws(ExpressionFailure) { until = try instant(try value(template, index), place) } catch {
+            do throws(ExpressionFailure) { end = try readEnd(try value(template, index), place) } catch {
                 fail(index, stepError(error, in: place))
                 return nil
             }
         }
-        guard until <= at + Self.sleepMax else {
-            let message = "\(place): until \(until.text) is more than 400 days"
+        guard end.at <= at + Self.sleepMax else {
+            let message = "\(place): until \(end.at.text) is more than 400 days"
             fail(index, StepError(code: "sleep_too_long", message: message))
             return nil
         }
-        return until
+        return end
     }
 
     /// The longest a file may write; an expression can give no more.
@@ -37,16 +44,16 @@ extension Turn {
     private static let passed = StepResult(error: nil, content: .none, attemptCount: 0, interval: nil)
 
     /// A duration as text counts from now; a number is seconds since 1970; other text is RFC 3339.
-    private func instant(_ value: Value, _ place: String) throws(ExpressionFailure) -> Instant {
+    private func readEnd(_ value: Value, _ place: String) throws(ExpressionFailure) -> End {
         if let seconds = value.int, seconds.magnitude < 1 << 40 {
-            return Instant(microseconds: seconds * 1_000_000)
+            return End(at: Instant(microseconds: seconds * 1_000_000), isWallTime: true)
         }
         if let text = value.string {
             // Cut before it is added: a text can name more than an instant can hold.
             if let duration = DurationText.read(text) {
-                return at + min(duration, Self.sleepMax + .seconds(1))
+                return End(at: at + min(duration, Self.sleepMax + .seconds(1)), isWallTime: false)
             }
-            if let instant = Instant(rfc3339: text) { return instant }
+            if let instant = Instant(rfc3339: text) { return End(at: instant, isWallTime: true) }
         }
         throw .notAValue(
             reason:
@@ -57,13 +64,15 @@ extension Turn {
 
     mutating func wait(_ index: Int, _ rule: WaitRule) {
         guard !endByKeptSignal(index, rule) else { return }
-        var until: Instant?
+        var until: End?
         if let timeout = rule.timeout {
-            guard let end = end(of: timeout, index, in: "timeout") else { return }
-            until = max(end, at)
+            guard var end = end(of: timeout, index, in: "timeout") else { return }
+            end.at = max(end.at, at)
+            until = end
         }
-        record(.stepWaiting(path: path(index), until: until), at: index)
-        if let until { decision.effects.append(.wake(step: index, at: until)) }
+        let isWallTime = until?.isWallTime ?? false
+        record(.stepWaiting(path: path(index), until: until?.at, isWallTime: isWallTime), at: index)
+        if let until { decision.effects.append(.wake(step: index, at: until.at, isWallTime: isWallTime)) }
     }
 
     /// Ends a wait by the oldest signal that is kept for it; false where there is none.
@@ -76,7 +85,10 @@ extension Turn {
     /// After a restart: the signal may be in the journal without what it led to, else the alarm is set again.
     mutating func rearmWait(_ index: Int, until: Instant?) {
         guard case .wait(let rule) = step(index).action, !endByKeptSignal(index, rule) else { return }
-        if let until { decision.effects.append(.wake(step: index, at: until)) }
+        if let until {
+            decision.effects.append(
+                .wake(step: index, at: until, isWallTime: machine.state.restsByWallTime(index)))
+        }
     }
 
     private static func ended(by signal: RunSignal) -> StepResult {

@@ -172,7 +172,7 @@ package enum TransportFailure: Error, Sendable, Hashable {
     }
 }
 
-/// How an attempt ended and when it was under way, by the machine's clock.
+/// How an attempt ended and when it was under way, by ``RunClock/steady()``.
 package struct TransferOutcome: Sendable {
     package var result: Result<OutboundResponse, TransportFailure>
     package var startedAt: Instant

@@ -22,6 +22,12 @@ package struct Instant: Sendable, Hashable, Comparable {
         .microseconds(left.microseconds - right.microseconds)
     }
 
+    /// The instant that much later (or earlier); the first or last that there is, if it lies beyond.
+    package func moved(by duration: Duration) -> Instant {
+        let (sum, overflow) = microseconds.addingReportingOverflow(duration.microseconds)
+        return Instant(microseconds: overflow ? (duration > .zero ? .max : .min) : sum)
+    }
+
     /// RFC 3339 in UTC with milliseconds: `2026-01-31T09:30:00.000Z`.
     package var text: String {
         let (days, millisOfDay) = milliseconds.flooredQuotientAndRemainder(by: 86_400_000)

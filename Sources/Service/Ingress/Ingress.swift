@@ -136,7 +136,7 @@ package final class Ingress: Sendable {
             case .started(let run):
                 guard let waiting else { return reply(.accepted(run, duplicate: false)) }
                 if waiting.begin(run) {
-                    runtime.clock.schedule(at: runtime.clock.now() + replyWait) { waiting.giveUp() }
+                    runtime.clock.schedule(after: replyWait) { waiting.giveUp() }
                 }
             case .duplicate(let first, let isSameContent):
                 reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))

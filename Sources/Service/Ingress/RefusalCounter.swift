@@ -40,7 +40,7 @@ package final class RefusalCounter: @unchecked Sendable {
             return !isScheduled
         }
         if mustSchedule {
-            runtime.clock.schedule(at: runtime.clock.now() + .seconds(1)) { [self] in flush() }
+            runtime.clock.schedule(after: .seconds(1)) { [self] in flush() }
         }
     }
 

@@ -30,10 +30,16 @@ package final class WebhookLimit: @unchecked Sendable {
 
     /// Takes a request in.
     ///
-    /// - Returns: Nil where there is room; else after how long there will be.
+    /// - Parameters:
+    ///   - tenant: Whose workflow it is.
+    ///   - workflow: The workflow's name.
+    ///   - now: When it came; a clock that is set back since the last request leaves the bucket empty at most.
+    /// - Returns: Nil if there is room; else after how long there will be.
     package func admit(_ tenant: TenantID, _ workflow: String, at now: Instant) -> Duration? {
         let endpoint = Endpoint(tenant: tenant, workflow: workflow)
         return lock.withLock {
+            let emptied = now + burstTime + interval
+            if let known = spentUntil[endpoint], known > emptied { spentUntil[endpoint] = emptied }
             let spent = max(spentUntil[endpoint] ?? now, now)
             guard spent - now <= burstTime else { return spent - now - burstTime }
             if spentUntil.count >= endpointCountMax, spentUntil[endpoint] == nil { makeRoom(at: now) }

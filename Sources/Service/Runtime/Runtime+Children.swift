@@ -80,7 +80,7 @@ extension Runtime {
 
     /// The engine is full, stopping, or its disk is: none of it is the step's fault.
     private func callLater(_ call: ChildCall, of tenant: TenantID, step: Int) {
-        clock.schedule(at: clock.now() + Self.callPause) { [self] in
+        clock.schedule(after: Self.callPause) { [self] in
             startChild(call, of: tenant, step: step)
         }
     }
@@ -103,7 +103,7 @@ extension Runtime {
             guard let outcome = try storedOutcome(of: child, tenant) else { return }
             perform(lock.withLock { tellParent(of: child, outcome) })
         } catch {
-            clock.schedule(at: clock.now() + Self.callPause) { [self] in askForEnd(of: child, tenant) }
+            clock.schedule(after: Self.callPause) { [self] in askForEnd(of: child, tenant) }
         }
     }
 

@@ -85,7 +85,7 @@ extension Runtime {
             if let balance { funds(of: tenant).balance = balance }
             guard let depletion else { return [] }
             // On the clock's thread: this one may be the store's, which cannot wait for itself.
-            return [{ [self] in clock.schedule(at: clock.now()) { self.announce(depletion) } }]
+            return [{ [self] in clock.schedule(after: .zero) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
@@ -125,7 +125,7 @@ extension Runtime {
     }
 
     private func checkRoomLater() {
-        clock.schedule(at: clock.now() + Self.roomCheckPause) { [self] in checkRoom() }
+        clock.schedule(after: Self.roomCheckPause) { [self] in checkRoom() }
     }
 
     /// On the clock's thread.

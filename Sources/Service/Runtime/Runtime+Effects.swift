@@ -34,8 +34,9 @@ extension Runtime {
                     unsent.append(step)
                 }
             case .abandon(let step): actions.append(abandon(slot, step))
-            case .wake(let step, let instant): setAlarm(at: instant, of: slot, step: step)
-            case .wakeRun(let instant): setAlarm(at: instant, of: slot, step: nil)
+            case .wake(let step, let instant, let isWallTime):
+                setAlarm(at: instant, isWallTime: isWallTime, of: slot, step: step)
+            case .wakeRun(let instant): setAlarm(at: instant, isWallTime: false, of: slot, step: nil)
             case .signal(let step, let target, let signal):
                 actions.append(deliver(signal, to: target, from: slot.run, step: step, of: slot.tenant))
             case .call(let step, let call):
@@ -149,14 +150,18 @@ extension Runtime {
     /// Sets one of the run's timers, or lets it go on at once where that is due.
     ///
     /// Called under the lock.
-    private func setAlarm(at instant: Instant, of slot: RunSlot, step: Int?) {
-        let now = clock.now()
+    private func setAlarm(at instant: Instant, isWallTime: Bool, of slot: RunSlot, step: Int?) {
+        // By the wall clock that the instant was computed with, which may have been stepped since.
+        let shift = isWallTime ? clock.shift : slot.machine.knownClockShift() - clockShiftAtStart
+        let now = clock.steady() + shift
         let input: @Sendable (Instant) -> RunInput = { now in
             step.map { .retryDue(step: $0, at: now) } ?? .timeoutDue(at: now)
         }
         guard instant > now else { return slot.waitingInputs.append(input(now)) }
         let run = slot.run
-        let alarm = clock.schedule(at: instant) { [self] in handle(run, input(clock.now())) }
+        let fire: @Sendable () -> Void = { [self] in handle(run, input(clock.now())) }
+        let alarm =
+            isWallTime ? clock.schedule(at: instant, fire) : clock.schedule(after: instant - now, fire)
         if let old = slot.alarms.updateValue(alarm, forKey: step ?? -1) { clock.cancel(old) }
     }
 
@@ -169,7 +174,7 @@ extension Runtime {
     /// Not at once: in between the lock is free for others.
     private func goOn(_ run: RunID) -> Action {
         { [self] in
-            clock.schedule(at: clock.now() + .milliseconds(5)) {
+            clock.schedule(after: .milliseconds(5)) {
                 self.handle(run, .resumed(at: self.clock.now()))
             }
         }
@@ -213,7 +218,7 @@ extension Runtime {
             { [self] in
                 log.write(
                     .warning, "run.reload", [("run", .string("\(run)")), ("error", .string(error.label))])
-                clock.schedule(at: clock.now() + delay) { self.reload(slot) }
+                clock.schedule(after: delay) { self.reload(slot) }
             }
         ]
     }
@@ -346,7 +351,7 @@ extension Runtime {
                     .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
             case .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
                 guard lock.withLock({ !isStopping && fatal == nil }) else { return }
-                clock.schedule(at: clock.now() + .seconds(5)) { self.announce(depletion) }
+                clock.schedule(after: .seconds(5)) { self.announce(depletion) }
             default: break
             }
         }

@@ -75,7 +75,7 @@ extension Runtime {
     /// What a run has in flight itself counts by the time that it has taken: sent with more, it ends no later
     /// than that attempt.
     private func hasRoomBesideOthers(_ slot: RunSlot, _ funds: TenantFunds) -> Bool {
-        funds.hasRoom(besides: slot.hold.milliseconds - slot.hold.elapsedMilliseconds(at: clock.now()))
+        funds.hasRoom(besides: slot.hold.milliseconds - slot.hold.elapsedMilliseconds(at: clock.steady()))
     }
 
     /// Reads the balance again; where that fails, it is tried later, and paused runs go on then.
@@ -98,7 +98,7 @@ extension Runtime {
         log.write(
             .warning, "balance.not_read",
             [("tenant", .string("\(funds.tenant)")), ("error", .string(error.label))])
-        clock.schedule(at: clock.now() + delay) { [self] in
+        clock.schedule(after: delay) { [self] in
             lock.withLock { funds.isReadDue = false }
             balanceChanged(of: funds.tenant)
         }
@@ -131,9 +131,9 @@ extension Runtime {
                 break
             }
             slot.isAmongPaused = false
-            let now = clock.now()
+            let now = clock.steady()
             funds.change(&slot.hold) { $0.grant(at: now, timeout: slot.machine.plan.requestTimeoutMax) }
-            actions += decide(slot, .fundsReturned(at: now))
+            actions += decide(slot, .fundsReturned(at: clock.now()))
         }
         return actions
     }
@@ -147,7 +147,7 @@ extension Runtime {
     /// Called under the lock.
     func beginHold(of slot: RunSlot, timeout: Duration) {
         guard let funds = slot.funds else { return }
-        let now = clock.now()
+        let now = clock.steady()
         funds.change(&slot.hold) { $0.beginAttempt(at: now, timeout: timeout) }
     }
 

@@ -45,7 +45,7 @@ extension Runtime {
                 read.append((run, try readBack(record)))
             } catch {
                 let rest = Array(runs[index...])
-                clock.schedule(at: clock.now() + .seconds(1)) { [self] in load(rest) }
+                clock.schedule(after: .seconds(1)) { [self] in load(rest) }
                 break
             }
         }
@@ -184,10 +184,10 @@ extension Runtime {
         guard !isStopping, fatal == nil else { return [] }
         if wakes.needsRefill {
             wakes.beginRefill()
-            return [{ [self] in clock.schedule(at: clock.now()) { self.refillWakes() } }]
+            return [{ [self] in clock.schedule(after: .zero) { self.refillWakes() } }]
         }
         guard let next = wakes.next else { return [] }
-        setWakeAlarm(at: max(next, clock.now()))
+        setWakeAlarm(at: next)
         return []
     }
 
@@ -206,22 +206,48 @@ extension Runtime {
         guard !isStopping, fatal == nil else { return lock.unlock() }
         let now = clock.now()
         guard sentCount < Self.sentCountMaxForWaking else {
-            setWakeAlarm(at: now + .milliseconds(20))
+            wakeAlarm = (clock.schedule(after: .milliseconds(20)) { [self] in wakeDue() }, now)
             return lock.unlock()
         }
-        var due: [RunID] = []
-        for time in wakes.takeDue(at: now, atMost: Self.wakeCountMax) {
-            // One that is in memory, or on its way, has alarms of its own.
-            guard slots[time.run] == nil, loading[time.run] == nil else { continue }
-            loading[time.run] = []
-            due.append(time.run)
-        }
+        let due = markLoading(wakes.takeDue(at: now, atMost: Self.wakeCountMax))
         lock.unlock()
         load(due)
         lock.lock()
         let actions = setWakeAlarm()
         lock.unlock()
         perform(actions)
+    }
+
+    /// Those that this thread is to read back: one that is in memory, or on its way, has alarms of its own.
+    ///
+    /// Called under the lock.
+    private func markLoading(_ times: [WakeTime]) -> [RunID] {
+        times.compactMap { time in
+            guard slots[time.run] == nil, loading[time.run] == nil else { return nil }
+            loading[time.run] = []
+            return time.run
+        }
+    }
+
+    /// Reads waiting runs back, a portion at a time, so that each waits until the right time of a wall clock that
+    /// has been set back: what is to end after a duration would else end that much later.
+    ///
+    /// A clock that was set forward needs no such thing: a run that it wakes too early waits on.
+    func placeWaitingRuns(after last: WakeTime?) {
+        let page: [WakeTime]
+        do throws(StoreError) {
+            page = try store.waitingRuns(after: last, limit: Self.wakeCountMax)
+        } catch {
+            clock.schedule(after: .seconds(1)) { [self] in placeWaitingRuns(after: last) }
+            return
+        }
+        lock.lock()
+        guard !isStopping, fatal == nil else { return lock.unlock() }
+        let runs = markLoading(page)
+        lock.unlock()
+        load(runs)
+        guard page.count == Self.wakeCountMax else { return }
+        clock.schedule(after: .milliseconds(5)) { [self] in placeWaitingRuns(after: page.last) }
     }
 
     /// On the clock's thread: asks the store for the next page.
@@ -236,7 +262,7 @@ extension Runtime {
         guard page != nil else {
             wakes.beginRefill()
             lock.unlock()
-            clock.schedule(at: clock.now() + .seconds(1)) { [self] in refillWakes() }
+            clock.schedule(after: .seconds(1)) { [self] in refillWakes() }
             return
         }
         let actions = setWakeAlarm()

@@ -127,7 +127,7 @@ extension Runtime {
             perform(actions)
             announcePending(of: slot.tenant)
         } catch {
-            clock.schedule(at: clock.now() + .seconds(1)) { [self] in reload(slot) }
+            clock.schedule(after: .seconds(1)) { [self] in reload(slot) }
         }
     }
 
@@ -166,7 +166,7 @@ extension Runtime {
     private func scheduleHousekeeping(isBehind: Bool = false) {
         // Behind after a busy day: small portions, but soon after each other.
         let pause = isBehind ? min(.seconds(1), options.housekeepingInterval) : options.housekeepingInterval
-        clock.schedule(at: clock.now() + pause) { [self] in
+        clock.schedule(after: pause) { [self] in
             let isBehind = keepHouse()
             if !lock.withLock({ isStopping || fatal != nil }) { scheduleHousekeeping(isBehind: isBehind) }
         }

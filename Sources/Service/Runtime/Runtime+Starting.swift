@@ -29,6 +29,7 @@ extension Runtime {
         if let waiter = request.waiter { slot.waiters.append(waiter) }
         slot.replier = request.replier
         var start = request.start
+        start.clockShift = clockShift
         do throws(ExpressionFailure) {
             start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
         } catch {

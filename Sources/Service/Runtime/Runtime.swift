@@ -65,6 +65,8 @@ package final class Runtime: @unchecked Sendable {
     var funds: [TenantID: TenantFunds] = [:]
     /// Tenants that were asked for before.
     var tenants: [TenantID: Tenant] = [:]
+    /// By how much the wall clock had been stepped in the life of the installation, when this process began.
+    let clockShiftAtStart: Duration
     /// What has been deleted for its age.
     var retention = RetentionProgress()
     var isStopping = false
@@ -116,9 +118,11 @@ package final class Runtime: @unchecked Sendable {
         allowance = WorkAllowance(gauge: gauge)
         self.onFatal = onFatal
         ids = RunIDSource(after: try store.newestRun())
+        clockShiftAtStart = try Self.storedClockShift(store)
         waitingCount = try store.waitingRunCount()
         wakes.beginRefill()
         wakes.endRefill(try store.waitingRuns(after: nil, limit: WakeList.pageSize))
+        clock.whenStepped { [weak self] step in self?.clockStepped(by: step) }
     }
 
     struct KnownSurroundings {
@@ -194,9 +198,12 @@ extension Runtime {
         let inputs = slot.waitingInputs
         slot.waitingInputs = []
         let begun = allowance.reading()
-        var decision = slot.machine.handle(inputs[0], in: slot.surroundings)
-        for input in inputs.dropFirst() {
-            let next = slot.machine.handle(input, in: slot.surroundings)
+        let clockReading = clockReading(for: slot)
+        var decision =
+            clockReading.stepped.map { slot.machine.handle($0, in: slot.surroundings) } ?? Decision()
+        for input in inputs {
+            let next = slot.machine.handle(
+                clockReading.adjusted(input), in: slot.surroundings, at: clockReading.instant(of: input))
             decision.records += next.records
             decision.effects += next.effects
         }
@@ -245,7 +252,7 @@ extension Runtime {
         let run = slot.run
         return [
             { [self] in
-                clock.schedule(at: clock.now() + .milliseconds(200)) { self.goOnAfterPostponement(run) }
+                clock.schedule(after: .milliseconds(200)) { self.goOnAfterPostponement(run) }
             }
         ]
     }

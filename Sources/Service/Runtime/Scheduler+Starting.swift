@@ -9,10 +9,14 @@ import Workflow
 
 extension Scheduler {
     /// What `catch_up` leaves of the occurrences in (after, now], by rising time.
+    ///
+    /// Called under the lock.
     func occurrences(of item: Item, after: Instant, now: Instant) -> [Instant] {
         let onTimeAfter = now + .microseconds(-Self.lateness.microseconds)
         switch item.rule.catchUp {
-        case .none: return item.next.latest(Self.catchUpMax, after: max(after, onTimeAfter), upTo: now)
+        case .none:
+            return item.next.latest(
+                Self.catchUpMax, after: max(after, onTimeAfter, runningSince), upTo: now)
         case .one: return item.next.latest(1, after: after, upTo: now)
         case .all: return item.next.latest(Self.catchUpMax, after: after, upTo: now)
         }
@@ -126,7 +130,7 @@ extension Scheduler {
             return true
         }
         guard mustSchedule else { return }
-        runtime.clock.schedule(at: runtime.clock.now() + Self.retryPause) { [weak self] in
+        runtime.clock.schedule(after: Self.retryPause) { [weak self] in
             self?.lock.withLock { self?.isRetryScheduled = false }
             self?.advance()
             self?.scheduleSave()
@@ -149,7 +153,7 @@ extension Scheduler {
         }
         guard mustAdvance else { return }
         // On the clock's thread: this one may hold what a start needs.
-        runtime.clock.schedule(at: runtime.clock.now()) { [weak self] in
+        runtime.clock.schedule(after: .zero) { [weak self] in
             self?.advance()
             self?.scheduleSave()
         }
@@ -178,7 +182,7 @@ extension Scheduler {
             return !isSaveScheduled
         }
         guard mustSchedule else { return }
-        runtime.clock.schedule(at: runtime.clock.now()) { [weak self] in self?.save() }
+        runtime.clock.schedule(after: .zero) { [weak self] in self?.save() }
     }
 
     private func save() {

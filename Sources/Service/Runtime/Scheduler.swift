@@ -42,7 +42,9 @@ package final class Scheduler: @unchecked Sendable {
         var overlap: ScheduleRule.Overlap
     }
 
-    /// Later than this, an occurrence was missed and is subject to `catch_up`.
+    /// An occurrence that is handled later than this was missed although the process ran.
+    ///
+    /// The machine was halted, or its clock was stepped over it: `catch_up` decides then.
     static let lateness = Duration.seconds(60)
     static let catchUpMax = 100
     static let retryPause = Duration.seconds(5)
@@ -62,6 +64,8 @@ package final class Scheduler: @unchecked Sendable {
     var handledUntil = Instant(microseconds: 0)
     /// The latest that it has ever been.
     var furthestHandled = Instant(microseconds: 0)
+    /// When this process began to handle occurrences, by the steady clock.
+    private var begunAt = Instant(microseconds: 0)
     private var alarm: (id: AlarmID, at: Instant)?
     var refused: [TriggerRefusal] = []
     private var isRunning = false
@@ -88,6 +92,7 @@ package final class Scheduler: @unchecked Sendable {
         let isSetBack = kept.map { $0.until > now + Self.setBackMin } ?? false
         lock.withLock {
             isRunning = true
+            begunAt = runtime.clock.steady()
             handledUntil = isSetBack ? now : kept?.until ?? now
             furthestHandled = max(handledUntil, kept?.furthest ?? now)
         }
@@ -107,6 +112,7 @@ package final class Scheduler: @unchecked Sendable {
         for (run, tenant, workflow) in running {
             track(run, Key(tenant: tenant, workflow: workflow))
         }
+        runtime.clock.whenStepped { [weak self] _ in self?.clockStepped() }
         tick()
     }
 
@@ -199,6 +205,39 @@ package final class Scheduler: @unchecked Sendable {
 // MARK: - Time
 
 extension Scheduler {
+    /// When this process began to handle occurrences, by the wall clock as it is set now.
+    ///
+    /// Called under the lock.
+    var runningSince: Instant { begunAt.moved(by: runtime.clock.shift) }
+
+    /// On the clock's thread, which has moved the alarm already.
+    private func clockStepped() {
+        let now = runtime.clock.now()
+        let handled = lock.withLock {
+            defer { if handledUntil > now + Self.setBackMin { goBack(to: now) } }
+            return handledUntil
+        }
+        if handled > now + Self.setBackMin { warnOfClock(handled, now) }
+        tick()
+    }
+
+    /// Occurrences are handled from `now` on once more: else none would be until the clock shows again what it did.
+    ///
+    /// Called under the lock.
+    private func goBack(to now: Instant) {
+        handledUntil = now
+        waiting.removeAll { $0.at > now }
+        for (key, entry) in entries {
+            let startsAfter = entry.startsAfter > now ? Instant(microseconds: 0) : entry.startsAfter
+            let items = entry.items.map { item in
+                var item = item
+                item.nextAt = item.next.next(after: max(now, startsAfter))
+                return item
+            }
+            entries[key] = Entry(items: items, startsAfter: startsAfter)
+        }
+    }
+
     /// Called under the lock.
     func setAlarm() {
         guard isRunning else { return }

@@ -62,7 +62,7 @@ final class TenantFunds: @unchecked Sendable {
 /// What a run may still take off its tenant's balance by what it has in flight.
 ///
 /// A run's time is the union of its attempts' times. So it holds what lies between the first instant that is
-/// not charged yet and the last at which an attempt of it can end.
+/// not charged yet and the last at which an attempt of it can end; all of them steady instants of the clock.
 struct RunHold {
     /// Attempts sent, of which no answer has been decided and stored.
     private(set) var attemptCount = 0

@@ -107,7 +107,7 @@ struct BillingCalls {
             switch result {
             case .started(let run):
                 waiting.begin(run)
-                runtime.clock.schedule(at: runtime.clock.now() + Self.checkoutWait) { waiting.giveUp() }
+                runtime.clock.schedule(after: Self.checkoutWait) { waiting.giveUp() }
             case nil:
                 waiting.answer(
                     Answer.error(

@@ -52,7 +52,7 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
     func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
         -> TransferID
     {
-        let now = clock.now()
+        let now = clock.steady()
         let (number, script) = lock.withLock {
             sent.append(Sent(request: request, at: now, completion: completion))
             return (sent.count - 1, self.script)
@@ -83,7 +83,7 @@ final class ScriptedTransport: Transport, @unchecked Sendable {
             return sent[number]
         }
         guard let call else { return }
-        call.completion(TransferOutcome(result: result, startedAt: call.at, finishedAt: clock.now()))
+        call.completion(TransferOutcome(result: result, startedAt: call.at, finishedAt: clock.steady()))
     }
 
     func succeed(_ number: Int, _ body: Value = .object(Object())) { answer(number, Self.ok(body)) }

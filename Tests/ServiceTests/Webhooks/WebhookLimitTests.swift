@@ -50,6 +50,17 @@ struct WebhookLimitTests {
         #expect(limit.endpointCount <= 100)
     }
 
+    @Test("a clock that is set back keeps nobody out for longer than an empty bucket does")
+    func clockSetBack() {
+        let clock = ManualClock()
+        let limit = WebhookLimit(perSecond: 1, burst: 2)
+        for _ in 0..<3 { _ = limit.admit(Self.acme, "w", at: clock.now()) }
+        clock.step(by: .seconds(-86_400))
+        #expect(limit.admit(Self.acme, "w", at: clock.now()) == .seconds(1))
+        clock.advance(by: .seconds(1))
+        #expect(limit.admit(Self.acme, "w", at: clock.now()) == nil)
+    }
+
     @Test(
         "429 with Retry-After, nothing stored, counted; another webhook, a key and a stranger are as before")
     func answers() throws {
