@@ -22,7 +22,7 @@ struct SchemaTests {
         {
             row throws(StoreError) in row.text(0)
         }
-        #expect(applied == ["1 create_tables", "2 add_run_origin", "3 index_long_runs"])
+        #expect(applied == ["1 create_tables", "2 add_run_origin", "3 index_long_runs", "4 add_suspension"])
     }
 
     @Test("a file of the first version is brought up to date, and a run in it is nobody's retry or fork")
@@ -35,6 +35,7 @@ struct SchemaTests {
             CREATE TABLE schema_migration (
                 number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_us INTEGER NOT NULL) STRICT;
             INSERT INTO schema_migration VALUES (1, 'create_tables', 0);
+            INSERT INTO tenant VALUES (7, 'Acme', NULL, 0);
             INSERT INTO run VALUES (7, 5, 'order', x'09', 'schedule', 'waiting', 0, NULL, NULL, 0);
             """)
         old.close()
@@ -42,6 +43,8 @@ struct SchemaTests {
         defer { store.close() }
         let runs = try store.waitingRuns(startedBy: "schedule")
         #expect(runs.map(\.run) == [RunID(number: 5)] && runs.first?.origin == nil)
+        #expect(try store.tenant(Sample.tenant)?.suspension == nil)
+        #expect(try store.suspendedTenants().isEmpty)
     }
 
     @Test("no column of a unique key may be null")

@@ -146,14 +146,11 @@ struct MemoryGroup {
         for tenant in usage.keys.sorted() {
             guard let waiting = usage[tenant] else { continue }
             var account = tables.account(of: tenant)
-            let wasFunded = account.isFunded
             do throws(LedgerError) {
                 let entry = try account.charge(
                     waiting.milliseconds, run: waiting.run, at: waiting.at, sha256: sha256)
                 tables.ledgers[tenant, default: []].append(entry)
-                guard wasFunded, !account.isFunded else { continue }
-                let depletion = Depletion(
-                    tenant: tenant, sequence: entry.sequence, balanceMilliseconds: entry.balanceMilliseconds)
+                guard let depletion = Depletion(crossedBy: entry) else { continue }
                 tables.depletions.append((depletion, entry.at))
                 depletions[waiting.index] = depletion
             } catch { preconditionFailure("a charge was checked against the balance before it was taken") }

@@ -30,6 +30,23 @@ extension MemoryStore {
         }
     }
 
+    package func ledgerDays(
+        of tenant: TenantID, from: Instant, to: Instant
+    ) throws(StoreError) -> [LedgerDay] {
+        try read { tables throws(StoreError) in
+            let entries = (tables.ledgers[tenant] ?? []).filter { $0.at >= from && $0.at < to }
+            let days = Dictionary(grouping: entries) { $0.at.microseconds / LedgerDay.microseconds }
+            return days.sorted { $0.key < $1.key }.map { day, entries in
+                func sum(_ kind: LedgerEntry.Kind) -> Int64 {
+                    abs(entries.filter { $0.kind == kind }.reduce(0) { $0 + $1.amountMilliseconds })
+                }
+                return LedgerDay(
+                    day: day, creditedMilliseconds: sum(.credit), takenBackMilliseconds: sum(.takeBack),
+                    usedMilliseconds: sum(.usage))
+            }
+        }
+    }
+
     package func addPurchase(_ purchase: Purchase) throws(StoreError) {
         try write { tables throws(StoreError) in
             guard tables.purchases[purchase.purchase] == nil else {
@@ -65,8 +82,7 @@ extension MemoryTables {
         guard tenants[credit.tenant] != nil else { return .tenantUnknown }
         let reference = Array(credit.reference.utf8)
         if let place = references[reference], let first = entry(at: place) {
-            let isSame = first.tenant == credit.tenant && first.amountMilliseconds == credit.milliseconds
-            return isSame ? .replayed(first) : .referenceConflict
+            return credit.isMet(by: first) ? .replayed(first) : .referenceConflict
         }
         if let id = credit.purchase {
             guard let found = purchases[id] else { return .purchaseUnknown }
@@ -74,9 +90,9 @@ extension MemoryTables {
         }
         var account = account(of: credit.tenant)
         do throws(LedgerError) {
-            let entry = try account.credit(
-                credit.milliseconds, reference: credit.reference, at: credit.at, sha256: sha256)
+            let entry = try credit.enter(into: &account, sha256: sha256)
             ledgers[credit.tenant, default: []].append(entry)
+            if let depletion = Depletion(crossedBy: entry) { depletions.append((depletion, entry.at)) }
             references[reference] = LedgerPlace(tenant: credit.tenant, sequence: entry.sequence)
             if let purchase = credit.purchase {
                 purchases[purchase]?.purchase.state = .credited
@@ -123,8 +139,12 @@ extension MemoryTables {
                 }
                 let place = LedgerPlace(tenant: tenant, sequence: entry.sequence)
                 switch entry.kind {
-                case .credit:
-                    result.creditedMilliseconds += entry.amountMilliseconds
+                case .credit, .takeBack:
+                    if entry.kind == .credit {
+                        result.creditedMilliseconds += entry.amountMilliseconds
+                    } else {
+                        result.takenBackMilliseconds -= entry.amountMilliseconds
+                    }
                     if references[Array((entry.reference ?? "").utf8)] != place {
                         result.find(place, "its reference is not recorded as used")
                     }

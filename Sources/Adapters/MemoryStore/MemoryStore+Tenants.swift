@@ -29,6 +29,21 @@ extension MemoryStore {
         }
     }
 
+    package func setSuspension(
+        _ suspension: Tenant.Suspension?, of tenant: TenantID
+    ) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            guard tables.tenants[tenant] != nil else { throw .missing(what: "tenant \(tenant)") }
+            tables.tenants[tenant]?.suspension = suspension
+        }
+    }
+
+    package func suspendedTenants() throws(StoreError) -> [Tenant] {
+        try read { tables throws(StoreError) in
+            tables.tenants.values.filter { $0.suspension != nil }.sorted { $0.tenant < $1.tenant }
+        }
+    }
+
     // MARK: - Keys
 
     package func addKey(_ key: APIKey) throws(StoreError) {

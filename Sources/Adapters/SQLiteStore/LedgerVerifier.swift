@@ -39,7 +39,8 @@ struct LedgerVerifier {
         defer { charges.reset() }
         let entries = try connection.statement(
             """
-            SELECT tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash
+            SELECT tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash,
+                reason
             FROM ledger_entry ORDER BY tenant_id, sequence
             """)
         defer { entries.reset() }
@@ -98,13 +99,17 @@ struct LedgerVerifier {
             }
         }
         switch entry.kind {
-        case .credit: try checkCredit(entry)
+        case .credit:
+            result.creditedMilliseconds &+= entry.amountMilliseconds
+            try checkReference(of: entry)
+        case .takeBack:
+            result.takenBackMilliseconds &-= entry.amountMilliseconds
+            try checkReference(of: entry)
         case .usage: checkUsage(entry)
         }
     }
 
-    private mutating func checkCredit(_ entry: LedgerEntry) throws(StoreError) {
-        result.creditedMilliseconds &+= entry.amountMilliseconds
+    private mutating func checkReference(of entry: LedgerEntry) throws(StoreError) {
         let holds = try connection.first(
             "SELECT 1 FROM credit_reference WHERE reference = ? AND tenant_id = ? AND sequence = ?",
             .text(entry.reference ?? ""), .integer(entry.tenant.number), .integer(entry.sequence)

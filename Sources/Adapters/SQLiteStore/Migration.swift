@@ -10,7 +10,10 @@ struct Migration {
     let name: String
     let sql: String
 
-    static let all = [M0001CreateTables.migration, M0002AddRunOrigin.migration, M0003IndexLongRuns.migration]
+    static let all = [
+        M0001CreateTables.migration, M0002AddRunOrigin.migration, M0003IndexLongRuns.migration,
+        M0004AddSuspension.migration,
+    ]
 
     /// Brings a file up to date, each migration in a transaction of its own.
     ///

@@ -53,7 +53,7 @@ enum Rows {
         return last ?? Account(tenant: tenant)
     }
 
-    /// Reads `tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash`.
+    /// Reads `tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash, reason`.
     static func ledgerEntry(_ row: Statement) throws(StoreError) -> LedgerEntry {
         guard let kind = LedgerEntry.Kind(rawValue: row.text(2)) else {
             throw damaged("ledger_entry", "kind \(row.text(2)) of entry \(row.integer(1))")
@@ -63,8 +63,8 @@ enum Rows {
         return LedgerEntry(
             tenant: try tenantID(row.integer(0)), sequence: row.integer(1), kind: kind,
             amountMilliseconds: row.integer(3), balanceMilliseconds: row.integer(4),
-            reference: row.optionalText(5), run: run, at: instant(row.integer(7)), previousHash: row.blob(8),
-            hash: row.blob(9))
+            reference: row.optionalText(5), run: run, reason: row.optionalText(10), at: instant(row.integer(7)),
+            previousHash: row.blob(8), hash: row.blob(9))
     }
 
     static func ledgerEntry(
@@ -72,7 +72,8 @@ enum Rows {
     ) throws(StoreError) -> LedgerEntry? {
         try connection.first(
             """
-            SELECT tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash
+            SELECT tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash, hash,
+                reason
             FROM ledger_entry WHERE tenant_id = ? AND sequence = ?
             """, .integer(tenant), .integer(sequence), read: ledgerEntry)
     }
@@ -113,14 +114,27 @@ enum Rows {
 
     static func tenant(_ id: TenantID, _ connection: Connection) throws(StoreError) -> Tenant? {
         try connection.first(
-            "SELECT tenant_id, name, external_customer_id, created_at_us FROM tenant WHERE tenant_id = ?",
-            .integer(id.number), read: tenant)
+            """
+            SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
+                suspension_webhooks
+            FROM tenant WHERE tenant_id = ?
+            """, .integer(id.number), read: tenant)
     }
 
+    /// Reads `tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
+    /// suspension_webhooks`.
     static func tenant(_ row: Statement) throws(StoreError) -> Tenant {
-        Tenant(
+        var tenant = Tenant(
             tenant: try tenantID(row.integer(0)), name: row.text(1), externalCustomerID: row.optionalText(2),
             createdAt: instant(row.integer(3)))
+        if let since = row.optionalInteger(4) {
+            guard let webhooks = Tenant.Suspension.Webhooks(rawValue: row.text(6)) else {
+                throw damaged("tenant", "suspension_webhooks \(row.text(6))")
+            }
+            tenant.suspension = Tenant.Suspension(
+                since: instant(since), reason: row.text(5), webhooks: webhooks)
+        }
+        return tenant
     }
 
     /// Reads `key_id, tenant_id, scope, secret_hash, created_at_us, revoked_at_us`.

@@ -12,7 +12,7 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us, previous_hash,
-                    hash
+                    hash, reason
                 FROM ledger_entry WHERE tenant_id = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?
                 """, .integer(tenant.number), .integer(before ?? .max), .integer(Int64(max(0, limit))),
                 read: Rows.ledgerEntry)
@@ -21,6 +21,25 @@ extension SQLiteStore {
 
     package func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {
         try write { writer throws(StoreError) in try writer.credit(credit) }
+    }
+
+    package func ledgerDays(
+        of tenant: TenantID, from: Instant, to: Instant
+    ) throws(StoreError) -> [LedgerDay] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT at_us / 86400000000 AS day, sum(CASE kind WHEN 'credit' THEN amount_ms ELSE 0 END),
+                    sum(CASE kind WHEN 'take_back' THEN -amount_ms ELSE 0 END),
+                    sum(CASE kind WHEN 'usage' THEN -amount_ms ELSE 0 END)
+                FROM ledger_entry WHERE tenant_id = ? AND at_us >= ? AND at_us < ? GROUP BY day ORDER BY day
+                """, .integer(tenant.number), .integer(from.microseconds), .integer(to.microseconds)
+            ) { row throws(StoreError) in
+                LedgerDay(
+                    day: row.integer(0), creditedMilliseconds: row.integer(1),
+                    takenBackMilliseconds: row.integer(2), usedMilliseconds: row.integer(3))
+            }
+        }
     }
 
     package func addPurchase(_ purchase: Purchase) throws(StoreError) {

@@ -24,8 +24,9 @@ extension SQLiteStore {
         try readers.read { connection throws(StoreError) in
             try connection.all(
                 """
-                SELECT tenant_id, name, external_customer_id, created_at_us FROM tenant WHERE tenant_id > ?
-                ORDER BY tenant_id LIMIT ?
+                SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
+                    suspension_webhooks
+                FROM tenant WHERE tenant_id > ? ORDER BY tenant_id LIMIT ?
                 """, .integer(after?.number ?? -1), .integer(Int64(max(0, limit))), read: Rows.tenant)
         }
     }
@@ -38,6 +39,31 @@ extension SQLiteStore {
                 "UPDATE tenant SET external_customer_id = ? WHERE tenant_id = ?", .text(externalCustomerID),
                 .integer(tenant.number))
             guard count == 1 else { throw .missing(what: "tenant \(tenant)") }
+        }
+    }
+
+    package func setSuspension(
+        _ suspension: Tenant.Suspension?, of tenant: TenantID
+    ) throws(StoreError) {
+        try write { writer throws(StoreError) in
+            let count = try writer.connection.run(
+                """
+                UPDATE tenant SET suspended_at_us = ?2, suspension_reason = ?3, suspension_webhooks = ?4
+                WHERE tenant_id = ?1
+                """, .integer(tenant.number), .optional(suspension?.since.microseconds),
+                .optional(suspension?.reason), .optional(suspension?.webhooks.rawValue))
+            guard count == 1 else { throw .missing(what: "tenant \(tenant)") }
+        }
+    }
+
+    package func suspendedTenants() throws(StoreError) -> [Tenant] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
+                    suspension_webhooks
+                FROM tenant WHERE suspended_at_us IS NOT NULL ORDER BY tenant_id
+                """, read: Rows.tenant)
         }
     }
 

@@ -23,8 +23,7 @@ extension Writer {
         }
         guard try Rows.tenant(credit.tenant, connection) != nil else { return .tenantUnknown }
         if let first = try Rows.credit(reference: credit.reference, connection) {
-            let isSame = first.tenant == credit.tenant && first.amountMilliseconds == credit.milliseconds
-            return isSame ? .replayed(first) : .referenceConflict
+            return credit.isMet(by: first) ? .replayed(first) : .referenceConflict
         }
         if let id = credit.purchase {
             guard let found = try Rows.purchase(id, connection) else { return .purchaseUnknown }
@@ -34,10 +33,10 @@ extension Writer {
         var account = try account(of: credit.tenant)
         let entry: LedgerEntry
         do throws(LedgerError) {
-            entry = try account.credit(
-                credit.milliseconds, reference: credit.reference, at: credit.at, sha256: sha256)
+            entry = try credit.enter(into: &account, sha256: sha256)
         } catch { return .amountOutOfRange }
         try insert(entry)
+        try noteDepletion(by: entry)
         try connection.run(
             "INSERT INTO credit_reference (reference, tenant_id, sequence) VALUES (?, ?, ?)",
             .text(credit.reference), .integer(entry.tenant.number), .integer(entry.sequence))

@@ -47,23 +47,28 @@ extension Writer {
     func closeUsage(of tenant: TenantID) throws(StoreError) {
         guard let usage = group.usage.removeValue(forKey: tenant) else { return }
         var account = try account(of: tenant)
-        let wasFunded = account.isFunded
         let entry: LedgerEntry
         do throws(LedgerError) {
             entry = try account.charge(usage.milliseconds, run: usage.run, at: usage.at, sha256: sha256)
         } catch { throw .outOfRange(what: "balance of \(tenant)") }
         try insert(entry)
         group.accounts[tenant] = account
-        guard wasFunded, !account.isFunded else { return }
+        if let depletion = try noteDepletion(by: entry) { group.depletions[usage.index] = depletion }
+    }
+
+    /// Puts a depletion into the outbox where an entry has crossed zero.
+    @discardableResult
+    func noteDepletion(by entry: LedgerEntry) throws(StoreError) -> Depletion? {
+        guard let depletion = Depletion(crossedBy: entry) else { return nil }
         try connection.run(
             "INSERT INTO depletion (tenant_id, sequence, balance_ms, at_us) VALUES (?, ?, ?, ?)",
-            .integer(tenant.number), .integer(entry.sequence), .integer(entry.balanceMilliseconds),
+            .integer(entry.tenant.number), .integer(entry.sequence), .integer(entry.balanceMilliseconds),
             .integer(entry.at.microseconds))
-        group.depletions[usage.index] = Depletion(
-            tenant: tenant, sequence: entry.sequence, balanceMilliseconds: entry.balanceMilliseconds)
+        return depletion
     }
 
     func insert(_ entry: LedgerEntry) throws(StoreError) {
+        guard entry.reason == nil else { return try insertWithReason(entry) }
         let statement = statements.insertLedgerEntry
         try statement.bind([
             .integer(entry.tenant.number), .integer(entry.sequence), .text(entry.kind.rawValue),
@@ -73,5 +78,17 @@ extension Writer {
             .blob(entry.hash),
         ])
         try statement.run()
+    }
+
+    /// Apart from the statement above, which every charge needs.
+    private func insertWithReason(_ entry: LedgerEntry) throws(StoreError) {
+        try connection.run(
+            """
+            INSERT INTO ledger_entry (tenant_id, sequence, kind, amount_ms, balance_ms, reference, run_id, at_us,
+                previous_hash, hash, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """, .integer(entry.tenant.number), .integer(entry.sequence), .text(entry.kind.rawValue),
+            .integer(entry.amountMilliseconds), .integer(entry.balanceMilliseconds),
+            .optional(entry.reference), .optional(entry.run?.number), .integer(entry.at.microseconds),
+            .blob(entry.previousHash), .blob(entry.hash), .optional(entry.reason))
     }
 }

@@ -94,10 +94,16 @@ enum BillingCommands {
             }
             invocation.console.print(
                 "\(value["tenants"]?.text ?? "0") ledgers, \(value["entries"]?.text ?? "0") entries, "
-                    + "\(value["credited_ms"]?.text ?? "0") ms credited, \(value["used_ms"]?.text ?? "0") ms used: "
+                    + "\(value["credited_ms"]?.text ?? "0") ms credited, \(takenBack(value))"
+                    + "\(value["used_ms"]?.text ?? "0") ms used: "
                     + (findings.isEmpty ? "all agree" : "\(findings.count) do not agree"))
         }
         return findings.isEmpty ? .ok : .notOK
+    }
+
+    private static func takenBack(_ value: Value) -> String {
+        let milliseconds = value["taken_back_ms"]?.int ?? 0
+        return milliseconds == 0 ? "" : "\(milliseconds) ms taken back, "
     }
 
     static func verification(ofFile path: String) throws(CommandFailure) -> Value {
@@ -120,6 +126,7 @@ enum BillingCommands {
             "tenants": .int(Int64(verification.tenantCount)), "entries": .int(Int64(verification.entryCount)),
             "credited_ms": .int(verification.creditedMilliseconds),
             "used_ms": .int(verification.usedMilliseconds),
+            "taken_back_ms": .int(verification.takenBackMilliseconds),
             "findings": .array(
                 verification.findings.map {
                     [

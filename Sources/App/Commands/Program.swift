@@ -9,6 +9,7 @@ package enum Program {
     package static let commands: [Command] =
         ServerCommands.all + WorkflowCommands.all + TestCommand.all + SimulateCommand.all + RunCommands.all
         + OrderCommands.all + SignalCommands.all + SecretCommands.all + KeyCommands.all + TenantCommands.all
+        + TenantOperationCommands.all
         + BillingCommands.all + StandInCommands.all + DemoCommand.all + HelpCommands.all
 
     /// Runs one command line, without the program's own name, and returns the exit code.

@@ -62,17 +62,31 @@ package struct Account: Sendable, Hashable {
         return try append(.usage, -milliseconds, reference: nil, run: run, at: at, sha256: sha256)
     }
 
+    /// Takes minutes off the balance that the operator wants back; see ``credit(_:reference:at:sha256:)``.
+    ///
+    /// The balance may go below zero: what was paid back, or charged back by a bank, may have been used already, and
+    /// the next credit fills that first.
+    package mutating func takeBack(
+        _ milliseconds: Int64, reference: String, reason: String, at: Instant, sha256: ([UInt8]) -> [UInt8]
+    ) throws(LedgerError) -> LedgerEntry {
+        guard (1...Self.amountMillisecondsMax).contains(milliseconds) else {
+            throw .amountOutOfRange(milliseconds)
+        }
+        return try append(
+            .takeBack, -milliseconds, reference: reference, run: nil, reason: reason, at: at, sha256: sha256)
+    }
+
     private mutating func append(
-        _ kind: LedgerEntry.Kind, _ amount: Int64, reference: String?, run: RunID?, at: Instant,
-        sha256: ([UInt8]) -> [UInt8]
+        _ kind: LedgerEntry.Kind, _ amount: Int64, reference: String?, run: RunID?, reason: String? = nil,
+        at: Instant, sha256: ([UInt8]) -> [UInt8]
     ) throws(LedgerError) -> LedgerEntry {
         // Both are within ±2^53, so the sum cannot overflow.
         let balance = balanceMilliseconds + amount
         guard balance.magnitude <= Self.amountMillisecondsMax.magnitude else { throw .balanceOutOfRange }
         var entry = LedgerEntry(
             tenant: tenant, sequence: sequence + 1, kind: kind, amountMilliseconds: amount,
-            balanceMilliseconds: balance, reference: reference, run: run, at: at, previousHash: lastHash,
-            hash: [])
+            balanceMilliseconds: balance, reference: reference, run: run, reason: reason, at: at,
+            previousHash: lastHash, hash: [])
         entry.hash = sha256(entry.hashedBytes)
         sequence = entry.sequence
         balanceMilliseconds = balance

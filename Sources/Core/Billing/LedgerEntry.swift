@@ -12,20 +12,24 @@ package struct LedgerEntry: Sendable, Hashable {
         case credit
         /// Run time used: every charge that one commit held for this tenant.
         case usage
+        /// Minutes that the operator took back.
+        case takeBack = "take_back"
     }
 
     package var tenant: TenantID
     /// From 1, without gaps, for each tenant.
     package var sequence: Int64
     package var kind: Kind
-    /// Milliseconds of run time: positive for a credit, negative for usage, never 0.
+    /// Milliseconds of run time: positive for a credit, negative for usage and for what is taken back, never 0.
     package var amountMilliseconds: Int64
     /// The balance with this entry.
     package var balanceMilliseconds: Int64
-    /// For a credit: what it was for, such as `stripe:pi_1:purchase`; unique for ever (I8).
+    /// For a credit or a take-back: what it was for, such as `stripe:pi_1:purchase`; unique for ever (I8).
     package var reference: String?
     /// For usage: the run charged, where the commit charged only one.
     package var run: RunID?
+    /// For a take-back: why, in the operator's words.
+    package var reason: String?
     package var at: Instant
     /// 32 bytes; zeros before the first entry.
     package var previousHash: [UInt8]
@@ -34,7 +38,8 @@ package struct LedgerEntry: Sendable, Hashable {
 
     package init(
         tenant: TenantID, sequence: Int64, kind: Kind, amountMilliseconds: Int64, balanceMilliseconds: Int64,
-        reference: String?, run: RunID?, at: Instant, previousHash: [UInt8], hash: [UInt8]
+        reference: String?, run: RunID?, reason: String? = nil, at: Instant, previousHash: [UInt8],
+        hash: [UInt8]
     ) {
         self.tenant = tenant
         self.sequence = sequence
@@ -43,6 +48,7 @@ package struct LedgerEntry: Sendable, Hashable {
         self.balanceMilliseconds = balanceMilliseconds
         self.reference = reference
         self.run = run
+        self.reason = reason
         self.at = at
         self.previousHash = previousHash
         self.hash = hash
@@ -61,6 +67,12 @@ package struct LedgerEntry: Sendable, Hashable {
             JSON.writeInt(Int64(text.utf8.count), into: &out)
             out.append(UInt8(ascii: ":"))
             out.append(contentsOf: text.utf8)
+        }
+        // Not an empty text for none: the hashes of entries without one are older than reasons are.
+        if let reason {
+            JSON.writeInt(Int64(reason.utf8.count), into: &out)
+            out.append(UInt8(ascii: ":"))
+            out.append(contentsOf: reason.utf8)
         }
         return out
     }

@@ -8,7 +8,9 @@ extension RunMachine {
     func pauses(_ timeline: RunTimeline) -> Value {
         var pauses: [Value] = []
         if state.isPaused, state.ending == nil {
-            pauses.append(["by": "balance", "since": Self.text(timeline.unfundedSince), "reason": .null])
+            pauses.append([
+                "by": .string(timeline.pausedBy), "since": Self.text(timeline.unfundedSince), "reason": .null,
+            ])
         }
         if state.isHeld {
             pauses.append([
@@ -98,7 +100,7 @@ extension RunMachine {
             return Self.reason("operator", since: max(hold.since, readyAt), ["reason": .string(hold.reason)])
         }
         if state.isPaused, state.ending == nil {
-            return Self.reason("balance", since: max(timeline.unfundedSince ?? readyAt, readyAt))
+            return Self.reason(timeline.pausedBy, since: max(timeline.unfundedSince ?? readyAt, readyAt))
         }
         if state.isQueued, state.ending == nil { return Self.reason("limit", since: timeline.startedAt) }
         if let before = compensationUnderWay, before != index, isCompensation(index) {

@@ -6,8 +6,9 @@ extension RunMachine {
     ///
     /// - Parameter records: The journal: errors of attempts that were repeated, and when things happened.
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
-    package func view(errorsIn records: [JournalRecord]) -> Object {
+    package func view(errorsIn records: [JournalRecord], pausedBy: String = "balance") -> Object {
         var timeline = RunTimeline(records)
+        timeline.pausedBy = pausedBy
         if let finishing = finishingNode { timeline.noteFinish(path(of: finishing)) }
         let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()

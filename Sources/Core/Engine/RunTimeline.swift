@@ -20,6 +20,8 @@ struct RunTimeline {
     private(set) var endingSince: Instant?
     private(set) var hold: (since: Instant, reason: String)?
     private(set) var unfundedSince: Instant?
+    /// What a run waits for since then: `balance`, or `suspension` for a tenant that may not start anything.
+    var pausedBy = "balance"
     private var isQueued = false
     /// Times in which nothing started; the last one may be open.
     private var standstills: [(start: Instant, end: Instant?)] = []

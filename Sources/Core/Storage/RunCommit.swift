@@ -1,3 +1,4 @@
+package import Billing
 package import Values
 
 /// What one input did to one run: stored as a whole or not at all.
@@ -88,6 +89,14 @@ package struct Depletion: Sendable, Hashable {
     /// Of the ledger entry that crossed zero.
     package var sequence: Int64
     package var balanceMilliseconds: Int64
+
+    /// What an entry has raised; nil for one that did not cross zero.
+    package init?(crossedBy entry: LedgerEntry) {
+        let before = entry.balanceMilliseconds - entry.amountMilliseconds
+        guard before > 0, entry.balanceMilliseconds <= 0 else { return nil }
+        self.init(
+            tenant: entry.tenant, sequence: entry.sequence, balanceMilliseconds: entry.balanceMilliseconds)
+    }
 
     package init(tenant: TenantID, sequence: Int64, balanceMilliseconds: Int64) {
         self.tenant = tenant

@@ -104,9 +104,12 @@ package protocol LedgerStore: Sendable {
     func account(of tenant: TenantID) throws(StoreError) -> Account
     /// Entries newest first, with sequence below `before`.
     func ledger(of tenant: TenantID, before: Int64?, limit: Int) throws(StoreError) -> [LedgerEntry]
-    /// Adds a credit, once per reference for ever, and once per idempotency key; both in the
-    /// transaction that writes the entry and settles the purchase.
+    /// Adds a credit, or takes one back, once per reference for ever, and once per idempotency key; both in the
+    /// transaction that writes the entry, settles the purchase, and raises a depletion where the balance crosses zero.
     func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome
+    /// What a tenant's ledger holds of the days from `from` up to `to`, by rising day; days without entries are left
+    /// out. Days are those of UTC.
+    func ledgerDays(of tenant: TenantID, from: Instant, to: Instant) throws(StoreError) -> [LedgerDay]
     /// Records a purchase before anyone is asked to pay.
     func addPurchase(_ purchase: Purchase) throws(StoreError)
     func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase?
@@ -117,7 +120,27 @@ package protocol LedgerStore: Sendable {
     func verifyLedgers() throws(StoreError) -> LedgerVerification
 }
 
-/// A credit that the operator's workflow asks for.
+/// One day of a tenant's ledger, in milliseconds of run time, all of them positive.
+package struct LedgerDay: Sendable, Hashable {
+    /// Days since 1970-01-01.
+    package var day: Int64
+    package var creditedMilliseconds: Int64
+    package var takenBackMilliseconds: Int64
+    package var usedMilliseconds: Int64
+
+    package static let microseconds: Int64 = 86_400_000_000
+
+    package init(
+        day: Int64, creditedMilliseconds: Int64, takenBackMilliseconds: Int64, usedMilliseconds: Int64
+    ) {
+        self.day = day
+        self.creditedMilliseconds = creditedMilliseconds
+        self.takenBackMilliseconds = takenBackMilliseconds
+        self.usedMilliseconds = usedMilliseconds
+    }
+}
+
+/// A credit that the operator's workflow asks for, or minutes that the operator takes back.
 package struct Credit: Sendable, Hashable {
     package struct Paid: Sendable, Hashable {
         /// In the currency's minor unit (cents).
@@ -141,6 +164,8 @@ package struct Credit: Sendable, Hashable {
     package var idempotencyKey: String?
     package var fingerprint: [UInt8]
     package var at: Instant
+    /// Why minutes are taken back; nil for a credit.
+    package var takeBackReason: String?
 
     package init(
         tenant: TenantID, milliseconds: Int64, reference: String, purchase: PurchaseID? = nil,
@@ -155,6 +180,23 @@ package struct Credit: Sendable, Hashable {
         self.fingerprint = fingerprint
         self.at = at
     }
+
+    /// Whether an entry is what this one asked for.
+    package func isMet(by entry: LedgerEntry) -> Bool {
+        entry.tenant == tenant && entry.kind == (takeBackReason == nil ? .credit : .takeBack)
+            && entry.amountMilliseconds == (takeBackReason == nil ? milliseconds : -milliseconds)
+    }
+
+    /// The entry that it is, and what it does to the account.
+    package func enter(
+        into account: inout Account, sha256: ([UInt8]) -> [UInt8]
+    ) throws(LedgerError) -> LedgerEntry {
+        guard let takeBackReason else {
+            return try account.credit(milliseconds, reference: reference, at: at, sha256: sha256)
+        }
+        return try account.takeBack(
+            milliseconds, reference: reference, reason: takeBackReason, at: at, sha256: sha256)
+    }
 }
 
 /// What became of a credit.
@@ -167,7 +209,7 @@ package enum CreditOutcome: Sendable, Hashable {
     case replayed(LedgerEntry)
     /// The key came before with another request.
     case keyReused
-    /// The reference has credited another tenant or another amount.
+    /// The reference has been used for another tenant, another amount, or the other direction.
     case referenceConflict
     /// Amount, currency, minutes or tenant are not the purchase's; the purchase is now parked for a
     /// person. A repeat under the same key gives the same answer.
@@ -216,6 +258,8 @@ package struct LedgerVerification: Sendable, Hashable {
     /// Sum of all credits and of all usage, in milliseconds, both positive.
     package var creditedMilliseconds: Int64
     package var usedMilliseconds: Int64
+    /// Sum of what the operator took back, positive.
+    package var takenBackMilliseconds: Int64 = 0
     /// Empty where everything agrees.
     package var findings: [LedgerAudit.Finding]
 

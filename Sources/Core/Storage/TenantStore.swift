@@ -12,6 +12,13 @@ package protocol TenantStore: Sendable {
     /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
     func setExternalCustomer(_ externalCustomerID: String, of tenant: TenantID) throws(StoreError)
 
+    /// Suspends a tenant, or with nil lets it go on.
+    ///
+    /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
+    func setSuspension(_ suspension: Tenant.Suspension?, of tenant: TenantID) throws(StoreError)
+    /// All tenants that are suspended, by rising id.
+    func suspendedTenants() throws(StoreError) -> [Tenant]
+
     func addKey(_ key: APIKey) throws(StoreError)
     func key(_ id: KeyID) throws(StoreError) -> APIKey?
     func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]
@@ -37,6 +44,30 @@ package struct Tenant: Sendable, Hashable {
     /// The payment provider's id of this tenant; the only payment data kept.
     package var externalCustomerID: String?
     package var createdAt: Instant
+    /// Nil for one whose runs may start and go on.
+    package var suspension: Suspension?
+
+    /// Nothing of the tenant starts, and its runs pause before their next step.
+    package struct Suspension: Sendable, Hashable {
+        /// What becomes of webhooks meanwhile.
+        package enum Webhooks: String, Sendable, CaseIterable {
+            /// Each starts a run that is paused at once.
+            case keep
+            /// They are answered 403, so that their senders deliver them again or give up.
+            case refuse
+        }
+
+        package var since: Instant
+        /// For people; at most 500 bytes.
+        package var reason: String
+        package var webhooks: Webhooks
+
+        package init(since: Instant, reason: String, webhooks: Webhooks) {
+            self.since = since
+            self.reason = reason
+            self.webhooks = webhooks
+        }
+    }
 
     package init(tenant: TenantID, name: String, externalCustomerID: String? = nil, createdAt: Instant) {
         self.tenant = tenant

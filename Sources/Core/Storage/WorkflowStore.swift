@@ -73,6 +73,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case schema
         /// The tenant's balance was used up: 402.
         case balance
+        /// The tenant was suspended: 403.
+        case suspended
         /// The webhook was called too often: 429.
         case rate
         /// The tenant had as many runs open as one may: 429.

@@ -43,6 +43,11 @@ package final class Ingress: Sendable {
         }
         let triggers = plan.definition.triggers.filter { call.source.allows($0.kind) }
         guard !triggers.isEmpty else { return reply(.notTriggerable) }
+        if let suspension = runtime.suspension(of: call.tenant.tenant),
+            call.source == .key || suspension.webhooks == .refuse
+        {
+            return turnAwaySuspended(call, reply)
+        }
         // Only of what exists is count kept, and nothing is computed for what is too much.
         if call.source == .publicAddress, let webhookLimit,
             let wait = webhookLimit.admit(call.tenant.tenant, call.workflow, at: call.request.receivedAt)
@@ -72,6 +77,11 @@ package final class Ingress: Sendable {
             refuse(call, .schema, violations.first ?? "")
             reply(.bodyUnfit(violations))
         }
+    }
+
+    private func turnAwaySuspended(_ call: TriggerCall, _ reply: (TriggerReply) -> Void) {
+        refuse(call, .suspended, "the tenant is suspended")
+        reply(.suspended)
     }
 
     private func turnAway(_ call: TriggerCall, for wait: Duration, _ reply: (TriggerReply) -> Void) {
@@ -147,6 +157,7 @@ package final class Ingress: Sendable {
             case .unfunded:
                 refuse(call, .balance, "the balance is used up")
                 reply(.unfunded)
+            case .suspended: turnAwaySuspended(call, reply)
             case .tooManyRuns:
                 refuse(call, .openRuns, "more runs were open than `open-runs-per-tenant-max` allows")
                 reply(.tooManyRuns)

@@ -49,6 +49,8 @@ package enum TriggerReply: Sendable {
     /// The Idempotency-Key came before with another body.
     case keyReused(RunID)
     case unfunded
+    /// The operator has suspended the tenant.
+    case suspended
     /// The endpoint is called too often; there is room again after that.
     case tooMany(retryAfter: Duration)
     /// The tenant has as many runs open as one may.

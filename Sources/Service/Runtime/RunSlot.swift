@@ -136,6 +136,8 @@ package enum StartResult: Sendable {
     case refused(code: String, message: String)
     /// The tenant has no balance; nothing was stored.
     case unfunded
+    /// The operator has suspended the tenant; nothing was stored.
+    case suspended
     /// The tenant has as many runs open as one may; nothing was stored.
     case tooManyRuns
     /// The tenant's expressions have taken more time than one may; there is room again after that, and nothing was

@@ -69,7 +69,7 @@ extension Runtime {
             noteNoChild(call, step, StepError(code: "child_skipped", message: message))
         case .refused(let code, let message):
             noteNoChild(call, step, StepError(code: code, message: "call: \(message)"))
-        case .unfunded, .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
+        case .unfunded, .suspended, .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
             callLater(call, of: tenant, step: step)
         }
     }

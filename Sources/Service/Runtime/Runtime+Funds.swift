@@ -1,4 +1,4 @@
-import Billing
+package import Billing
 import Engine
 import Ports
 import Storage
@@ -18,14 +18,19 @@ extension Runtime {
         var isFunded: Bool
         /// Whether something of it is left beside what is held.
         var hasRoom: Bool
+        /// Nil for a tenant that is not suspended.
+        var suspension: Tenant.Suspension?
     }
 
     /// The balance from memory where it is positive, else from the store.
     func standing(of tenant: Tenant) throws(StoreError) -> Standing {
         guard tenant.isMetered else { return Standing(funds: nil, isFunded: true, hasRoom: true) }
-        let (funds, known, hasRoom) = lock.withLock {
+        let (funds, known, hasRoom, suspension) = lock.withLock {
             let funds = self.funds(of: tenant.tenant)
-            return (funds, funds.balance, funds.hasRoom())
+            return (funds, funds.balance, funds.hasRoom(), suspended[tenant.tenant])
+        }
+        if let suspension {
+            return Standing(funds: funds, isFunded: false, hasRoom: false, suspension: suspension)
         }
         if let known, known > 0 { return Standing(funds: funds, isFunded: true, hasRoom: hasRoom) }
         let read = try store.account(of: tenant.tenant).balanceMilliseconds
@@ -39,7 +44,9 @@ extension Runtime {
     /// Called under the lock.
     func funds(of tenant: TenantID) -> TenantFunds {
         if let known = funds[tenant] { return known }
-        let made = TenantFunds(tenant: tenant, overdraftMax: options.overdraftMax) {
+        let made = TenantFunds(
+            tenant: tenant, isSuspended: suspended[tenant] != nil, overdraftMax: options.overdraftMax
+        ) {
             [weak self] slot, timeout, now in
             self?.mayStartLate(slot, timeout: timeout, at: now) ?? false
         }
@@ -52,11 +59,12 @@ extension Runtime {
         lock.withLock { funds[tenant]?.heldMilliseconds ?? 0 }
     }
 
-    /// Whether the tenant has anything at all.
+    /// Whether the tenant has anything at all, and may use it.
     ///
     /// Called under the lock.
     func isFunded(_ slot: RunSlot) -> Bool {
         guard let funds = slot.funds else { return true }
+        guard !funds.isSuspended else { return false }
         if let known = funds.balance, known > 0 { return true }
         return read(funds) && (funds.balance ?? 0) > 0
     }
@@ -69,6 +77,7 @@ extension Runtime {
         guard let funds = slot.funds else { return true }
         // Most tenants have plenty.
         if funds.hasRoom() { return true }
+        guard !funds.isSuspended else { return false }
         return hasRoomBesideOthers(slot, funds) || read(funds) && hasRoomBesideOthers(slot, funds)
     }
 
@@ -113,12 +122,20 @@ extension Runtime {
         perform(actions)
     }
 
+    /// Minutes have been taken back: runs of the tenant find it out before they send, and a balance that has crossed
+    /// zero is announced.
+    package func balanceTaken(by entry: LedgerEntry) {
+        balanceChanged(of: entry.tenant)
+        if let depletion = Depletion(crossedBy: entry) { announce(depletion) }
+    }
+
     /// Lets paused runs go on while there is room, the oldest first: they have waited longest, and the order is
     /// the same on every machine.
     ///
     /// Each keeps room for what it will send, so that none is resumed only to pause again. Called under the lock.
-    private func resumePaused(_ funds: TenantFunds) -> [Action] {
+    func resumePaused(_ funds: TenantFunds) -> [Action] {
         var actions: [Action] = []
+        guard !funds.isSuspended else { return actions }
         while !funds.paused.isEmpty, !isStopping, fatal == nil {
             // Where nothing is held, no later end of a hold will look at it.
             if funds.balance == nil || funds.heldMilliseconds == 0 && !funds.hasRoom(), !read(funds) {

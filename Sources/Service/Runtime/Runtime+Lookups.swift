@@ -9,9 +9,12 @@ import Workflow
 extension Runtime {
     /// A tenant, from memory where it was asked for before.
     package func tenant(_ id: TenantID) throws(StoreError) -> Tenant? {
-        if let known = lock.withLock({ tenants[id] }) { return known }
+        let (known, generation) = lock.withLock { (tenants[id], tenantGeneration) }
+        if let known { return known }
         guard let tenant = try store.tenant(id) else { return nil }
         lock.withLock {
+            // Changed while it was read: what was read may be older.
+            guard generation == tenantGeneration else { return }
             if tenants.count >= 10_000 { tenants.removeAll() }
             tenants[id] = tenant
         }
@@ -19,7 +22,12 @@ extension Runtime {
     }
 
     /// Its row has changed.
-    package func forgetTenant(_ id: TenantID) { lock.withLock { tenants[id] = nil } }
+    package func forgetTenant(_ id: TenantID) {
+        lock.withLock {
+            tenants[id] = nil
+            tenantGeneration += 1
+        }
+    }
 
     package func newTenantID() -> TenantID { TenantID(number: randomNumber() | 1 << 62) }
 
@@ -39,8 +47,10 @@ extension Runtime {
             return object
         }
         // A run in memory also knows what is in flight just now.
-        let live = lock.withLock { slots[record.run]?.machine }
-        return (live ?? machine).view(errorsIn: records)
+        let (live, isSuspended) = lock.withLock {
+            (slots[record.run]?.machine, suspended[record.tenant] != nil)
+        }
+        return (live ?? machine).view(errorsIn: records, pausedBy: isSuspended ? "suspension" : "balance")
     }
 
     /// A run read from its journal, whether it is over or not.

@@ -18,7 +18,13 @@ extension Runtime {
         } catch {
             return completion(.unavailable(error))
         }
-        guard standing.isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
+        if let suspension = standing.suspension {
+            // A child is part of a run that is there already, and pauses with it.
+            let isKept = request.keepsWithoutFunds && suspension.webhooks == .keep
+            guard isKept || request.start.parent != nil else { return completion(.suspended) }
+        } else {
+            guard standing.isFunded || request.keepsWithoutFunds else { return completion(.unfunded) }
+        }
         let run = ids.next(at: request.start.at)
         let slot = RunSlot(
             tenant: request.tenant.tenant, funds: standing.funds,

@@ -67,6 +67,12 @@ package final class Runtime: @unchecked Sendable {
     var tenants: [TenantID: Tenant] = [:]
     /// By how much the wall clock had been stepped in the life of the installation, when this process began.
     let clockShiftAtStart: Duration
+    /// Rises when a tenant's row changes: one that was read before is not kept.
+    var tenantGeneration = 0
+    /// Tenants that the operator has suspended, all of them.
+    var suspended: [TenantID: Tenant.Suspension] = [:]
+    /// Held over a change in the store and the one in memory, so that both come in one order.
+    let suspensionLock = Lock()
     /// What has been deleted for its age.
     var retention = RetentionProgress()
     var isStopping = false
@@ -119,6 +125,7 @@ package final class Runtime: @unchecked Sendable {
         self.onFatal = onFatal
         ids = RunIDSource(after: try store.newestRun())
         clockShiftAtStart = try Self.storedClockShift(store)
+        for tenant in try store.suspendedTenants() { suspended[tenant.tenant] = tenant.suspension }
         waitingCount = try store.waitingRunCount()
         wakes.beginRefill()
         wakes.endRefill(try store.waitingRuns(after: nil, limit: WakeList.pageSize))

@@ -92,6 +92,8 @@ extension Scheduler {
         case .started(let run), .duplicate(let run, _): track(run, occurrence.key)
         case .unfunded:
             refuse(occurrence, .balance, "the balance is used up: a scheduled run was skipped")
+        case .suspended:
+            refuse(occurrence, .suspended, "the tenant was suspended: a scheduled run was skipped")
         case .skipped: lock.withLock { drop(occurrence, because: "concurrency") }
         case .refused(_, let message): refuse(occurrence, .guardError, message)
         case .tooManyRuns: return tryLater(dropAllButNewest(occurrence))

@@ -11,6 +11,8 @@ final class TenantFunds: @unchecked Sendable {
     private let overdraftMilliseconds: Int64
     /// In milliseconds, as last heard; nil where the store must be asked.
     var balance: Int64?
+    /// Whether the operator has suspended the tenant: then there is no room, whatever the balance.
+    var isSuspended: Bool
     /// The sum of its runs' holds, in milliseconds.
     private(set) var heldMilliseconds: Int64 = 0
     /// Its runs that wait for room; those that are over since then may be among them.
@@ -28,10 +30,11 @@ final class TenantFunds: @unchecked Sendable {
     let mayStartLate: @Sendable (RunSlot, Duration, Instant) -> Bool
 
     init(
-        tenant: TenantID, overdraftMax: Duration,
+        tenant: TenantID, isSuspended: Bool, overdraftMax: Duration,
         mayStartLate: @escaping @Sendable (RunSlot, Duration, Instant) -> Bool
     ) {
         self.tenant = tenant
+        self.isSuspended = isSuspended
         overdraftMilliseconds = overdraftMax.milliseconds
         self.mayStartLate = mayStartLate
     }
@@ -45,9 +48,9 @@ final class TenantFunds: @unchecked Sendable {
 
     /// Whether something is left beside what is held: in all, or but for `exempt` milliseconds of it.
     ///
-    /// Never at a balance of zero or below.
+    /// Never at a balance of zero or below, nor while the tenant is suspended.
     func hasRoom(besides exempt: Int64 = 0) -> Bool {
-        guard let balance, balance > 0 else { return false }
+        guard !isSuspended, let balance, balance > 0 else { return false }
         return balance + overdraftMilliseconds - (heldMilliseconds - exempt) > 0
     }
 

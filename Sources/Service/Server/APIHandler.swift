@@ -82,7 +82,7 @@ package struct APIHandler: InboundHandler {
         case "workflows": try WorkflowCalls(api: self, call: call).route(Array(path.dropFirst()))
         case "runs": try RunCalls(api: self, call: call).route(Array(path.dropFirst()))
         case "secrets": try SecretCalls(api: self, call: call).route(Array(path.dropFirst()))
-        case "balance", "ledger", "billing": try BillingCalls(api: self, call: call).route(path)
+        case "balance", "ledger", "usage", "billing": try BillingCalls(api: self, call: call).route(path)
         case "tenants": try TenantCalls(api: self, call: call).route(Array(path.dropFirst()))
         default: throw Refusal(Answer.notFound)
         }

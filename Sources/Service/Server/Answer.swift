@@ -60,6 +60,9 @@ enum Answer {
         503, "unavailable", "too much at once, or the server is stopping: try again in a moment",
         headers: [HTTPHeader("Retry-After", "1")])
 
+    static let suspended = error(
+        403, "tenant_suspended", "the operator has suspended this tenant: nothing starts until it is resumed")
+
     static let tooManyRuns = error(
         429, "too_many_runs",
         "this tenant has as many runs open as one may: try again once some have ended, or cancel some",

@@ -22,10 +22,11 @@ struct BillingCalls {
         switch (call.request.method, path) {
         case ("GET", ["balance"]): call.respond(try balance())
         case ("GET", ["ledger"]): call.respond(try ledger())
+        case ("GET", ["usage"]): call.respond(try usage())
         case ("GET", ["ledger", "verification"]): call.respond(try verification())
         case ("POST", ["billing", "purchases"]): try purchase()
         case (_, ["billing", "purchases"]): throw Refusal(Answer.methodNotAllowed("POST"))
-        case (_, ["balance"]), (_, ["ledger"]), (_, ["ledger", "verification"]):
+        case (_, ["balance"]), (_, ["ledger"]), (_, ["usage"]), (_, ["ledger", "verification"]):
             throw Refusal(Answer.methodNotAllowed("GET"))
         default: throw Refusal(Answer.notFound)
         }
@@ -53,10 +54,44 @@ struct BillingCalls {
                 "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
                 "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
                 "reference": entry.reference.map { .string($0) } ?? .null,
-                "run_id": entry.run.map { .string("\($0)") } ?? .null, "at": .string(entry.at.text),
+                "run_id": entry.run.map { .string("\($0)") } ?? .null,
+                "reason": entry.reason.map { .string($0) } ?? .null, "at": .string(entry.at.text),
                 "hash": .string(Hex.encode(entry.hash)),
             ]
         }
+    }
+
+    /// At most this many days; without `from`, as many up to `to`.
+    private static let usageDaysMax: Int64 = 366
+
+    private func usage() throws(Refusal) -> InboundResponse {
+        let to = try call.instant("to") ?? runtime.clock.now()
+        let span = Self.usageDaysMax * LedgerDay.microseconds
+        let from = try call.instant("from") ?? Instant(microseconds: to.microseconds - span)
+        guard from < to, to.microseconds - from.microseconds <= span else {
+            throw Refusal(
+                400, "time_range", "from is before to, and at most \(Self.usageDaysMax) days before it")
+        }
+        let days = try storing { () throws(StoreError) in
+            try runtime.store.ledgerDays(of: tenant, from: from, to: to)
+        }
+        return Answer.json(
+            200,
+            [
+                "tenant_id": .string("\(tenant)"), "from": .string(from.text), "to": .string(to.text),
+                "used_ms": .int(days.reduce(0) { $0 + $1.usedMilliseconds }),
+                "credited_ms": .int(days.reduce(0) { $0 + $1.creditedMilliseconds }),
+                "taken_back_ms": .int(days.reduce(0) { $0 + $1.takenBackMilliseconds }),
+                "days": .array(days.map(Self.value)),
+            ])
+    }
+
+    private static func value(of day: LedgerDay) -> Value {
+        let begin = Instant(microseconds: day.day * LedgerDay.microseconds)
+        return [
+            "day": .string(String(begin.text.prefix(10))), "used_ms": .int(day.usedMilliseconds),
+            "credited_ms": .int(day.creditedMilliseconds), "taken_back_ms": .int(day.takenBackMilliseconds),
+        ]
     }
 
     private func verification() throws(Refusal) -> InboundResponse {
@@ -69,6 +104,7 @@ struct BillingCalls {
             [
                 "tenants": .int(Int64(found.tenantCount)), "entries": .int(Int64(found.entryCount)),
                 "credited_ms": .int(found.creditedMilliseconds), "used_ms": .int(found.usedMilliseconds),
+                "taken_back_ms": .int(found.takenBackMilliseconds),
                 "findings": .array(
                     found.findings.map { finding in
                         [
@@ -82,6 +118,7 @@ struct BillingCalls {
     // MARK: Buying
 
     private func purchase() throws(Refusal) {
+        guard runtime.suspension(of: tenant) == nil else { throw Refusal(Answer.suspended) }
         let body = try call.object(["minutes", "success_url", "cancel_url"])
         guard let minutes = body["minutes"]?.int, (1...Self.minutesMax).contains(minutes) else {
             throw Refusal(
@@ -114,7 +151,7 @@ struct BillingCalls {
                         503, "billing_not_configured",
                         "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
-            case .tooManyRuns, .computedTooMuch, .overloaded, .unfunded, .duplicate, .skipped, .refused:
+            case .tooManyRuns, .computedTooMuch, .overloaded, .unfunded, .suspended, .duplicate, .skipped, .refused:
                 waiting.answer(Answer.unavailable)
             }
         }

@@ -1,3 +1,4 @@
+import Billing
 import Ports
 import Storage
 import Values
@@ -45,6 +46,9 @@ struct Call {
         case ("runs", 1): page.union(["workflow", "status", "from", "to"])
         case ("runs", 3) where path[2] == "events": page
         case ("workflows", 1), ("ledger", 1), ("tenants", 1): page
+        case ("usage", 1): ["from", "to"]
+        // What the operator asks of a tenant, it asks as the tenant would.
+        case ("tenants", 3...) where TenantCalls.views.contains(path[2]): queryNames(at: Array(path.dropFirst(2)))
         default: []
         }
     }
@@ -108,6 +112,24 @@ struct Call {
                 "\(name) is a text of 1 to \(byteCountMax) bytes without control characters")
         }
         return text
+    }
+
+    /// Exactly one of `minutes` and `ms`, a whole number: money and time are never fractions here (L5).
+    static func milliseconds(_ body: Object) throws(Refusal) -> Int64 {
+        let (name, factor): (String, Int64)
+        switch (body["minutes"], body["ms"]) {
+        case (.some, nil): (name, factor) = ("minutes", 60_000)
+        case (nil, .some): (name, factor) = ("ms", 1)
+        default: throw Refusal(422, "amount_missing", "the body names either minutes or ms")
+        }
+        guard let number = body[name]?.int, number > 0 else {
+            throw Refusal(422, "amount_out_of_range", "\(name) is a whole number above 0")
+        }
+        let (product, overflows) = number.multipliedReportingOverflow(by: factor)
+        guard !overflows, product <= Account.amountMillisecondsMax else {
+            throw Refusal(422, "amount_out_of_range", "\(name) is more than a ledger can hold")
+        }
+        return product
     }
 
     static func required<T>(_ value: T?, _ name: String) throws(Refusal) -> T {

@@ -33,6 +33,9 @@ package struct InternalHandler: InboundHandler {
             guard request.method == "POST" else { throw Refusal(Answer.methodNotAllowed("POST")) }
             switch (path[2], path[3]) {
             case ("billing", "credit"): respond(try credit(call))
+            case ("billing", "take-back"):
+                let tenant = try tenantID(try call.object(TakeBack.names.union(["tenant_id"])))
+                respond(try TakeBack(runtime: runtime, call: call).take(from: tenant))
             case ("tenant", "set-external-customer"): respond(try setExternalCustomer(call))
             default: throw Refusal(Answer.notFound)
             }
@@ -72,31 +75,13 @@ package struct InternalHandler: InboundHandler {
         var fingerprinted = Array("credit|".utf8)
         JSON.write(.object(body), into: &fingerprinted)
         let credit = Credit(
-            tenant: try tenantID(body), milliseconds: try milliseconds(body),
+            tenant: try tenantID(body), milliseconds: try Call.milliseconds(body),
             reference: try Call.required(try Call.text(body, "reference", byteCountMax: 255), "reference"),
             purchase: purchase, paid: paid, idempotencyKey: key,
             fingerprint: runtime.fingerprint(fingerprinted), at: runtime.clock.now())
         let outcome = try storing { () throws(StoreError) in try runtime.store.credit(credit) }
         if case .credited = outcome { runtime.balanceChanged(of: credit.tenant) }
         return answer(to: outcome, credit)
-    }
-
-    /// Exactly one of `minutes` and `ms`, a whole number: money and time are never fractions here (L5).
-    private func milliseconds(_ body: Object) throws(Refusal) -> Int64 {
-        let (name, factor): (String, Int64)
-        switch (body["minutes"], body["ms"]) {
-        case (.some, nil): (name, factor) = ("minutes", 60_000)
-        case (nil, .some): (name, factor) = ("ms", 1)
-        default: throw Refusal(422, "amount_missing", "the body names either minutes or ms")
-        }
-        guard let number = body[name]?.int, number > 0 else {
-            throw Refusal(422, "amount_out_of_range", "\(name) is a whole number above 0")
-        }
-        let (product, overflows) = number.multipliedReportingOverflow(by: factor)
-        guard !overflows, product <= Account.amountMillisecondsMax else {
-            throw Refusal(422, "amount_out_of_range", "\(name) is more than a ledger can hold")
-        }
-        return product
     }
 
     private func purchaseID(_ body: Object) throws(Refusal) -> PurchaseID? {

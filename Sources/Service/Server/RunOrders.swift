@@ -105,6 +105,7 @@ extension RunOrders {
                 details: ["run_id": .string("\(run)")])
         case .start(.unfunded):
             Answer.error(402, "balance_depleted", "the balance is used up: buy minutes, then try again")
+        case .start(.suspended): Answer.suspended
         case .start(.skipped(let active)):
             Answer.json(202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])
         case .start(.refused(let code, let message)): Answer.error(422, code, message)

@@ -15,7 +15,17 @@ struct TenantCalls {
         guard call.isOperator else {
             throw Refusal(403, "operator_only", "only the operator's key may do this")
         }
+        if path.count > 1, Self.views.contains(path[1]) { return try view(path) }
         switch (call.request.method, path.count) {
+        case ("GET", 1): call.respond(Answer.json(200, try value(of: try tenant(path[0]))))
+        case ("POST", 2) where path[1] == "suspend": call.respond(try suspend(try tenant(path[0])))
+        case ("POST", 2) where path[1] == "resume": call.respond(try resume(try tenant(path[0])))
+        case ("POST", 2) where path[1] == "take-back":
+            let tenant = try tenant(path[0]).tenant
+            call.respond(try TakeBack(runtime: runtime, call: call).take(from: tenant))
+        case (_, 1): throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, 2) where ["suspend", "resume", "take-back"].contains(path[1]):
+            throw Refusal(Answer.methodNotAllowed("POST"))
         case ("GET", 0): call.respond(try list())
         case ("POST", 0): call.respond(try create())
         case ("GET", 2) where path[1] == "keys": call.respond(try keys(of: try tenant(path[0])))
@@ -35,6 +45,84 @@ struct TenantCalls {
         }
         guard let found else { throw Refusal(404, "tenant_not_found", "there is no tenant of that id") }
         return found
+    }
+
+    // MARK: - Looking at a tenant
+
+    /// What the operator sees of a tenant as the tenant does: what stands behind its id in the address.
+    static let views: Set<String> = ["runs", "balance", "ledger", "usage"]
+
+    /// Answers as if the tenant had asked, for reading only; that the operator has looked is in the log.
+    private func view(_ path: [String]) throws(Refusal) {
+        let tenant = try tenant(path[0])
+        guard call.request.method == "GET" else { throw Refusal(Answer.methodNotAllowed("GET")) }
+        let what = Array(path.dropFirst())
+        runtime.log.write(
+            .info, "operator.looked",
+            [
+                ("tenant", .string("\(tenant.tenant)")), ("at", .string(what.joined(separator: "/"))),
+                ("key", .string("\(call.key.key)")),
+            ])
+        let asked = Call(request: call.request, tenant: tenant, key: call.key, respond: call.respond)
+        switch what[0] {
+        case "runs": try RunCalls(api: api, call: asked).route(Array(what.dropFirst()))
+        case _ where what.count == 1: try BillingCalls(api: api, call: asked).route(what)
+        default: throw Refusal(Answer.notFound)
+        }
+    }
+
+    private func value(of tenant: Tenant) throws(Refusal) -> Value {
+        let balance = try storing { () throws(StoreError) in
+            try runtime.store.account(of: tenant.tenant).balanceMilliseconds
+        }
+        return [
+            "tenant_id": .string("\(tenant.tenant)"), "name": .string(tenant.name),
+            "external_customer_id": tenant.externalCustomerID.map { .string($0) } ?? .null,
+            "created_at": .string(tenant.createdAt.text), "balance_ms": .int(balance),
+            "suspension": Self.value(of: tenant.suspension),
+        ]
+    }
+
+    private static func value(of suspension: Tenant.Suspension?) -> Value {
+        guard let suspension else { return .null }
+        return [
+            "since": .string(suspension.since.text), "reason": .string(suspension.reason),
+            "webhooks": .string(suspension.webhooks.rawValue),
+        ]
+    }
+
+    // MARK: - Suspending
+
+    private func suspend(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
+        let body = try call.object(["reason", "webhooks"])
+        guard tenant.tenant != .operatorTenant else {
+            throw Refusal(422, "operator_tenant", "the operator cannot be suspended: it could not resume itself")
+        }
+        let text = try Call.text(body, "webhooks", byteCountMax: 20) ?? "keep"
+        guard let webhooks = Tenant.Suspension.Webhooks(rawValue: text) else {
+            throw Refusal(422, "webhooks_unknown", "webhooks is keep or refuse")
+        }
+        let reason = try Call.required(try Call.text(body, "reason", byteCountMax: 500), "reason")
+        let suspension = Tenant.Suspension(
+            // Since the first time: a second call changes the reason and the rule.
+            since: tenant.suspension?.since ?? runtime.clock.now(), reason: reason, webhooks: webhooks)
+        return try change(tenant, to: suspension)
+    }
+
+    private func resume(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
+        _ = try call.object([])
+        return try change(tenant, to: nil)
+    }
+
+    private func change(_ tenant: Tenant, to suspension: Tenant.Suspension?) throws(Refusal) -> InboundResponse {
+        try storing { () throws(StoreError) in try runtime.setSuspension(suspension, of: tenant.tenant) }
+        runtime.log.write(
+            .info, suspension == nil ? "tenant.resumed" : "tenant.suspended",
+            [
+                ("tenant", .string("\(tenant.tenant)")), ("reason", .string(suspension?.reason ?? "")),
+                ("key", .string("\(call.key.key)")),
+            ])
+        return Answer.json(200, try value(of: try self.tenant("\(tenant.tenant)")))
     }
 
     private func create() throws(Refusal) -> InboundResponse {
@@ -66,6 +154,7 @@ struct TenantCalls {
                     "tenant_id": .string("\(tenant.tenant)"), "name": .string(tenant.name),
                     "external_customer_id": tenant.externalCustomerID.map { .string($0) } ?? .null,
                     "created_at": .string(tenant.createdAt.text),
+                    "suspension": Self.value(of: tenant.suspension),
                     "balance_ms": .int(try runtime.store.account(of: tenant.tenant).balanceMilliseconds),
                 ]
             }

@@ -45,6 +45,7 @@ enum TriggerAnswer {
             Answer.error(
                 429, "too_many_requests", "this webhook is called too often: deliver it again later",
                 headers: [retryAfter(wait)])
+        case .suspended: Answer.suspended
         case .tooManyRuns: Answer.tooManyRuns
         case .overloaded: Answer.unavailable
         case .unavailable(let error): Answer.store(error)

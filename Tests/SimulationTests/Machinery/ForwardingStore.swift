@@ -153,6 +153,20 @@ class ForwardingStore: Store, @unchecked Sendable {
         }
     }
 
+    func setSuspension(_ suspension: Tenant.Suspension?, of tenant: TenantID) throws(StoreError) {
+        try writing("setSuspension") { () throws(StoreError) in
+            try inner.setSuspension(suspension, of: tenant)
+        }
+    }
+
+    func suspendedTenants() throws(StoreError) -> [Tenant] {
+        try reading { () throws(StoreError) in try inner.suspendedTenants() }
+    }
+
+    func ledgerDays(of tenant: TenantID, from: Instant, to: Instant) throws(StoreError) -> [LedgerDay] {
+        try reading { () throws(StoreError) in try inner.ledgerDays(of: tenant, from: from, to: to) }
+    }
+
     func addKey(_ key: APIKey) throws(StoreError) {
         try writing("addKey") { () throws(StoreError) in try inner.addKey(key) }
     }

@@ -1,0 +1,189 @@
+import Values
+
+/// What an operator does to one tenant, and sees of it: `tenants show`, `tenants suspend` and their like.
+enum TenantOperationCommands {
+    private static let tenant = [Operand("TENANT")]
+
+    static let all = [
+        Command(
+            "tenants show", "show a tenant: balance, and whether it is suspended", operands: tenant,
+            options: APIClient.options, run: show),
+        Command(
+            "tenants suspend", "let nothing of a tenant start, and pause its runs", operands: tenant,
+            options: [
+                Option("reason", placeholder: "TEXT", "why, for people; required"),
+                Option(
+                    "webhooks", .choice(["keep", "refuse"]),
+                    "keep: each starts a run that is paused at once; refuse: 403 (default keep)"),
+            ] + APIClient.options,
+            details: """
+                What is in flight is let finish; then each run pauses before its next step. Compensations go on.
+                A second call changes the reason and the rule for webhooks.
+                """, run: suspend),
+        Command(
+            "tenants resume", "let a suspended tenant go on", operands: tenant, options: APIClient.options,
+            run: resume),
+        Command(
+            "tenants take-back", "take minutes off a tenant's balance, once for each reference",
+            operands: tenant + [Operand("MINUTES")],
+            options: [
+                Option("reference", placeholder: "TEXT", "what it is for, unique for ever; required"),
+                Option("reason", placeholder: "TEXT", "why, for people; required"),
+            ] + APIClient.options,
+            details: """
+                The balance may fall below zero: minutes that were paid back may have been used already.
+
+                    millrace tenants take-back ten_5xj8mgpytr0fw 60 --reference refund:pi_1 --reason "charged back"
+                """, run: takeBack),
+        Command(
+            "tenants runs", "list a tenant's runs, the newest first", operands: tenant, options: paged,
+            run: runs),
+        Command(
+            "tenants ledger", "list a tenant's ledger entries, the newest first", operands: tenant,
+            options: paged, run: ledger),
+        Command(
+            "tenants usage", "show what a tenant used, day by day", operands: tenant,
+            options: [
+                Option("from", placeholder: "TIME", "from this time on (default 366 days before --to)"),
+                Option("to", placeholder: "TIME", "up to this time (default now)"),
+            ] + APIClient.options, run: usage),
+    ]
+
+    private static let paged =
+        [Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")]
+        + APIClient.options
+
+    private static func path(_ invocation: Invocation, _ rest: String = "") -> String {
+        "/api/tenants/\(Percent.encode(invocation.arguments.operands[0]))\(rest)"
+    }
+
+    private static func required(_ invocation: Invocation, _ name: String) throws(CommandFailure) -> Value {
+        guard let text = invocation.arguments.text(name) else {
+            throw .usage("--\(name) is missing", hint: "say it with --\(name) TEXT")
+        }
+        return .string(text)
+    }
+
+    // MARK: - Standing
+
+    @Sendable private static func show(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        report(try APIClient(invocation).call("GET", path(invocation)).value, invocation)
+    }
+
+    @Sendable private static func suspend(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let body: Value = [
+            "reason": try required(invocation, "reason"),
+            "webhooks": .string(invocation.arguments.text("webhooks") ?? "keep"),
+        ]
+        let answer = try APIClient(invocation).call(
+            "POST", path(invocation, "/suspend"), body: JSON.bytes(body))
+        return report(answer.value, invocation)
+    }
+
+    @Sendable private static func resume(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        report(try APIClient(invocation).call("POST", path(invocation, "/resume")).value, invocation)
+    }
+
+    private static func report(_ tenant: Value, _ invocation: Invocation) -> ExitCode {
+        if invocation.isJSON {
+            invocation.console.print(tenant)
+            return .ok
+        }
+        for (title, name) in [
+            ("tenant:  ", "tenant_id"), ("name:    ", "name"), ("customer:", "external_customer_id"),
+            ("created: ", "created_at"), ("balance: ", "balance_ms"),
+        ] {
+            let text = tenant[name].flatMap { $0.isNull ? nil : $0.text } ?? "none"
+            invocation.console.print("\(title) \(text)\(name == "balance_ms" ? " ms" : "")")
+        }
+        var standing = "active"
+        if let suspension = tenant["suspension"], !suspension.isNull {
+            standing =
+                "suspended since \(suspension["since"]?.text ?? ""), webhooks: "
+                + "\(suspension["webhooks"]?.text ?? ""), reason: \(suspension["reason"]?.text ?? "")"
+        }
+        invocation.console.print("standing: \(standing)")
+        return .ok
+    }
+
+    // MARK: - Minutes
+
+    @Sendable private static func takeBack(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let text = invocation.arguments.operands[1]
+        guard let minutes = Int64(text), minutes > 0 else {
+            throw .usage("MINUTES must be a whole number above 0, not `\(text)`")
+        }
+        let body: Value = [
+            "minutes": .int(minutes), "reference": try required(invocation, "reference"),
+            "reason": try required(invocation, "reason"),
+        ]
+        let answer = try APIClient(invocation).call(
+            "POST", path(invocation, "/take-back"), body: JSON.bytes(body)
+        ).value
+        if invocation.isJSON {
+            invocation.console.print(answer)
+        } else {
+            let again = answer["replayed"]?.bool == true ? " (had been taken back already)" : ""
+            invocation.console.print(
+                "took back \(answer["taken_back_ms"]?.text ?? "") ms\(again); "
+                    + "the balance is \(answer["balance_ms"]?.text ?? "") ms")
+        }
+        return .ok
+    }
+
+    // MARK: - Looking
+
+    @Sendable private static func runs(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        try list(
+            invocation, "/runs", ["RUN", "WORKFLOW", "STATUS", "STARTED", "FINISHED", "CHARGED MS"],
+            ["run_id", "workflow", "status", "started_at", "finished_at", "charged_ms"], rightAligned: [5])
+    }
+
+    @Sendable private static func ledger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        try list(
+            invocation, "/ledger", ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "REFERENCE", "REASON"],
+            ["sequence", "at", "kind", "amount_ms", "balance_ms", "reference", "reason"],
+            rightAligned: [0, 3, 4])
+    }
+
+    private static func list(
+        _ invocation: Invocation, _ what: String, _ titles: [String], _ names: [String],
+        rightAligned: Set<Int>
+    ) throws(CommandFailure) -> ExitCode {
+        let limit = Int(clamping: invocation.arguments.integer("limit") ?? 50)
+        let items = try APIClient(invocation).items(path(invocation, what), limit: limit)
+        if invocation.isJSON {
+            invocation.console.print(["items": .array(items)])
+            return .ok
+        }
+        invocation.console.print(table(of: items, titles, names, rightAligned: rightAligned))
+        return .ok
+    }
+
+    private static func table(
+        of items: [Value], _ titles: [String], _ names: [String], rightAligned: Set<Int>
+    ) -> String {
+        var table = TextTable(titles, rightAligned: rightAligned)
+        for item in items {
+            table.add(names.map { name in item[name].flatMap { $0.isNull ? nil : $0.text } ?? "" })
+        }
+        return table.isEmpty ? "none" : table.text
+    }
+
+    @Sendable private static func usage(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let answer = try APIClient(invocation).call(
+            "GET", path(invocation, "/usage"),
+            query: ["from", "to"].map { ($0, invocation.arguments.text($0)) }
+        ).value
+        if invocation.isJSON {
+            invocation.console.print(answer)
+            return .ok
+        }
+        let names = ["day", "used_ms", "credited_ms", "taken_back_ms"]
+        invocation.console.print(
+            table(
+                of: answer["days"]?.array ?? [], ["DAY", "USED MS", "CREDITED MS", "TAKEN BACK MS"], names,
+                rightAligned: [1, 2, 3]))
+        return .ok
+    }
+}
