@@ -123,7 +123,7 @@ let package = Package(
                 "MemoryStore", "SQLiteStore", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles",
                 "StandIns",
             ]),
-        tests("CommandTests", core + adapters + ["StandIns", "Commands", "CSystem"]),
+        tests("CommandTests", core + adapters + ["Runtime", "StandIns", "Commands", "CSystem"]),
         tests(
             "WorkflowTestingTests",
             [

@@ -21,7 +21,8 @@ struct OperationContractTests {
         return debit
     }
 
-    @Test("minutes are taken back once for each reference, in the hash chain, with the reason",
+    @Test(
+        "minutes are taken back once for each reference, in the hash chain, with the reason",
         arguments: StoreBackend.allCases)
     func takenBackOnce(backend: StoreBackend) throws {
         let harness = try funded(backend, 100)
@@ -43,10 +44,12 @@ struct OperationContractTests {
         try harness.reopen()
         #expect(try harness.store.ledger(of: Sample.tenant, before: nil, limit: 1) == [entry])
         let found = try harness.store.verifyLedgers()
-        #expect(found.findings.isEmpty && found.creditedMilliseconds == 100 && found.takenBackMilliseconds == 30)
+        #expect(
+            found.findings.isEmpty && found.creditedMilliseconds == 100 && found.takenBackMilliseconds == 30)
     }
 
-    @Test("what is taken back may leave less than nothing, and raises a depletion where it crosses zero",
+    @Test(
+        "what is taken back may leave less than nothing, and raises a depletion where it crosses zero",
         arguments: StoreBackend.allCases)
     func takenBelowZero(backend: StoreBackend) throws {
         let harness = try funded(backend, 100)
@@ -65,7 +68,8 @@ struct OperationContractTests {
         #expect(charged == .stored(balance: -4, depletion: nil))
     }
 
-    @Test("an Idempotency-Key answers a take-back again, and tells another request apart",
+    @Test(
+        "an Idempotency-Key answers a take-back again, and tells another request apart",
         arguments: StoreBackend.allCases)
     func keysGuardTakeBacks(backend: StoreBackend) throws {
         let harness = try funded(backend, 100)

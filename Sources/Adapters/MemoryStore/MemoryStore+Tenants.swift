@@ -104,6 +104,29 @@ extension MemoryStore {
         }
     }
 
+    package func allSecrets() throws(StoreError) -> [SealedSecret] {
+        try read { tables throws(StoreError) in
+            tables.secrets.values.sorted { left, right in
+                left.tenant == right.tenant
+                    ? left.name.utf8.lexicographicallyPrecedes(right.name.utf8) : left.tenant < right.tenant
+            }
+        }
+    }
+
+    package func reseal(
+        _ secrets: [SealedSecret], settings: [String: [UInt8]]
+    ) throws(StoreError) {
+        try write { tables throws(StoreError) in
+            for secret in secrets where tables.secrets[MemoryTables.TenantName(secret)] == nil {
+                throw .missing(what: "secret \(secret.name) of \(secret.tenant)")
+            }
+            for secret in secrets {
+                tables.secrets[MemoryTables.TenantName(secret)]?.sealed = secret.sealed
+            }
+            for (name, value) in settings { tables.settings[Array(name.utf8)] = value }
+        }
+    }
+
     package func setting(_ name: String) throws(StoreError) -> [UInt8]? {
         try read { tables throws(StoreError) in tables.settings[Array(name.utf8)] }
     }
@@ -114,5 +137,7 @@ extension MemoryStore {
 }
 
 extension MemoryTables.TenantName {
+    init(_ secret: SealedSecret) { self.init(secret.tenant, secret.name) }
+
     init(_ tenant: TenantID, _ name: String) { self.init(tenant: tenant, name: Array(name.utf8)) }
 }

@@ -63,7 +63,8 @@ enum Rows {
         return LedgerEntry(
             tenant: try tenantID(row.integer(0)), sequence: row.integer(1), kind: kind,
             amountMilliseconds: row.integer(3), balanceMilliseconds: row.integer(4),
-            reference: row.optionalText(5), run: run, reason: row.optionalText(10), at: instant(row.integer(7)),
+            reference: row.optionalText(5), run: run, reason: row.optionalText(10),
+            at: instant(row.integer(7)),
             previousHash: row.blob(8), hash: row.blob(9))
     }
 

@@ -168,6 +168,28 @@ extension SQLiteStore {
         }
     }
 
+    package func allSecrets() throws(StoreError) -> [SealedSecret] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                "SELECT tenant_id, name, sealed, hosts, updated_at_us FROM secret ORDER BY tenant_id, name",
+                read: Rows.secret)
+        }
+    }
+
+    package func reseal(
+        _ secrets: [SealedSecret], settings: [String: [UInt8]]
+    ) throws(StoreError) {
+        try write { writer throws(StoreError) in
+            for secret in secrets {
+                let count = try writer.connection.run(
+                    "UPDATE secret SET sealed = ? WHERE tenant_id = ? AND name = ?", .blob(secret.sealed),
+                    .integer(secret.tenant.number), .text(secret.name))
+                guard count == 1 else { throw .missing(what: "secret \(secret.name) of \(secret.tenant)") }
+            }
+            for (name, value) in settings { try Self.set(name, value, writer) }
+        }
+    }
+
     package func setting(_ name: String) throws(StoreError) -> [UInt8]? {
         try readers.read { connection throws(StoreError) in
             try connection.first("SELECT value FROM setting WHERE name = ?", .text(name)) {
@@ -177,12 +199,14 @@ extension SQLiteStore {
     }
 
     package func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError) {
-        try write { writer throws(StoreError) in
-            try writer.connection.run(
-                """
-                INSERT INTO setting (name, value) VALUES (?, ?)
-                ON CONFLICT DO UPDATE SET value = excluded.value
-                """, .text(name), .blob(value))
-        }
+        try write { writer throws(StoreError) in try Self.set(name, value, writer) }
+    }
+
+    private static func set(_ name: String, _ value: [UInt8], _ writer: Writer) throws(StoreError) {
+        try writer.connection.run(
+            """
+            INSERT INTO setting (name, value) VALUES (?, ?)
+            ON CONFLICT DO UPDATE SET value = excluded.value
+            """, .text(name), .blob(value))
     }
 }

@@ -91,7 +91,7 @@ package final class Installation: Sendable {
         let transport = CurlTransport(options: settings.transport) { clock.steady() }
         let catalog = Catalog(
             store: store, loader: WorkflowFileLoader(cryptography: cryptography), cryptography: cryptography)
-        let vault = SecretVault(store: store, cryptography: cryptography, masterKey: settings.masterKey)
+        let vault = try SecretVault(store: store, cryptography: cryptography, masterKey: settings.masterKey)
         self.clock = clock
         self.cryptography = cryptography
         self.store = store

@@ -31,6 +31,14 @@ package enum Files {
         guard write(bytes, to: file), fsync(file) == 0 else { throw problem(path) }
     }
 
+    /// Makes the names in a file's folder outlive a power failure, as far as the file system can.
+    static func syncFolder(of path: String) {
+        let file = open(folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        fsync(file)
+        close(file)
+    }
+
     /// Writes a file, in place of one that is there.
     package static func replace(_ path: String, _ bytes: [UInt8]) throws(Problem) {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

@@ -8,7 +8,9 @@ package enum Program {
     /// Every command, in the order of the help.
     package static let commands: [Command] =
         ServerCommands.all + WorkflowCommands.all + TestCommand.all + SimulateCommand.all + RunCommands.all
-        + OrderCommands.all + SignalCommands.all + SecretCommands.all + KeyCommands.all + TenantCommands.all
+        + OrderCommands.all + SignalCommands.all + SecretCommands.all + KeyCommands.all
+        + MasterKeyCommands.all
+        + TenantCommands.all
         + TenantOperationCommands.all
         + BillingCommands.all + StandInCommands.all + DemoCommand.all + HelpCommands.all
 

@@ -4,7 +4,9 @@ import Workflow
 extension RunMachine {
     /// The run for people: outcome, what each step has come to, and what started it.
     ///
-    /// - Parameter records: The journal: errors of attempts that were repeated, and when things happened.
+    /// - Parameters:
+    ///   - records: The journal: errors of attempts that were repeated, and when things happened.
+    ///   - pausedBy: What a run without room waits for: `balance` or `suspension`.
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(errorsIn records: [JournalRecord], pausedBy: String = "balance") -> Object {
         var timeline = RunTimeline(records)

@@ -32,6 +32,12 @@ package protocol TenantStore: Sendable {
     func secrets(of tenant: TenantID) throws(StoreError) -> [SealedSecret]
     /// Whether there was one.
     func deleteSecret(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
+    /// Those of all tenants, by tenant and name.
+    func allSecrets() throws(StoreError) -> [SealedSecret]
+    /// Gives these secrets, which exist, other sealed values, and sets settings, all in one transaction.
+    ///
+    /// - Throws: ``StoreError/missing(what:)`` for a secret that does not exist; nothing was changed then.
+    func reseal(_ secrets: [SealedSecret], settings: [String: [UInt8]]) throws(StoreError)
     /// A named value of the installation itself (the sealing check, settings); nil where never set.
     func setting(_ name: String) throws(StoreError) -> [UInt8]?
     func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError)

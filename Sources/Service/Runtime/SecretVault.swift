@@ -5,13 +5,13 @@ package import Values
 
 /// Seals secrets for the store and opens them for evaluations (I9).
 ///
-/// AES-256-GCM under a key derived from the master key for each tenant; tenant and name are bound
+/// AES-256-GCM under a key of each tenant's own, derived from a root of ``SealingKeys``; tenant and name are bound
 /// to each, so that a sealed value moved to another row does not open.
 package final class SecretVault: @unchecked Sendable {
     // Unchecked: `opened` and `generation` are read and written under `lock`.
     private let store: any TenantStore
-    private let cryptography: any Cryptography
-    private let masterKey: [UInt8]
+    /// Nil where the master key is not that of the database.
+    private let keys: SealingKeys?
     private let lock = Lock()
     private var opened: [TenantID: OpenSecrets] = [:]
     private var changes: Int = 0
@@ -24,16 +24,16 @@ package final class SecretVault: @unchecked Sendable {
     ///   - store: Where sealed secrets are.
     ///   - cryptography: Seals and opens.
     ///   - masterKey: 32 bytes, from a file or the environment, never from the database.
-    package init(store: any TenantStore, cryptography: any Cryptography, masterKey: [UInt8]) {
+    /// - Throws: ``StoreError`` where the store cannot be read.
+    package init(
+        store: any TenantStore, cryptography: any Cryptography, masterKey: [UInt8]
+    ) throws(StoreError) {
         self.store = store
-        self.cryptography = cryptography
-        self.masterKey = masterKey
+        keys = try SealingKeys(of: store, masterKey: masterKey, cryptography)
     }
 
-    /// Makes the tokens by which outsiders signal one run; from the master key, so that they outlive a restart.
-    package var signalKey: [UInt8] {
-        cryptography.hmac("sha256", key: masterKey, data: Array("millrace signal key 1".utf8)) ?? masterKey
-    }
+    /// Makes the tokens by which outsiders signal one run; empty for no tokens, under a wrong master key.
+    package var signalKey: [UInt8] { keys?.signalKey ?? [] }
 
     /// Rises with each change of any secret.
     package var generation: Int { lock.withLock { changes } }
@@ -42,10 +42,13 @@ package final class SecretVault: @unchecked Sendable {
         _ name: String, _ value: String, hosts: [String], of tenant: TenantID, at: Instant
     ) throws(StoreError) {
         let before = try secrets(of: tenant).byName[name]?.value
-        let sealed = cryptography.seal(
-            Array(value.utf8), key: key(of: tenant), context: context(tenant, name))
+        guard let keys else {
+            throw .failed(code: 0, message: "the sealing keys do not open under this master key")
+        }
         try store.setSecret(
-            SealedSecret(tenant: tenant, name: name, sealed: sealed, hosts: hosts, updatedAt: at))
+            SealedSecret(
+                tenant: tenant, name: name, sealed: keys.sealSecret(Array(value.utf8), name, of: tenant),
+                hosts: hosts, updatedAt: at))
         forget(tenant, name, before)
     }
 
@@ -65,9 +68,7 @@ package final class SecretVault: @unchecked Sendable {
         let before = generation
         var secrets = OpenSecrets()
         for sealed in try store.secrets(of: tenant) {
-            guard
-                let bytes = cryptography.open(
-                    sealed.sealed, key: key(of: tenant), context: context(tenant, sealed.name)),
+            guard let bytes = keys?.openSecret(sealed.sealed, sealed.name, of: tenant),
                 let text = String(validating: bytes, as: UTF8.self)
             else { continue }
             secrets.byName[sealed.name] = OpenSecrets.Secret(value: text, hosts: sealed.hosts)
@@ -94,14 +95,5 @@ package final class SecretVault: @unchecked Sendable {
                 Self.replacedCountMax - 1)
             replaced[tenant, default: [:]][name] = values + [before]
         }
-    }
-
-    private func key(of tenant: TenantID) -> [UInt8] {
-        cryptography.hmac("sha256", key: masterKey, data: Array("millrace secret key 1 \(tenant)".utf8))
-            ?? masterKey
-    }
-
-    private func context(_ tenant: TenantID, _ name: String) -> [UInt8] {
-        Array("1|\(tenant.description.utf8.count):\(tenant)|\(name.utf8.count):\(name)".utf8)
     }
 }

@@ -151,7 +151,8 @@ struct BillingCalls {
                         503, "billing_not_configured",
                         "no workflow listens to purchases: the operator deploys one of the billing folders"))
             case .unavailable(let error): waiting.answer(Answer.store(error))
-            case .tooManyRuns, .computedTooMuch, .overloaded, .unfunded, .suspended, .duplicate, .skipped, .refused:
+            case .tooManyRuns, .computedTooMuch, .overloaded, .unfunded, .suspended, .duplicate, .skipped,
+                .refused:
                 waiting.answer(Answer.unavailable)
             }
         }

@@ -48,7 +48,8 @@ struct Call {
         case ("workflows", 1), ("ledger", 1), ("tenants", 1): page
         case ("usage", 1): ["from", "to"]
         // What the operator asks of a tenant, it asks as the tenant would.
-        case ("tenants", 3...) where TenantCalls.views.contains(path[2]): queryNames(at: Array(path.dropFirst(2)))
+        case ("tenants", 3...) where TenantCalls.views.contains(path[2]):
+            queryNames(at: Array(path.dropFirst(2)))
         default: []
         }
     }

@@ -96,7 +96,8 @@ struct TenantCalls {
     private func suspend(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
         let body = try call.object(["reason", "webhooks"])
         guard tenant.tenant != .operatorTenant else {
-            throw Refusal(422, "operator_tenant", "the operator cannot be suspended: it could not resume itself")
+            throw Refusal(
+                422, "operator_tenant", "the operator cannot be suspended: it could not resume itself")
         }
         let text = try Call.text(body, "webhooks", byteCountMax: 20) ?? "keep"
         guard let webhooks = Tenant.Suspension.Webhooks(rawValue: text) else {
@@ -114,7 +115,9 @@ struct TenantCalls {
         return try change(tenant, to: nil)
     }
 
-    private func change(_ tenant: Tenant, to suspension: Tenant.Suspension?) throws(Refusal) -> InboundResponse {
+    private func change(_ tenant: Tenant, to suspension: Tenant.Suspension?) throws(Refusal)
+        -> InboundResponse
+    {
         try storing { () throws(StoreError) in try runtime.setSuspension(suspension, of: tenant.tenant) }
         runtime.log.write(
             .info, suspension == nil ? "tenant.resumed" : "tenant.suspended",

@@ -1,4 +1,7 @@
+import Assembly
+import Ingress
 import Ports
+import Runtime
 import StandIns
 import Storage
 import Testing

@@ -44,7 +44,7 @@ private final class FileWorld: @unchecked Sendable {
             path: path, sha256: { cryptography.sha256($0) }, clock: { clock.now() })
         let transport = ThreadedTransport(clock: clock)
         let catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
-        let vault = SecretVault(
+        let vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         let runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,

@@ -31,7 +31,7 @@ final class RacingWorld {
         transport = ThreadedTransport(clock: clock)
         transport.scripted.answerAll(with: script)
         let catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
-        let vault = SecretVault(
+        let vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,

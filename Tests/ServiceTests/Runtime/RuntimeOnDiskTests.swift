@@ -55,7 +55,7 @@ private final class DiskWorld {
             path: path, sha256: { cryptography.sha256($0) }, clock: { [clock] in clock.now() })
         transport = TurningTransport(clock: clock)
         catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
-        let vault = SecretVault(
+        let vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
@@ -290,7 +290,7 @@ private final class TurnedWorld {
             path: path, sha256: { cryptography.sha256($0) }, clock: { clock.now() })
         transport = TurningTransport(clock: clock)
         catalog = Catalog(store: store, loader: RuntimeWorld.loader, cryptography: cryptography)
-        let vault = SecretVault(
+        let vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,

@@ -180,7 +180,7 @@ final class RuntimeWorld: @unchecked Sendable {
     ) throws -> (Catalog, SecretVault, Runtime) {
         let cryptography = OpenSSLCryptography()
         let catalog = Catalog(store: store, loader: loader, cryptography: cryptography)
-        let vault = SecretVault(
+        let vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         let runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,

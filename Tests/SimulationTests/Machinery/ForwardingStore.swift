@@ -199,6 +199,14 @@ class ForwardingStore: Store, @unchecked Sendable {
         try writing("deleteSecret") { () throws(StoreError) in try inner.deleteSecret(name, of: tenant) }
     }
 
+    func allSecrets() throws(StoreError) -> [SealedSecret] {
+        try reading { () throws(StoreError) in try inner.allSecrets() }
+    }
+
+    func reseal(_ secrets: [SealedSecret], settings: [String: [UInt8]]) throws(StoreError) {
+        try writing("reseal") { () throws(StoreError) in try inner.reseal(secrets, settings: settings) }
+    }
+
     func setting(_ name: String) throws(StoreError) -> [UInt8]? {
         try reading { () throws(StoreError) in try inner.setting(name) }
     }

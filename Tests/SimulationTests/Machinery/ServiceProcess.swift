@@ -67,7 +67,7 @@ final class ServiceProcess: @unchecked Sendable {
         self.life = life
         (clock, store) = (ports.clock, ports.store)
         let cryptography = ports.cryptography
-        vault = SecretVault(
+        vault = try SecretVault(
             store: store, cryptography: cryptography, masterKey: [UInt8](repeating: 7, count: 32))
         let catalog = Catalog(store: store, loader: CachingLoader(), cryptography: cryptography)
         let clock = ports.clock

@@ -49,10 +49,15 @@ enum KeyCommands {
         try OfflineStore.use(
             invocation, otherwise: "with the server running: `millrace tenants keys create operator`"
         ) {
-            store, _, now throws(StoreError) in
+            store, _, now throws(CommandFailure) in
             let keys = KeyRing(store: store, cryptography: OpenSSLCryptography())
-            let made = try keys.make(for: .operatorTenant, scope: scope, at: now)
-            return ("\(made.key.key)", made.secret)
+            do throws(StoreError) {
+                let made = try keys.make(for: .operatorTenant, scope: scope, at: now)
+                return ("\(made.key.key)", made.secret)
+            } catch {
+                throw CommandFailure(
+                    .internal, "store_\(error.label)", "no key was made: \(StoreText.sentence(error))")
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ enum OfflineStore {
     /// - Throws: ``CommandFailure`` with the code `in_use` if a server runs; nothing was changed then.
     static func use<Output>(
         _ invocation: Invocation, otherwise hint: String,
-        _ body: (SQLiteStore, MasterKey, Instant) throws(StoreError) -> Output
+        _ body: (SQLiteStore, MasterKey, Instant) throws(CommandFailure) -> Output
     ) throws(CommandFailure) -> Output {
         umask(0o077)
         let settings = try SettingValues(
@@ -22,17 +22,13 @@ enum OfflineStore {
         guard Files.exists(path) else {
             throw CommandFailure(.usage, "no_database", "there is no database", place: path)
         }
-        let key = try MasterKey.read(settings, environment: invocation.environment)
+        let key = try MasterKey.read(settings, environment: invocation.environment).fitting(path)
         let clock = SystemClock()
         defer { clock.shutDown() }
         let store = try open(path, clock, hint)
         defer { store.close() }
         try key.verify(against: store, OpenSSLCryptography())
-        do throws(StoreError) { return try body(store, key, clock.now()) } catch {
-            throw CommandFailure(
-                .internal, "store_\(error.label)", "the database took nothing: \(StoreText.sentence(error))",
-                place: path)
-        }
+        return try body(store, key, clock.now())
     }
 
     private static func open(

@@ -33,8 +33,8 @@ enum ServeCommand {
         let begun = ContinuousClock.now
         let settings = try SettingValues(
             SettingTable.server, arguments: invocation.arguments, environment: invocation.environment)
-        let key = try MasterKey.read(settings, environment: invocation.environment)
         let database = databasePath(settings)
+        let key = try MasterKey.read(settings, environment: invocation.environment).fitting(database)
         guard Files.exists(database) else {
             throw CommandFailure(
                 .usage, "no_database", "there is no database", place: database,
