@@ -10,7 +10,7 @@ struct CallingStepTests {
             "call: child", "call: << trigger.body.name >>", "call: {workflow: child}",
             "call: {workflow: \"child-<< trigger.body.kind >>\"}",
             "call: {lang: lua, expr: trigger.body.name}",
-            "call: child\ninput: {a: << trigger.body >>, b: [1, << vars.x >>]}", "call: child\ninput:",
+            "call: child\ninput: {a: << trigger.body >>, b: [1, << tenant.id >>]}", "call: child\ninput:",
             "call: child\ndetach: true", "call: child\ndetach: false\non_error: continue",
         ])
     func calls(lines: String) throws {

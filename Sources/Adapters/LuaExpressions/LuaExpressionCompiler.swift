@@ -26,6 +26,13 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         try compileForLua(source, isFast: true)
     }
 
+    package func reads(of source: String) -> [NameRead] {
+        guard let dialect = try? Dialect(source, limits: limits) else { return [] }
+        return NameReader.reads(in: dialect.tokens)
+    }
+
+    package var library: [String: Set<String>] { SandboxLibrary.contents }
+
     /// As ``compile(_:)``, without the short way unless `isFast`.
     func compileForLua(_ source: String, isFast: Bool) throws(ExpressionProblem) -> LuaExpression {
         let dialect = try Dialect(source, limits: limits)

@@ -35,12 +35,37 @@ enum SandboxLibrary {
     }
 
     /// Globals of the sandbox; the scope cannot have members of these names.
-    static let names: Set<String> = [
-        "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "assert", "error", "rawequal",
-        "rawlen", "len", "list", "string", "table", "math", "json", "crypto", "base64", "hex", "time",
-        "money",
-        "url",
-    ]
+    static let names = Set(contents.keys)
+
+    /// What each global holds: nothing if it is a function.
+    ///
+    /// The names that C defines stand here a second time, because a linker cannot list them; a test compares
+    /// both.
+    static let contents: [String: Set<String>] = {
+        var contents: [String: Set<String>] = [
+            "string": [
+                "byte", "char", "contains", "ends_with", "find", "format", "gmatch", "gsub", "len", "lower",
+                "match", "rep", "reverse", "split", "starts_with", "sub", "trim", "upper",
+            ],
+            "table": ["concat", "insert", "remove", "sort", "unpack"],
+            "math": [
+                "abs", "ceil", "floor", "fmod", "huge", "max", "maxinteger", "min", "mininteger", "pi",
+                "tointeger", "type",
+            ],
+            "json": ["null"],
+        ]
+        for function in [
+            "assert", "error", "ipairs", "len", "list", "next", "pairs", "rawequal", "rawlen", "select",
+            "tonumber", "tostring", "type",
+        ] {
+            contents[function] = []
+        }
+        for function in Function.allCases {
+            let (library, name) = function.name
+            contents["\(library)", default: []].insert("\(name)")
+        }
+        return contents
+    }()
 
     static func makeTable() -> [millrace_lua_function] {
         Function.allCases.compactMap { function in

@@ -20,7 +20,7 @@ package struct WorkflowFileLoader: DefinitionLoader {
 
     package init(cryptography: any Cryptography) {
         let compiler = LuaExpressionCompiler(cryptography: cryptography)
-        reader = WorkflowReader(compiler: compiler)
+        reader = WorkflowReader(compiler: compiler, checksNames: false)
         checker = WorkflowReader(compiler: compiler, timeZones: ZoneFiles())
     }
 

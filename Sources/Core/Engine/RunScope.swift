@@ -152,7 +152,9 @@ final class RunScope: ExpressionScope {
 }
 
 /// `run`: member by member, because few expressions ask for the token, which takes an HMAC.
-private struct RunBranch: ScopeBranch {
+struct RunBranch: ScopeBranch {
+    static let names = ["id", "workflow", "now", "token", "signal_url", "parent"]
+
     let scope: RunScope
 
     func member(_ name: String) -> ScopeNode? {
@@ -170,7 +172,7 @@ private struct RunBranch: ScopeBranch {
         }
     }
 
-    var memberNames: [String] { ["id", "workflow", "now", "token", "signal_url", "parent"] }
+    var memberNames: [String] { Self.names }
 
     private var token: String? { scope.surroundings.signalToken(for: scope.state.run) }
 }

@@ -7,6 +7,15 @@ package import Values
 package protocol ExpressionCompiler: Sendable {
     /// Compiles `source`, or says what is wrong with it and where; nothing is run.
     func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression
+
+    /// The names that a source which compiles reads from outside itself, in their order.
+    ///
+    /// A local variable that stands for a path counts as that path. Empty if the source cannot be taken apart.
+    func reads(of source: String) -> [NameRead]
+
+    /// What every expression has beside its scope: each global function, with no members, and each
+    /// library with the names of what it holds.
+    var library: [String: Set<String>] { get }
 }
 
 /// An expression ready to run, from any thread, any number of times.

@@ -61,6 +61,9 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case nullGuard = "MR1304"
     case expressionInName = "MR1305"
     case expressionMissing = "MR1306"
+    case unknownName = "MR1307"
+    case unknownMember = "MR1308"
+    case foreignSyntax = "MR1309"
 
     // JSON Schemas.
     case badSchema = "MR1401"
@@ -78,10 +81,12 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case pointlessRetry = "MR1903"
     case replyToNobody = "MR1904"
     case pointlessTimeoutRule = "MR1905"
+    case undeclaredMember = "MR1906"
 
     package var severity: Problem.Severity {
         switch self {
-        case .openWebhook, .ownIdempotencyKey, .pointlessRetry, .replyToNobody, .pointlessTimeoutRule:
+        case .openWebhook, .ownIdempotencyKey, .pointlessRetry, .replyToNobody, .pointlessTimeoutRule,
+            .undeclaredMember:
             .warning
         default: .error
         }

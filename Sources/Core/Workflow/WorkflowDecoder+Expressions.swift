@@ -14,7 +14,10 @@ extension WorkflowDecoder {
         }
         do throws(ExpressionProblem) {
             let expression = try compiler.compile(source)
-            uses.append(Use(expression: expression, mark: mark, owner: owner))
+            uses.append(
+                Use(
+                    expression: expression, mark: mark, owner: owner, node: node, offset: offset,
+                    reads: checksNames ? compiler.reads(of: source) : [], view: view))
             return expression
         } catch {
             let start = Self.offset(ofLine: error.line, in: source)
@@ -84,7 +87,22 @@ extension WorkflowDecoder {
         }
     }
 
+    /// Notes `${{ }}`, from which `$` would be left in the text.
+    ///
+    /// Returns whether there was one.
+    private mutating func noteForeignBraces(_ text: String, _ node: Node) -> Bool {
+        guard text.contains("${{") else { return false }
+        let bytes = Array(text.utf8)
+        let offset = bytes.indices.first { bytes[$0...].starts(with: "${{".utf8) } ?? 0
+        note(
+            .foreignSyntax, at: node.mark(ofByte: offset),
+            "`${{ }}` is how other systems write an expression",
+            hint: "write << >>; for a dollar sign before a value write $<< >>")
+        return true
+    }
+
     private mutating func scalarTemplate(_ text: String, _ node: Node) -> Template {
+        if noteForeignBraces(text, node) { return .constant(.null) }
         guard let pieces = pieces(of: text, in: node) else { return .constant(.null) }
         let isTemplate = pieces.contains { if case .expression = $0 { true } else { false } }
         guard isTemplate else { return .constant(node.value) }
@@ -167,6 +185,7 @@ extension WorkflowDecoder {
                 hint: "an expression that starts with # must be in quotes; remove the key if there is none")
             return nil
         }
+        if noteForeignBraces(text, node) { return nil }
         if text.contains("<<") || text.contains("{{"), let pieces = try? ExpressionFinder.pieces(of: text),
             let (source, offset) = Self.soleExpression(pieces)
         {

@@ -22,7 +22,8 @@ extension WorkflowDecoder {
         for member in members where !known.contains(where: { $0 == member.name }) {
             note(
                 .unknownKey, at: member.nameMark, "\(kind) has no key \(quote(member.name))",
-                hint: Suggestion.hint(for: member.name, among: known)
+                hint: ScopeNames.foreignKey(member.name, in: kind)
+                    ?? Suggestion.hint(for: member.name, among: known)
                     ?? "known are: \(known.joined(separator: ", "))")
         }
         return Fields(members: members)

@@ -231,7 +231,9 @@ extension WorkflowDecoder {
             rule.timeout = timeout
         }
         rule.schema = fields["schema"].flatMap { schema($0) }
+        view.hasResponse = true
         rule.failWhen = fields["fail_when"].flatMap { bareExpression($0, under: "fail_when") }
+        view.hasResponse = false
         if let accept = fields["accept"] {
             let items = accept.items ?? [accept]
             rule.accept = items.compactMap { wholeNumber($0, as: "a status", in: 100...599) }

@@ -12,7 +12,9 @@ extension WorkflowDecoder {
         var policy = RetryPolicy.requestDefault
         guard let fields = fields(of: node, as: "retry", known: Self.retryKeys) else { return policy }
         if let max = fields["max"].flatMap({ wholeNumber($0, as: "max", in: 0...100) }) { policy.max = max }
+        view.hasResponse = true
         if let on = fields["on"] { policy.on = (on.items ?? [on]).compactMap { condition($0) } }
+        view.hasResponse = false
         decodeDelays(fields, into: &policy)
         if let schedule = fields.member("schedule") { decodeSchedule(schedule, fields, into: &policy) }
         if let jitter = fields["jitter"].flatMap({ text($0, as: "jitter") }) {

@@ -146,7 +146,9 @@ extension WorkflowDecoder {
                 draft.after = names(after.value)
             }
         }
+        view.isBeforeItems = true
         draft.step.guardExpression = fields["when"].flatMap { bareExpression($0, under: "when") }
+        view.isBeforeItems = false
         draft.step.onError = fields["on_error"].flatMap { errorRule($0) } ?? .fail
         draft.step.strategy = fields["strategy"].flatMap { strategy($0, of: place) }
         let kind = kind(of: fields, node)

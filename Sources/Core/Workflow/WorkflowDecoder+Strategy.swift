@@ -6,20 +6,18 @@ extension WorkflowDecoder {
     private static let strategyKeys = ["type", "over", "as", "concurrency", "size", "until"]
     private static let concurrencyMax = 1000
     private static let sizeMax = 10_000
-    /// What expressions know already: the scope's names and the functions beside them.
-    private static let takenNames: Set<String> = [
+    /// The scope's own names, which no item may have.
+    private static let scopeNames: Set<String> = [
         "trigger", "steps", "secrets", "vars", "run", "tenant", "response", "index", "last", "null",
-        "assert", "base64", "crypto", "error", "hex", "ipairs", "json", "len", "list", "math", "money",
-        "next",
-        "pairs", "rawequal", "rawlen", "select", "string", "table", "time", "tonumber", "tostring", "type",
-        "url",
     ]
 
     /// Read before the step's own kind, so that what the kind cannot do with it is noted there.
     mutating func strategy(_ node: Node, of place: Place) -> Strategy? {
         guard let fields = fields(of: node, as: "a strategy", known: Self.strategyKeys) else { return nil }
         let kind = required("type", in: fields, at: node).flatMap { strategyKind($0) }
+        view.isBeforeItems = true
         let over = required("over", in: fields, at: node).map { self.over($0) }
+        view.isBeforeItems = false
         var strategy = Strategy(kind: kind ?? .fanOut, over: over ?? .constant(.null))
         if let name = fields["as"] { strategy.itemName = itemName(name) }
         strategy.concurrency = strategy.kind == .batch ? 1 : 16
@@ -65,7 +63,7 @@ extension WorkflowDecoder {
 
     private mutating func itemName(_ node: Node) -> String {
         guard let name = text(node, as: "as") else { return "item" }
-        if Self.takenNames.contains(name) {
+        if Self.scopeNames.contains(name) || compiler.library[name] != nil {
             note(
                 .badIdentifier, at: node.mark, "\(quote(name)) already has a meaning in expressions",
                 hint: "choose another name for an item")

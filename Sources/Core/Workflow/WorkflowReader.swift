@@ -5,18 +5,25 @@ import Values
 package struct WorkflowReader: Sendable {
     private let compiler: any ExpressionCompiler
     private let timeZones: (any TimeZones)?
+    private let checksNames: Bool
 
     /// - Parameters:
     ///   - compiler: Of the expressions.
     ///   - timeZones: Where each zone of a schedule must exist; nil takes any name.
-    package init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil) {
+    ///   - checksNames: Whether the names that expressions read are checked. A server that loads what was
+    ///     deployed before leaves that out: a check that came later must not take a workflow out of service.
+    package init(
+        compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil, checksNames: Bool = true
+    ) {
         self.compiler = compiler
         self.timeZones = timeZones
+        self.checksNames = checksNames
     }
 
     /// The definition, absent where any problem is an error, and all problems in the order of the file.
     package func read(_ document: Node) -> (definition: WorkflowDefinition?, problems: [Problem]) {
-        var decoder = WorkflowDecoder(compiler: compiler, timeZones: timeZones)
+        var decoder = WorkflowDecoder(
+            compiler: compiler, timeZones: timeZones, checksNames: checksNames)
         let definition = decoder.workflow(document)
         let problems = decoder.problems.inFileOrder
         return (problems.hasErrors ? nil : definition, problems)
@@ -44,10 +51,29 @@ struct WorkflowDecoder {
         var expression: any CompiledExpression
         var mark: Mark
         var owner: Owner
+        /// The value that it stands in, and the bytes of that before it.
+        var node: Node
+        var offset: Int
+        /// What it reads; empty where names are not checked.
+        var reads: [NameRead]
+        var view: View
+    }
+
+    /// What an expression sees beside the names of its place.
+    struct View {
+        /// The answer in question: in `fail_when` and `retry.on`.
+        var hasResponse = false
+        /// Whether it is evaluated before the items of the step's own strategy: in `when` and `over`.
+        var isBeforeItems = false
     }
 
     let compiler: any ExpressionCompiler
     let timeZones: (any TimeZones)?
+    let checksNames: Bool
+    var view = View()
+    /// The triggers and constants as far as they are decoded, for what their members are.
+    var triggers: [Trigger] = []
+    var vars = Value.object(Object())
     var problems: [Problem] = []
     var uses: [Use] = []
     var owner = Owner.trigger
@@ -61,9 +87,10 @@ struct WorkflowDecoder {
     /// Whether a trigger holds its request for an answer.
     var holdsCallers = false
 
-    init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil) {
+    init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)?, checksNames: Bool) {
         self.compiler = compiler
         self.timeZones = timeZones
+        self.checksNames = checksNames
     }
 
     mutating func note(_ code: ProblemCode, at mark: Mark, _ message: String, hint: String? = nil) {
@@ -85,17 +112,18 @@ extension WorkflowDecoder {
         let version = self.version(required("version", in: whole, at: document))
         let description = whole["description"].flatMap { text($0, as: "a description") }
         if let node = whole["schemas"] { decodeSchemas(node) }
-        let vars = whole["vars"].map { constants($0) } ?? .object(Object())
+        vars = whole["vars"].map { constants($0) } ?? .object(Object())
         let timeout = whole["timeout"].flatMap {
             duration($0, as: "timeout", in: .seconds(1)...Self.durationMax)
         }
         owner = .trigger
-        let triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
+        triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
         let concurrency = whole["concurrency"].flatMap { self.concurrency($0) }
         let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
         owner = .output(0)
         let output = whole["output"].map { template($0) }
         checkReads()
+        checkNames()
         let secretNames = Set(uses.flatMap(\.expression.secretNames)).sorted()
         guard let name, let version else { return nil }
         var definition = WorkflowDefinition(

@@ -1,0 +1,376 @@
+import Ports
+import Values
+
+/// Which names an expression may read: all that is closed is known before anything runs, and what is misspelt
+/// there would be null then, and not an error.
+extension WorkflowDecoder {
+    /// Notes each name and member that is not there.
+    mutating func checkNames() {
+        guard checksNames, let root = scopes.first, !root.steps.isEmpty else { return }
+        let library = compiler.library
+        let body = triggerBody
+        for use in uses { for read in use.reads { checkName(read, use, library, body) } }
+    }
+
+    private mutating func checkName(
+        _ read: NameRead, _ use: Use, _ library: [String: Set<String>], _ body: NameShape
+    ) {
+        let name = read.root.name
+        // That no step has run yet is a problem of its own, noted where reads of steps are checked.
+        if case .trigger = use.owner, name == "steps", !read.members.isEmpty { return }
+        if let contents = library[name] { return checkLibrary(read, contents, use) }
+        guard let shape = rootShape(name, use, body) else { return noteUnknownName(read, use, library) }
+        if case .assigned = read.use {
+            return note(
+                .unknownName, at: mark(read.root, use), "an expression cannot change \(quote(name))",
+                hint: "keep what is computed in a variable: `local x = …`")
+        }
+        checkMembers(of: shape, read, use)
+        if case .method(let method) = read.use, let texts = library["string"], !texts.contains(method.name) {
+            note(
+                .unknownName, at: mark(method, use), "texts have no function \(quote(method.name))",
+                hint: Suggestion.hint(for: method.name, among: texts.sorted())
+                    ?? "there are: \(texts.sorted().joined(separator: ", "))")
+        }
+    }
+
+    private func mark(_ part: NameRead.Part, _ use: Use) -> Mark {
+        use.node.mark(ofByte: use.offset + part.offset)
+    }
+
+    // MARK: - Functions
+
+    private mutating func checkLibrary(_ read: NameRead, _ contents: Set<String>, _ use: Use) {
+        guard case .assigned = read.use else {
+            guard let member = read.members.first, !contents.contains(member.name) else { return }
+            let whole = "\(read.root.name).\(member.name)"
+            let known = contents.sorted()
+            let there = known.isEmpty ? nil : "there are: \(known.joined(separator: ", "))"
+            note(
+                .unknownName, at: mark(member, use), "there is no function \(quote(whole))",
+                hint: Suggestion.hint(for: member.name, among: known) ?? there)
+            return
+        }
+        note(
+            .unknownName, at: mark(read.root, use), "an expression cannot change \(quote(read.root.name))",
+            hint: "choose another name for the variable: `local x = …`")
+    }
+
+    private mutating func noteUnknownName(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) {
+        let name = read.root.name
+        if case .assigned = read.use {
+            return note(
+                .unknownName, at: mark(read.root, use), "\(quote(name)) is no variable of the expression",
+                hint: "declare it: `local \(name) = …`")
+        }
+        note(
+            .unknownName, at: mark(read.root, use), "nothing is called \(quote(name))",
+            hint: unknownNameHint(read, use, library))
+    }
+
+    private func unknownNameHint(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) -> String {
+        let name = read.root.name
+        if read.followsBar {
+            return ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
+                ?? "there are no filters: call a function, as in `x:upper()` or `json.encode(x)`"
+        }
+        if stepNames(around: use).contains(where: { $0.hasSameBytes(as: name) }) {
+            let rest = read.members.map { ".\($0.name)" }.joined()
+            return "write `steps.\(name)\(rest)`"
+        }
+        if isLoopName(name) { return Self.loopHint(name, use) }
+        if let hint = ScopeNames.foreignRoots[name] { return hint }
+        let roots = rootNames(use)
+        let near = Suggestion.hint(for: name, among: roots) ?? Suggestion.hint(for: name, among: library.keys)
+        let text = "a text stands in quotes: '\(name)'"
+        return near ?? "there are \(roots.joined(separator: ", ")); \(text)"
+    }
+
+    private func isLoopName(_ name: String) -> Bool {
+        ["item", "index", "last", "response"].contains(name)
+            || scopes.contains { $0.steps.contains { $0.strategy?.itemName == name } }
+    }
+
+    private static func loopHint(_ name: String, _ use: Use) -> String {
+        switch name {
+        case "response": "`response` is there in `fail_when` and `retry.on`; else read `steps.<id>.response`"
+        case _ where use.view.isBeforeItems: "`when` and `over` are evaluated once, before the items"
+        case "last":
+            "`last` is there where one item of a `strategy` runs at a time: `concurrency: 1` or `until`"
+        default: "\(name == "index" ? "`index`" : "an item") is there in steps with a `strategy`"
+        }
+    }
+
+    // MARK: - Roots
+
+    private func rootNames(_ use: Use) -> [String] {
+        if case .trigger = use.owner { return ["trigger", "vars", "secrets", "tenant"] }
+        var names = ["trigger", "steps", "vars", "secrets", "run", "tenant"]
+        if use.view.hasResponse { names.append("response") }
+        for strategy in strategies(around: use) {
+            names += [strategy.itemName, "index"] + (strategy.isLoop ? ["last"] : [])
+        }
+        return names
+    }
+
+    /// What the name stands for there; nil for nothing.
+    private func rootShape(_ name: String, _ use: Use, _ body: NameShape) -> NameShape? {
+        guard rootNames(use).contains(where: { $0.hasSameBytes(as: name) }) else { return nil }
+        switch name {
+        case "trigger":
+            var members = Self.leaves(ScopeNames.trigger)
+            (members["body"], members["headers"], members["query"]) = (body, .headers, .open)
+            return .closed(members)
+        case "vars": return NameShape(of: vars)
+        case "tenant": return .closed(Self.leaves(ScopeNames.tenant))
+        case "run":
+            var members = Self.leaves(ScopeNames.run)
+            members["parent"] = .closed(Self.leaves(["run", "step"]))
+            return .closed(members)
+        case "response": return responseShape(body: responseBody(of: use))
+        case "last": return lastShape(use)
+        default: return .open
+        }
+    }
+
+    private static func leaves(_ names: [String]) -> [String: NameShape] {
+        Dictionary(names.map { ($0, .leaf("a text or number")) }, uniquingKeysWith: { $1 })
+    }
+
+    /// What every trigger of the file says of its body.
+    private var triggerBody: NameShape {
+        var shape: NameShape?
+        for trigger in triggers {
+            let one: NameShape =
+                switch trigger.kind {
+                case .hook(let event): .declared(Self.leaves(ScopeNames.body(ofEvent: event)))
+                case .schedule: .declared(Self.leaves(["scheduled_at", "workflow"]))
+                default: trigger.schema.map { NameShape(declaredBy: $0.source) } ?? .open
+                }
+            shape = shape?.merged(with: one) ?? one
+        }
+        return shape ?? .open
+    }
+
+    // MARK: - Places
+
+    /// The step that an expression belongs to, or the group; nil for the file's own.
+    private func place(of use: Use) -> Place? {
+        switch use.owner {
+        case .trigger: nil
+        case .step(let place), .until(let place), .compensation(let place): place
+        case .output(let scope): scopes[scope].group
+        }
+    }
+
+    /// The steps that an expression stands in, the nearest first: its own and the groups around.
+    private func places(around use: Use) -> [Place] {
+        var places: [Place] = []
+        var next = place(of: use)
+        while let place = next {
+            places.append(place)
+            next = scopes[place.scope].group
+        }
+        return places
+    }
+
+    private func step(at place: Place) -> Step? {
+        let steps = scopes[place.scope].steps
+        return steps.indices.contains(place.index) ? steps[place.index] : nil
+    }
+
+    /// The strategies whose items an expression sees, the nearest first.
+    private func strategies(around use: Use) -> [Strategy] {
+        var places = places(around: use)
+        if use.view.isBeforeItems, !places.isEmpty { places.removeFirst() }
+        return places.compactMap { step(at: $0)?.strategy }
+    }
+
+    private func stepNames(around use: Use) -> [String] {
+        var names = scopes.first?.steps.map(\.id) ?? []
+        if case .output(let scope) = use.owner { names += scopes[scope].steps.map(\.id) }
+        for place in places(around: use) { names += scopes[place.scope].steps.map(\.id) }
+        return names
+    }
+
+    // MARK: - Steps
+
+    /// The step that `steps.<name>` is, and whether it is meant as one item of its strategy.
+    private func target(_ name: String, _ use: Use) -> (step: Step, isItem: Bool)? {
+        var innermost: [Int] = []
+        switch use.owner {
+        case .output(let scope): innermost = [scope]
+        case .until(let place): innermost = scopes[place.scope].inner[place.index].map { [$0] } ?? []
+        default: break
+        }
+        let around = places(around: use)
+        let own: Set<Place> = {
+            if case .step = use.owner { return Set(around.dropFirst()) }
+            if case .output = use.owner { return Set(around.dropFirst()) }
+            return Set(around)
+        }()
+        for scope in innermost + around.map(\.scope) + [0] {
+            guard let index = scopes[scope].steps.firstIndex(where: { $0.id.hasSameBytes(as: name) }) else {
+                continue
+            }
+            return (scopes[scope].steps[index], own.contains(Place(scope: scope, index: index)))
+        }
+        return nil
+    }
+
+    /// Whether a step reads its own result, which is a problem whatever it reads of it.
+    private func isOwn(_ name: String, _ use: Use) -> Bool {
+        guard case .step(let place) = use.owner else { return false }
+        return step(at: place)?.id.hasSameBytes(as: name) ?? false
+    }
+
+    private func shape(of step: Step, isItem: Bool) -> NameShape {
+        var names = ScopeNames.members(ofStep: step.kindName)
+        if let strategy = step.strategy, !isItem {
+            names = strategy.kind == .race ? names + ScopeNames.strategyMembers : ScopeNames.strategyMembers
+        }
+        var members: [String: NameShape] = [:]
+        for name in names { members[name] = .open }
+        for name in ["outcome", "attempts", "timed_out", "run_id", "winner"] where members[name] != nil {
+            members[name] = .leaf("a text or number")
+        }
+        members["error"] = .closed(Self.leaves(ScopeNames.error))
+        if members["signal"] != nil { members["signal"] = .closed(["name": .leaf("a text"), "body": .open]) }
+        let body = responseBody(of: step)
+        if members["response"] != nil { members["response"] = responseShape(body: body) }
+        let isOnce = step.strategy == nil || isItem
+        if case .request = step.action, isOnce { members["output"] = body }
+        return .closed(members)
+    }
+
+    private func lastShape(_ use: Use) -> NameShape {
+        let loops = places(around: use).dropFirst(use.view.isBeforeItems ? 1 : 0)
+        guard let step = loops.compactMap({ step(at: $0) }).first(where: { $0.strategy?.isLoop ?? false })
+        else { return .open }
+        return shape(of: step, isItem: true)
+    }
+
+    private func responseShape(body: NameShape) -> NameShape {
+        .closed(["status": .leaf("a number"), "headers": .headers, "body": body])
+    }
+
+    private func responseBody(of step: Step) -> NameShape {
+        guard case .request(let request) = step.action, let schema = request.response.schema else {
+            return .open
+        }
+        return NameShape(declaredBy: schema.source)
+    }
+
+    /// In `fail_when` and `retry.on`: of the request that they belong to, or of the one that undoes it.
+    private func responseBody(of use: Use) -> NameShape {
+        guard case .step(let place) = use.owner, let step = step(at: place) else { return .open }
+        return responseBody(of: step)
+    }
+
+    // MARK: - Members
+
+    private mutating func checkMembers(of shape: NameShape, _ read: NameRead, _ use: Use) {
+        var shape = shape
+        var path = read.root.name
+        var members = read.members[...]
+        if path == "steps", let first = members.popFirst() {
+            guard let (step, isItem) = target(first.name, use) else { return }
+            guard let member = members.first, !isOwn(first.name, use) else { return }
+            path = "steps.\(first.name)"
+            shape = self.shape(of: step, isItem: isItem)
+            if case .closed(let known) = shape, known[member.name] == nil {
+                return noteStepMember(member, step, isItem: isItem, known, use)
+            }
+        }
+        for member in members {
+            guard let next = self.shape(of: member, in: shape, path, use) else { return }
+            shape = next
+            path += ".\(member.name)"
+        }
+    }
+
+    /// The member's own shape; nil after noting that there is none.
+    private mutating func shape(
+        of member: NameRead.Part, in shape: NameShape, _ path: String, _ use: Use
+    ) -> NameShape? {
+        switch shape {
+        case .open: return .open
+        case .leaf(let kind):
+            note(
+                .unknownMember, at: mark(member, use),
+                "`\(path)` is \(kind), which has no member \(quote(member.name))")
+            return nil
+        case .headers:
+            guard member.name.utf8.contains(where: { (0x41...0x5A).contains($0) }) else {
+                return .leaf("a text")
+            }
+            note(
+                .unknownMember, at: mark(member, use), "headers are read under their names in lower case",
+                hint: "write `\(path)['\(member.name.lowercased())']`")
+            return nil
+        case .closed(let known):
+            if let next = known[member.name] { return next }
+            noteMember(.unknownMember, member, path, known, use)
+            return nil
+        case .declared(let known):
+            if let next = known[member.name] { return next }
+            noteMember(.undeclaredMember, member, path, known, use)
+            return nil
+        }
+    }
+
+    private mutating func noteMember(
+        _ code: ProblemCode, _ member: NameRead.Part, _ path: String, _ known: [String: NameShape], _ use: Use
+    ) {
+        let names = known.keys.sorted()
+        let there =
+            names.isEmpty
+            ? "there are none\(path == "vars" ? ": add it under `vars:`" : "")"
+            : "there are: \(names.joined(separator: ", "))"
+        let declares = code == .undeclaredMember
+        note(
+            code, at: mark(member, use),
+            declares
+                ? "no schema and no trigger declares \(quote(member.name)) of `\(path)`"
+                : "`\(path)` has no member \(quote(member.name))",
+            hint: Suggestion.hint(for: member.name, among: names) ?? there)
+    }
+
+    private mutating func noteStepMember(
+        _ member: NameRead.Part, _ step: Step, isItem: Bool, _ known: [String: NameShape], _ use: Use
+    ) {
+        let kind = step.kindName
+        let isMany = step.strategy != nil && !isItem
+        var hint = Suggestion.hint(for: member.name, among: known.keys.sorted())
+        if isMany, ScopeNames.members(ofStep: kind).contains(member.name) {
+            hint =
+                "it runs for several items: read `steps.\(step.id).items[1].\(member.name)`, or all in turn"
+        } else if let foreign = ScopeNames.foreignMember(member.name, of: step.id, kind: kind) {
+            hint = foreign
+        }
+        let there = "there are: \(known.keys.sorted().joined(separator: ", "))"
+        let what = kind == "steps" ? "a group" : "a `\(kind)` step"
+        note(
+            .unknownMember, at: mark(member, use),
+            "`steps.\(step.id)` is \(what)\(isMany ? " with a strategy" : "") and has no \(quote(member.name))",
+            hint: hint ?? there)
+    }
+}
+
+extension Step {
+    /// The key of the format that says what the step does.
+    package var kindName: String {
+        switch action {
+        case .request: "request"
+        case .compute: "lua"
+        case .fail: "fail"
+        case .finish: "finish"
+        case .sleep: "sleep"
+        case .wait: "wait"
+        case .call: "call"
+        case .signal: "signal"
+        case .reply: "reply"
+        case .group: "steps"
+        }
+    }
+}
