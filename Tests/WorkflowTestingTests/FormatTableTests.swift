@@ -318,6 +318,7 @@ struct FormatTableTests {
         "secret_not_for_host": "Tests/EngineTests/RequestTests.swift",
         "run_too_large": "Tests/ServiceTests/Runtime/RunSizeTests.swift",
         "signal_unknown_run": "Tests/ServiceTests/Signals/SignalRuntimeTests.swift",
+        "signal_not_awaited": "Tests/ServiceTests/Signals/SignalRuntimeTests.swift",
         "signal_mailbox_full": "Tests/ServiceTests/Runtime/FormatExampleTests.swift",
         "run_stuck": "Tests/ServiceTests/Runtime/StuckRunTests.swift",
     ]

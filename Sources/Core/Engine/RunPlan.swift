@@ -40,6 +40,8 @@ package final class RunPlan: Sendable {
     package let hasRaces: Bool
     /// The longest that one attempt of any of its requests may take; zero where it has none.
     package let requestTimeoutMax: Duration
+    /// Signals that any of its steps waits for, sorted.
+    package let signalNames: [String]
     /// What every run of it begins with.
     let rootNodes: [RunState.Node]
 
@@ -56,6 +58,10 @@ package final class RunPlan: Sendable {
             guard case .request(let template) = step.action else { return longest }
             return max(longest, template.response.timeout)
         }
+        let awaited = table.steps.flatMap { step in
+            if case .wait(let rule) = step.action { rule.signals } else { [] as [String] }
+        }
+        signalNames = Set(awaited).sorted()
         compensationIndex = table.compensationIndex
         isCompensation = table.isCompensation
         dependents = table.dependents

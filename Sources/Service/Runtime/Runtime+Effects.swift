@@ -139,6 +139,10 @@ extension Runtime {
                         code: "signal_unknown_run", message: "no run \(target) of this tenant is open")
                 case .full:
                     error = StepError(code: "signal_mailbox_full", message: "the run keeps no more signals")
+                case .notAwaited(let names):
+                    error = StepError(
+                        code: "signal_not_awaited",
+                        message: SignalResult.notAwaitedMessage(signal.name, among: names))
                 }
                 self.handle(run, .delivered(step: step, error: error, at: self.clock.now()))
             }

@@ -13,6 +13,17 @@ package enum SignalResult: Sendable, Equatable {
     case runOver
     /// The run keeps as many unread signals as it may, and no step waits for this one.
     case full
+    /// No step of the run's workflow waits for a signal of that name; these are the ones that steps wait for.
+    case notAwaited([String])
+}
+
+extension SignalResult {
+    /// What a sender is told of a signal that no step waits for.
+    package static func notAwaitedMessage(_ name: String, among names: [String]) -> String {
+        let list = names.joined(separator: ", ")
+        let known = names.isEmpty ? "it waits for none" : "its steps wait for: \(list)"
+        return "no step of the run's workflow waits for the signal '\(name)': it was not kept; \(known)"
+    }
 }
 
 extension Runtime {
@@ -32,6 +43,8 @@ extension Runtime {
             }
             let isKnown = slot.machine.state.hasSignal(signal.id)
             if isKnown, !slot.isCommitting { return [{ completion(.duplicate) }] }
+            let awaited = slot.machine.plan.signalNames
+            guard awaited.contains(signal.name) else { return [{ completion(.notAwaited(awaited)) }] }
             guard hasRoom(for: signal.name, slot) else { return [{ completion(.full) }] }
             slot.signalWaiters.append((signal.id, completion))
             return decide(slot, .signalled(signal, at: clock.now()))

@@ -49,7 +49,7 @@ struct SignalCalls {
                 413, "signal_too_large", "a signal's body has at most \(Self.bodyByteCountMax) bytes")
         }
         let signal = RunSignal(id: try id(of: request), name: name, body: try body(of: request))
-        runtime.signal(run, of: tenant, signal) { result in respond(Self.answer(to: result)) }
+        runtime.signal(run, of: tenant, signal) { result in respond(Self.answer(to: result, name)) }
     }
 
     /// The sender's Idempotency-Key makes a repeat the same signal; without one each is its own.
@@ -68,11 +68,13 @@ struct SignalCalls {
         }
     }
 
-    private static func answer(to result: SignalResult) -> InboundResponse {
+    private static func answer(to result: SignalResult, _ name: String) -> InboundResponse {
         switch result {
         case .stored: Answer.json(202, ["duplicate": false])
         case .duplicate: Answer.json(202, ["duplicate": true])
         case .runOver: Answer.error(409, "run_over", "the run is over: the signal was not kept")
+        case .notAwaited(let names):
+            Answer.error(422, "signal_not_awaited", SignalResult.notAwaitedMessage(name, among: names))
         case .full:
             Answer.error(
                 429, "mailbox_full", "the run keeps as many unread signals as it may: the signal was not kept"

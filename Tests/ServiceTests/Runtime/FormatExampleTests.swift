@@ -77,7 +77,8 @@ struct FormatExampleTests {
         let world = try RuntimeWorld()
         try world.start(
             try world.deploy("steps:\n  - wait: payment_paid\noutput: << steps.step_1.signal.body.state >>"))
-        let stuck = try world.deploy("steps:\n  - wait: never", name: "stuck")
+        let stuck = try world.deploy(
+            "steps:\n  - wait: never\n  - wait: {any: [other, payment_paid]}", name: "stuck")
         try world.start(stuck)
         let callback = try Self.deploy("payment-callback", in: world)
         try world.start(callback, body: ["run": .string("\(world.runs[0])"), "state": "paid"])

@@ -100,7 +100,9 @@ struct ParkingTests {
     func leavesAgain(what: String) throws {
         let world = try RuntimeWorld()
         try world.start(
-            try world.deploy("steps:\n  - wait: {signal: a, timeout: 1h, on_timeout: continue}\n  - wait: b"))
+            try world.deploy(
+                "steps:\n  - wait: {signal: a, timeout: 1h, on_timeout: continue}\n  - wait: b\n  - {when: \"false\", wait: x}"
+            ))
         let run = world.runs[0]
         let told = Recorder<SignalResult>()
         func signal(_ name: String, of tenant: TenantID = .operatorTenant) {

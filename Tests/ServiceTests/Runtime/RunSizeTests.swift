@@ -139,7 +139,7 @@ struct RunSizeTests {
     @Test("signals count as well, and one that came too late is told so")
     func signals() throws {
         let world = try Self.world()
-        try world.start(try world.deploy("steps:\n  - wait: never"))
+        try world.start(try world.deploy("steps:\n  - wait: never\n  - wait: other"))
         let run = world.runs[0]
         let results = Recorder<SignalResult>()
         for number in 0..<12 {

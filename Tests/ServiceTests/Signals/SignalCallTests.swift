@@ -10,9 +10,10 @@ struct SignalCallTests {
         version: 1
         triggers: [{type: http, reply: result}]
         steps:
+          - {when: "false", wait: other}
           - reply: {status: 201, headers: {X-Run: << run.id >>}, body: {token: << run.token >>, url: << run.signal_url >>}}
           - wait: {any: [paid, declined]}
-        output: << steps.step_2.signal >>
+        output: << steps.step_3.signal >>
         """
 
     /// Starts a waiting run and gives its id and token, as its reply tells them.

@@ -33,6 +33,21 @@ struct SignalRuntimeTests {
         #expect(world.outcomes.items == [RunOutcome(status: .succeeded, output: ["n": 1])])
     }
 
+    @Test("a signal that no step of the workflow waits for is refused, from outside and from another run")
+    func unawaitedSignalIsRefused() throws {
+        let world = try RuntimeWorld()
+        try world.start(
+            try world.deploy("steps:\n  - {steps: [{wait: paid}]}\n  - wait: {any: [shipped, lost]}"))
+        #expect(signal(world, world.runs[0], "payd").items == [.notAwaited(["lost", "paid", "shipped"])])
+        #expect(signal(world, world.runs[0], "shipped").items == [.stored])
+        let sender = try world.deploy(
+            "steps:\n  - signal: {run: << trigger.body.run >>, name: payd}", name: "sender")
+        try world.start(sender, body: ["run": .string("\(world.runs[0])")])
+        #expect(world.outcomes.items.last?.error?.code == "signal_not_awaited")
+        #expect(world.outcomes.items.last?.error?.message.contains("lost, paid, shipped") == true)
+        #expect(try world.kinds(of: world.runs[0]).filter { $0 == "signal.received" }.count == 1)
+    }
+
     @Test("a signal that was not durable is gone after a crash; sent again it is taken once")
     func unflushedSignalIsGone() throws {
         let world = try RuntimeWorld(completesOnFlush: true)
@@ -135,7 +150,8 @@ struct SignalRuntimeTests {
     @Test("a signal that came while an end was read back from the journal is answered")
     func signalDuringReload() throws {
         let world = try RuntimeWorld()
-        let plan = try world.deploy("steps:\n  - request: {url: https://a.example/}")
+        let plan = try world.deploy(
+            "steps:\n  - request: {url: https://a.example/}\n  - {when: \"false\", wait: paid}")
         try world.start(plan)
         let run = world.runs[0]
         try world.finishUnheard(plan, run)
@@ -150,7 +166,7 @@ struct SignalRuntimeTests {
     @Test("a run keeps a thousand unread signals and refuses the next")
     func mailboxIsBounded() throws {
         let world = try RuntimeWorld()
-        try world.start(try world.deploy("steps:\n  - wait: a"))
+        try world.start(try world.deploy("steps:\n  - wait: a\n  - wait: b"))
         for number in 0..<1_000 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
         #expect(signal(world, world.runs[0], "b", id: "more").items == [.full])
         #expect(signal(world, world.runs[0], "b", id: "7").items == [.duplicate])
@@ -160,7 +176,9 @@ struct SignalRuntimeTests {
     @Test("a full mailbox does not shut out the signal that a step waits for, once")
     func awaitedSignalIsTaken() throws {
         let world = try RuntimeWorld(completesOnFlush: true)
-        try world.start(try world.deploy("steps:\n  - wait: a\n  - sleep: 1h\n  - wait: a"))
+        try world.start(
+            try world.deploy(
+                "steps:\n  - wait: a\n  - sleep: 1h\n  - wait: a\n  - {when: \"false\", wait: b}"))
         world.store.flush()
         for number in 0..<1_000 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
         for _ in 0..<2 { world.store.flush() }
@@ -180,7 +198,7 @@ struct SignalRuntimeTests {
     @Test("of what waits behind a commit, one awaited signal is let into a full mailbox")
     func oneAwaitedSignalBehindACommit() throws {
         let world = try RuntimeWorld(completesOnFlush: true)
-        try world.start(try world.deploy("steps:\n  - wait: a"))
+        try world.start(try world.deploy("steps:\n  - wait: a\n  - wait: b"))
         world.store.flush()
         for number in 0..<999 { _ = signal(world, world.runs[0], "b", id: "\(number)") }
         for _ in 0..<2 { world.store.flush() }
