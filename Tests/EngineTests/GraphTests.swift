@@ -1,5 +1,6 @@
 import Engine
 import Ports
+import Storage
 import Testing
 import Values
 
@@ -207,14 +208,44 @@ struct GraphTests {
             ])
     }
 
-    @Test("a deep value is refused as an output, because no journal could be read back with it")
+    @Test(
+        "what came from outside as deep as it may be is passed on, wrapped and read back",
+        arguments: [127, 128])
+    func deepestInput(depth: Int) throws {
+        var play = try Play(
+            """
+            steps:
+              - {id: a, lua: return trigger.body}
+              - {id: b, lua: "return {a = {b = {c = steps.a.output}}}"}
+            output: {all: [<< steps >>]}
+            """)
+        play.begin(body: Self.nested(depth))
+        #expect(play.outcome?.status == .succeeded)
+        for record in play.records {
+            try #expect(JournalRecord(stored: record.stored).stored.facts == record.stored.facts)
+        }
+    }
+
+    @Test("a value that a run nests deeper than a journal keeps is refused as an output")
     func deepOutputIsRefused() throws {
-        var deep: Value = 1
-        for _ in 0..<127 { deep = [deep] }
-        var play = try Play("steps:\n  a: {lua: return trigger.body}\noutput: << steps.a.output >>")
-        play.begin(body: deep)
+        var play = try Play(
+            """
+            steps:
+              deepen:
+                strategy: {type: fan_out, over: \((1...60).map { $0 }), until: "index == 60"}
+                lua: "return {a = {b = {c = last and last.output or trigger.body}}}"
+            """)
+        play.begin(body: Self.nested(128))
         for record in play.records { _ = try JournalRecord(stored: record.stored) }
         #expect(play.outcome?.status == .failed)
-        #expect(play.error(of: "a")?.code == "not_a_value")
+        let message = play.outcome?.error?.message ?? ""
+        #expect(message.contains("nested deeper than 256 levels"), "\(message)")
+    }
+
+    /// A list in a list, so many levels of them.
+    private static func nested(_ levels: Int) -> Value {
+        var deep: Value = []
+        for _ in 1..<levels { deep = [deep] }
+        return deep
     }
 }

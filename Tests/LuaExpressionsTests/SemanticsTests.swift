@@ -123,7 +123,7 @@ struct SemanticsTests {
         ("{1, nil, 3}", "gaps"), ("{[true] = 1}", "neither texts nor"), ("{[1.5] = 1}", "neither texts nor"),
         ("local t = {}; for i = 1, 20 do t = {t} end return t", "deeper than 16"),
         ("local t = {}; for i = 1, 10001 do t[i] = i end return t", "too many"),
-        ("string", "a library"), ("'\\255'", "UTF-8"), ("{'\\255'}", "UTF-8"), ("{math.huge}", "infinite"),
+        ("string", "a library"), ("{['\\255'] = 1}", "a name that is not UTF-8"), ("{math.huge}", "infinite"),
     ]
 
     @Test("what is no value is refused with the reason", arguments: notValues)
@@ -134,6 +134,16 @@ struct SemanticsTests {
         } catch ExpressionFailure.notAValue(let text) {
             #expect(text.contains(reason), "\(text)")
         }
+    }
+
+    @Test("a text that is not UTF-8 is its bytes, alone and inside of a table")
+    func bytesAreValues() throws {
+        try #expect(Bench.evaluate("'\\255'") == .bytes([0xFF]))
+        try #expect(Bench.evaluate("{'a', '\\255'}") == ["a", .bytes([0xFF])])
+        try #expect(Bench.evaluate("base64.decode('/9g=')") == .bytes([0xFF, 0xD8]))
+        try #expect(Bench.evaluate("'\\195' .. '\\169'") == "é")
+        try #expect(Bench.evaluate("json.encode({f = '\\255'})") == #"{"f":{"base64":"/w=="}}"#)
+        try #expect(Bench.evaluate("url.encode('\\233a')") == "%E9a")
     }
 
     @Test("time.now() is the scope's instant in whole seconds")

@@ -70,13 +70,13 @@ struct EncodingTests {
         #expect(FormEncoding.encode(value) == expected)
     }
 
-    @Test("A form is read with plus as space, brackets encoded or not, and the last of equal names")
+    @Test("A form is read with plus as space, brackets encoded or not, and each name as often as it comes")
     func formReading() {
         let pairs = FormEncoding.pairs(Array("a=1+2&b%5Bc%5D=%26&&d&=e&a=3=4".utf8))
         #expect(pairs?.map(\.name) == ["a", "b[c]", "d", "", "a"])
         #expect(pairs?.map(\.value) == ["1 2", "&", "", "e", "3=4"])
-        let expected: Value = ["id": "tr_2"]
-        #expect(FormEncoding.decode(Array("id=tr_1&id=tr_2".utf8)) == expected)
-        for text in ["a=%zz", "%=1", "a=%ff"] { #expect(FormEncoding.decode(Array(text.utf8)) == nil) }
+        for text in ["a=%zz", "%=1", "a=%ff"] {
+            #expect(FormEncoding.pairs(Array(text.utf8))?.map(\.name) == nil)
+        }
     }
 }

@@ -29,16 +29,15 @@ struct JSONReadingTests {
             "-", "1.",
             ".5", "-.5", "1.e5", "1e", "1e+", "1e-", "0x1", "1_000", "1 2", "--1", "1e1.5", "\"", "\"a",
             "'a'", "a",
-            #""\""#, #""\x41""#, #""\u""#, #""\u12""#, #""\u12G4""#, #""\uD800""#, #""\uD800a""#,
-            #""\uD800\n""#,
-            #""\uD800\uD800""#, #""\uDC00""#, #""\uDE00\uD83D""#, #""\U0041""#, "\"\n\"", "\"\t\"",
+            #""\""#, #""\x41""#, #""\u""#, #""\u12""#, #""\u12G4""#, #""\uD800\u12G4""#, #""\U0041""#,
+            "\"\n\"", "\"\t\"",
             "\"\u{0}\"",
             "\"\u{1F}\"", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1 2]", "[1,,2]", "[1}", "{", "}",
             #"{"a""#,
             #"{"a":"#, #"{"a":1"#, #"{"a":1,"#, #"{"a":1,}"#, "{,}", #"{"a"}"#, #"{"a",1}"#, "{a:1}", "{1:1}",
             #"{"a":1 "b":2}"#, #"{"a"::1}"#, #"{'a':1}"#, "[] []", "{}x", "// c\n1", "/* c */ 1", "1,",
             "[1]]",
-            "\u{FEFF}1", "\u{A0}1", "\u{0B}1", "1\u{0}",
+            "1\u{FEFF}", " \u{FEFF}1", "\u{FEFF}\u{FEFF}1", "\u{FEFF}", "\u{A0}1", "\u{0B}1", "1\u{0}",
         ])
     func refused(text: String) {
         let problem = #expect(throws: JSONProblem.self) { try JSON.parse(text) }
@@ -79,6 +78,25 @@ struct JSONReadingTests {
         try #expect(
             JSON.parse(#""a\"\\\/\b\f\n\r\t\u0041\u00e9\uD83D\uDE00\u0000z""#).string
                 == "a\"\\/\u{8}\u{C}\n\r\tAé😀\u{0}z")
+    }
+
+    @Test(
+        "Half of a surrogate pair is read as U+FFFD",
+        arguments: [
+            (#""\uD800""#, "\u{FFFD}"), (#""\uD800a""#, "\u{FFFD}a"), (#""\uD800\n""#, "\u{FFFD}\n"),
+            (#""\uD800\uD800""#, "\u{FFFD}\u{FFFD}"), (#""\uDC00""#, "\u{FFFD}"),
+            (#""\uDE00\uD83D""#, "\u{FFFD}\u{FFFD}"), (#""caf\ud83d""#, "caf\u{FFFD}"),
+            (#""\uD83D\u0041""#, "\u{FFFD}A"), (#""\uD83D\uD83D\uDE00""#, "\u{FFFD}😀"),
+        ])
+    func loneSurrogates(text: String, expected: String) throws {
+        try #expect(JSON.parse(text) == .string(expected))
+        try #expect(JSON.parse("{\(text):1}") == .object(Object([.init(name: expected, value: 1)])))
+    }
+
+    @Test("A byte order mark at the start is skipped")
+    func byteOrderMark() throws {
+        try #expect(JSON.parse("\u{FEFF}{\"a\":1}") == ["a": 1])
+        try #expect(JSON.parse("\u{FEFF} 1") == 1)
     }
 
     @Test("Equal names are refused at every level and count", arguments: [2, 5, 15, 16, 17, 18, 40, 200])

@@ -16,7 +16,7 @@ struct FormatTableTests {
         "`cron` | first times in Berlin after …": crons, "value | becomes": values,
         "name | is": FormatKeys.names, "of a step | is": FormatKeys.stepNames,
         "expression | gives": expressions, "expression | fails with": failures,
-        "url | request to": addresses,
+        "url | request to": addresses, "`Content-Type` | body | is read as": readBodies,
         "query | request to `https://shop.example.com/items` with": queries,
         "body | as JSON, the default | with `Content-Type: application/x-www-form-urlencoded`": bodies,
         "`sleep` | begun at 2026-12-01T00:00:00Z, ends at": sleeps,
@@ -160,6 +160,65 @@ struct FormatTableTests {
             )
             #expect(faults.isEmpty, "\(place(row)): \(faults)")
         }
+    }
+
+    // MARK: - Bodies
+
+    @Sendable private static func readBodies(_ table: FormatPage.Table) throws {
+        for row in table.rows {
+            let type = row.cells[0] == "any" ? "application/json" : row.code(0).first
+            let body = row.cells[1] == "nothing" ? [] : try bytes(written: #require(row.code(1).first))
+            guard let expected = row.code(2).first else {
+                #expect(row.cells[2] == "refused", place(row))
+                #expect(throws: BodyProblem.self, place(row)) {
+                    try BodyReader.read(body, contentType: type)
+                }
+                continue
+            }
+            try #expect(JSON.text(BodyReader.read(body, contentType: type)) == expected, place(row))
+            // Both ways in: as what starts a run, and as an answer.
+            let headers = type.map { "headers: {content-type: '\($0)'}, " } ?? ""
+            let given = "{base64: '\(Base64.encode(body))'}"
+            let workflow = PageRun.workflow(
+                """
+                triggers: [{type: webhook}]
+                steps: {ask: {request: {url: "https://a.example/"}}}
+                output: [<< trigger.body >>, << steps.ask.response.body >>]
+                """)
+            let answer = type == nil && !body.isEmpty ? "headers: {content-type: ''}, " : headers
+            let faults = try PageRun.differences(
+                workflow,
+                """
+                    trigger: {\(headers)raw_body: \(given)}
+                    mocks: {ask: {status: 200, \(answer)body: \(given)}}
+                    expect: {outcome: succeeded, output: [\(expected), \(expected)]}
+                """)
+            #expect(faults.isEmpty, "\(place(row)): \(faults)")
+        }
+    }
+
+    /// `\r`, `\n` and `\xE9` stand for those bytes; `\u` and all else for itself.
+    private static func bytes(written text: String) -> [UInt8] {
+        var out: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\"), let next = rest.first else {
+                out.append(byte)
+                continue
+            }
+            switch next {
+            case UInt8(ascii: "r"): out.append(0x0D)
+            case UInt8(ascii: "n"): out.append(0x0A)
+            case UInt8(ascii: "x"):
+                out += Hex.decode(String(decoding: rest.dropFirst().prefix(2), as: UTF8.self)) ?? []
+                rest = rest.dropFirst(2)
+            default:
+                out.append(byte)
+                continue
+            }
+            rest = rest.dropFirst()
+        }
+        return out
     }
 
     // MARK: - Steps

@@ -95,6 +95,7 @@ indirect enum FastExpression: Sendable {
     private static func equals(_ left: Value, _ right: Value) -> Bool? {
         switch (left, right) {
         case (.array, _), (.object, _), (_, .array), (_, .object): return nil
+        case (.bytes(let first), .bytes(let second)): return first == second
         case (.string(let first), .string(let second)): return first.hasSameBytes(as: second)
         case (.int(let first), .int(let second)): return first == second
         case (.int, .number), (.number, .int), (.number, .number):

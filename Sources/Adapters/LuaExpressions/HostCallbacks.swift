@@ -62,6 +62,8 @@ enum HostCallbacks {
             out.pointee.kind = Int32(MILLRACE_LUA_FLOAT)
             out.pointee.number = number
         case .value(.string(let text)): put(text, lua, out)
+        case .value(.bytes(let bytes)):
+            bytes.withUnsafeBufferPointer { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
         case .value(.array), .value(.object), .branch:
             out.pointee.kind = Int32(MILLRACE_LUA_NODE)
             out.pointee.node = evaluation.keep(node)

@@ -55,7 +55,7 @@ struct HostFunctions {
         case .parseTime: try parseTime()
         case .toMinor: try toMinor()
         case .fromMinor: try fromMinor()
-        case .encodeURL: answer(Percent.encode(try text(0)))
+        case .encodeURL: answer(Percent.encode(try bytes(0, perUnit: 4)))
         }
     }
 

@@ -16,10 +16,7 @@ struct ResultReader {
         case MILLRACE_LUA_FLOAT: return try evaluation.value(of: result.number)
         case MILLRACE_LUA_TEXT:
             let bytes = UnsafeBufferPointer(start: result.bytes, count: result.byte_count)
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw .notAValue(reason: "a text that is not UTF-8")
-            }
-            return .string(text)
+            return Value(utf8: bytes)
         case MILLRACE_LUA_NODE: return try evaluation.node(result.node).materialised()
         case MILLRACE_LUA_TABLE:
             guard let bytes = result.bytes else { return nil }

@@ -22,7 +22,7 @@ struct TapeReader {
         case UInt8(ascii: "f"): return false
         case UInt8(ascii: "i"): return .int(read(Int64.self))
         case UInt8(ascii: "d"): return try evaluation.value(of: read(Double.self))
-        case UInt8(ascii: "s"): return .string(try text())
+        case UInt8(ascii: "s"): return Value(utf8: bytes(Int(read(UInt32.self))))
         case UInt8(ascii: "p"): return try scoped(read(Int32.self))
         case UInt8(ascii: "a"): return try list()
         case UInt8(ascii: "o"): return try map()
@@ -35,14 +35,16 @@ struct TapeReader {
         return bytes.loadUnaligned(fromByteOffset: offset, as: type)
     }
 
-    private mutating func text() throws(ExpressionFailure) -> String {
-        let count = Int(read(UInt32.self))
+    private mutating func bytes(_ count: Int) -> UnsafeRawBufferPointer {
         defer { offset += count }
-        let slice = UnsafeRawBufferPointer(start: bytes + offset, count: count)
-        guard let text = String(validating: slice, as: UTF8.self) else {
-            throw .notAValue(reason: "a text that is not UTF-8")
+        return UnsafeRawBufferPointer(start: bytes + offset, count: count)
+    }
+
+    private mutating func name() throws(ExpressionFailure) -> String {
+        guard let name = String(validating: bytes(Int(read(UInt32.self))), as: UTF8.self) else {
+            throw .notAValue(reason: "a map with a name that is not UTF-8")
         }
-        return text
+        return name
     }
 
     private mutating func list() throws(ExpressionFailure) -> Value {
@@ -54,7 +56,7 @@ struct TapeReader {
     /// Members in the order of their names' bytes: Lua's own order differs from state to state.
     private mutating func map() throws(ExpressionFailure) -> Value {
         var members: [Object.Member] = []
-        for _ in 0..<read(UInt32.self) { members.append(.init(name: try text(), value: try value())) }
+        for _ in 0..<read(UInt32.self) { members.append(.init(name: try name(), value: try value())) }
         members.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         return .object(Object(members))
     }
@@ -73,6 +75,7 @@ extension Value {
         switch self {
         case .null, .bool, .int: return 8
         case .number(let text), .string(let text): return 8 + text.utf8.count
+        case .bytes(let bytes): return 8 + bytes.count
         case .array(let items):
             var sum = 8
             for item in items where sum <= limit { sum += item.weight(upTo: limit - sum) }

@@ -21,7 +21,8 @@ struct JSONMarker {
         let mark = mark
         try count(at: mark)
         switch value {
-        case .null, .bool, .int, .number:
+        // A document that was read as JSON has no bytes in it.
+        case .null, .bool, .int, .number, .bytes:
             let start = position
             while position < bytes.count, isLiteral(bytes[position]) { pass() }
             return Node(

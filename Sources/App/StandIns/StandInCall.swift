@@ -40,7 +40,10 @@ struct StandInCall: Sendable {
     /// The body as JSON or as a form of text; an empty one is an empty map, a broken one nil.
     var bodyValue: Value? {
         if request.body.isEmpty { return .object(Object()) }
-        return isForm ? FormEncoding.decode(request.body) : try? JSON.parse(request.body)
+        guard isForm else { return try? JSON.parse(request.body) }
+        guard let pairs = FormEncoding.pairs(request.body) else { return nil }
+        // Of equal names the last counts, as at the providers.
+        return .object(Object(pairs.map { Object.Member(name: $0.name, value: .string($0.value)) }))
     }
 
     /// The body of a control, which is JSON whatever the content type says: curl sends JSON as a form.

@@ -32,6 +32,9 @@ struct Comparison {
     /// The order of members does not matter, and `1.0` is `1`.
     mutating func compare(_ expected: Value, _ actual: Value, at path: String) {
         switch (expected, actual) {
+        case (.object(let wanted), .bytes):
+            let isSame = Value.object(wanted).givenBytes == actual.content
+            if !isSame { add(path, JSON.text(expected), JSON.text(actual)) }
         case (.object(let wanted), .object(let found)):
             for member in wanted.members {
                 let inner = "\(path).\(member.name)"

@@ -109,7 +109,7 @@ struct Doorway {
         let isForm = headers["content-type"]?.hasPrefix("application/x-www-form-urlencoded") ?? false
         let body: [UInt8]
         if let raw = one.trigger.raw {
-            body = Array(raw.utf8)
+            body = raw
         } else if let value = one.trigger.body {
             body = isForm ? Array(FormEncoding.encode(value).utf8) : JSON.bytes(value)
             if headers["content-type"] == nil {

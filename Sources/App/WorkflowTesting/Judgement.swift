@@ -136,7 +136,7 @@ struct Judgement {
             switch member.name {
             case "status": object["status"] = .int(Int64(reply.status))
             case "body":
-                object["body"] = BodyReading.value(
+                object["body"] = BodyReader.value(
                     of: reply.body, contentType: reply.headers["content-type"])
             case "headers":
                 var headers = Object()
@@ -223,14 +223,14 @@ struct RequestComparison {
         _ expected: Value, _ request: OutboundRequest, at path: String, _ comparison: inout Comparison
     ) {
         let type = request.headers["content-type"]
-        let text = String(decoding: request.body, as: UTF8.self)
+        let actual = BodyReader.value(of: request.body, contentType: type)
         if let wanted = expected.string {
-            comparison.compare(wanted, text, at: path)
-        } else if type?.lowercased().hasPrefix("application/x-www-form-urlencoded") ?? false {
-            let wanted = FormEncoding.decode(Array(FormEncoding.encode(expected).utf8)) ?? .null
-            comparison.compare(wanted, FormEncoding.decode(request.body) ?? .string(text), at: path)
+            comparison.compare(.string(wanted), Value(bytes: request.body), at: path)
+        } else if ContentType(type ?? "").isForm {
+            let form = Array(FormEncoding.encode(expected).utf8)
+            comparison.compare(BodyReader.value(of: form, contentType: type), actual, at: path)
         } else {
-            comparison.compare(expected, BodyReading.value(of: request.body, contentType: type), at: path)
+            comparison.compare(expected, actual, at: path)
         }
     }
 }

@@ -35,7 +35,7 @@ package struct Rehearsal {
         case .signalled(let sent):
             ["signal    \(sent.signal.name) to \(sent.run): \(JSON.text(sent.signal.body))"]
         case .replied(let reply):
-            ["reply     \(reply.status) \(String(decoding: reply.body, as: UTF8.self))"]
+            ["reply     \(reply.status) \(Value(bytes: reply.body).text)"]
         }
     }
 
@@ -46,7 +46,7 @@ package struct Rehearsal {
         let own = request.headers.filter { !$0.name.hasPrefix("Millrace-") && $0.name != "traceparent" }
         lines += own.map { "            \($0.name): \($0.value)" }
         if !request.body.isEmpty {
-            lines.append("            \(String(decoding: request.body, as: UTF8.self))")
+            lines.append("            \(Value(bytes: request.body).text)")
         }
         return lines
     }
@@ -98,7 +98,7 @@ package struct Rehearsal {
                         "url": .string(sent.request.url),
                         "headers": .array(
                             sent.request.headers.map { [.string($0.name), .string($0.value)] }),
-                        "body": .string(String(decoding: sent.request.body, as: UTF8.self)),
+                        "body": Value(bytes: sent.request.body),
                     ]
                 }),
             "calls": .array(

@@ -48,24 +48,32 @@ package struct RunRecording: Sendable {
         let facts = start["facts"] ?? .null
         trigger["type"] = facts["trigger"] ?? .null
         let headers = (facts["headers"]?.array ?? []).filter { $0[0]?.text != "content-length" }
-        if !headers.isEmpty { trigger["headers"] = Self.map(headers) }
+        if !headers.isEmpty { trigger["headers"] = Self.headers(headers) }
         let query = facts["query"]?.array ?? []
         if !query.isEmpty { trigger["query"] = Self.map(query) }
-        let body = start["body"]?.string ?? ""
-        if !body.isEmpty {
-            // JSON reads better as YAML; a signature is over the bytes, but none is kept.
-            if let value = try? JSON.parse(body), value.object != nil || value.array != nil {
-                trigger["body"] = value
-            } else {
-                trigger["raw_body"] = .string(body)
-            }
+        let body = start["body"] ?? .null
+        // JSON reads better as YAML; a signature is over the bytes, but none is kept.
+        if let text = body.string, let value = try? JSON.parse(text),
+            value.object != nil || value.array != nil
+        {
+            trigger["body"] = value
+        } else if !body.text.isEmpty {
+            trigger["raw_body"] = body
         }
         return trigger
     }
 
     private static func map(_ pairs: [Value]) -> Value {
+        .object(Object(fields: pairs.map { ($0[0]?.text ?? "", .string($0[1]?.text ?? "")) }))
+    }
+
+    /// Of several headers with one name, the values joined by commas.
+    private static func headers(_ pairs: [Value]) -> Value {
         var object = Object()
-        for pair in pairs { object[pair[0]?.text ?? ""] = .string(pair[1]?.text ?? "") }
+        for pair in pairs {
+            let (name, value) = (pair[0]?.text ?? "", pair[1]?.text ?? "")
+            object[name] = .string(object[name].map { "\($0.text), \(value)" } ?? value)
+        }
         return .object(object)
     }
 
@@ -86,7 +94,7 @@ package struct RunRecording: Sendable {
             let answers = mocks[path]?.array ?? []
             // Computing has times as well where it took long; only a request has attempts.
             if facts["attempts"] != nil || facts["attempt"] != nil {
-                mocks[path] = .array(answers + [Self.answer(facts, body: event["body"]?.string)])
+                mocks[path] = .array(answers + [Self.answer(facts, body: event["body"])])
             } else if let end = Self.childEnd(facts, event["kind"]?.text) {
                 mocks[path] = .array(answers + [end])
             }
@@ -106,16 +114,16 @@ package struct RunRecording: Sendable {
         ]
     }
 
-    private static func answer(_ facts: Value, body: String?) -> Value {
+    private static func answer(_ facts: Value, body: Value?) -> Value {
         var answer = Object()
         if let status = facts["status"] {
             answer["status"] = status
             let headers = (facts["headers"]?.array ?? []).filter { $0[0]?.text != "content-length" }
-            if !headers.isEmpty { answer["headers"] = map(headers) }
-            if let body, !body.isEmpty {
+            if !headers.isEmpty { answer["headers"] = Self.headers(headers) }
+            if let body, !body.text.isEmpty {
                 let isJSON =
                     facts["headers"]?.array?.contains { $0[1]?.text.contains("json") ?? false } ?? false
-                answer["body"] = isJSON ? (try? JSON.parse(body)) ?? .string(body) : .string(body)
+                answer["body"] = isJSON ? body.string.flatMap { try? JSON.parse($0) } ?? body : body
             }
         } else if let kept = answerInMessage(facts) {
             answer = kept

@@ -40,10 +40,19 @@ package struct TriggerGiven: Sendable {
     package var event: String?
     /// Nil where `raw` says it byte by byte.
     package var body: Value?
-    package var raw: String?
+    package var raw: [UInt8]?
     package var headers: [HTTPHeader] = []
+    /// A name with several values stands in it several times.
     package var query: [(name: String, value: String)] = []
     package var signature: SignatureGiven?
+}
+
+extension Value {
+    /// The bytes that `{base64: "…"}` stands for in a test file; nil for anything else.
+    var givenBytes: [UInt8]? {
+        guard let object, object.count == 1, let text = object["base64"]?.string else { return nil }
+        return Base64.decode(text)
+    }
 }
 
 /// A signature that the runner computes over the body.

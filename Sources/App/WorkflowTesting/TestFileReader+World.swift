@@ -18,16 +18,22 @@ extension TestFileReader {
             }
         }
         if let node = fields["event"] { trigger.event = text(node, "event") }
-        if let node = fields["body"] { (trigger.body, trigger.raw) = (node.value, nil) }
+        if let node = fields["body"] {
+            let bytes = node.value.givenBytes
+            (trigger.body, trigger.raw) = (bytes == nil ? node.value : nil, bytes)
+        }
         if let node = fields["raw_body"] {
             if fields["body"] != nil {
                 note(.duplicate, node.mark, "`body` and `raw_body` exclude each other")
             }
-            (trigger.body, trigger.raw) = (nil, text(node, "raw_body"))
+            let bytes = node.value.givenBytes ?? text(node, "raw_body").map { Array($0.utf8) }
+            (trigger.body, trigger.raw) = (nil, bytes)
         }
         if let node = fields["headers"] { trigger.headers = headers(node, lowercased: true) }
         if let node = fields["query"] {
-            trigger.query = (entries(node, "query") ?? []).map { ($0.name, $0.value.value.text) }
+            trigger.query = (entries(node, "query") ?? []).flatMap { member in
+                (member.value.value.array ?? [member.value.value]).map { (member.name, $0.text) }
+            }
         }
         if let node = fields["sign"] { trigger.signature = signature(node) }
     }
@@ -152,6 +158,11 @@ extension TestFileReader {
             if let text = body.string {
                 bytes = Array(text.utf8)
                 if headers["content-type"] == nil { headers.append(HTTPHeader("content-type", "text/plain")) }
+            } else if let given = body.givenBytes {
+                bytes = given
+                if headers["content-type"] == nil {
+                    headers.append(HTTPHeader("content-type", "application/octet-stream"))
+                }
             } else {
                 bytes = JSON.bytes(body)
                 if headers["content-type"] == nil {

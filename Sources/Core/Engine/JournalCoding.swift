@@ -8,7 +8,7 @@ import Values
 //
 //   kind                 key                       facts                                   body
 //   run.started          start                     trigger, headers, query, tenant,
-//                                                  origin, …                               as it came
+//                                                  origin, input, …                        as it came
 //   step.succeeded       outcome/<path>            path, attempts, start, end, status, …   of the answer
 //   step.failed          outcome/<path>            the same and error                      of the answer
 //   step.skipped         outcome/<path>            path, reason                            -
@@ -30,7 +30,8 @@ import Values
 //   run.finished         finish                    status, output, error, step             -
 //   clock.stepped        clock/<sequence>          by                                      -
 //
-// Instants are microseconds since 1970, and `by` is in microseconds, as integers.
+// Instants are microseconds since 1970, and `by` is in microseconds, as integers. Facts are JSON, but for content that
+// is not UTF-8: `~"<base64>"`.
 
 extension JournalRecord {
     /// The record as a store keeps it.
@@ -114,7 +115,7 @@ extension JournalRecord {
     package init(stored: StoredEntry) throws(JournalProblem) {
         let facts: FactsReader
         do throws(JSONProblem) {
-            facts = FactsReader(key: stored.key, values: try JSON.parse(stored.facts))
+            facts = FactsReader(key: stored.key, values: try JSON.parseKept(stored.facts))
         } catch {
             throw JournalProblem(key: stored.key, reason: "its facts are not JSON: \(error.reason)")
         }

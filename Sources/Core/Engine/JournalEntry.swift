@@ -69,6 +69,7 @@ package struct RunStart: Sendable {
         var isQueued: Bool = false
         var clockShift = Duration.zero
         var parsedBody: Value?
+        var input: Value?
 
         init(
             triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
@@ -93,6 +94,7 @@ package struct RunStart: Sendable {
             copy.isQueued = isQueued
             copy.clockShift = clockShift
             copy.parsedBody = parsedBody
+            copy.input = input
             return copy
         }
     }
@@ -170,6 +172,12 @@ package struct RunStart: Sendable {
     package var clockShift: Duration {
         get { facts.clockShift }
         set { ownFacts.clockShift = newValue }
+    }
+    /// What the run was given, if its body cannot say it: JSON has no value for bytes, and what a run computes may be
+    /// nested deeper than JSON from outside.
+    package var input: Value? {
+        get { facts.input }
+        set { ownFacts.input = newValue }
     }
     /// The body read by its content type, where the caller has done so already; not stored.
     package var parsedBody: Value? {

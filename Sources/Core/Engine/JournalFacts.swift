@@ -2,7 +2,7 @@ import Billing
 import Ports
 import Values
 
-/// Writes the facts of an entry as a JSON object, straight into bytes.
+/// Writes the facts of an entry as a JSON object, straight into bytes; bytes in them as ``JSON/Form/kept``.
 struct FactsWriter {
     private var bytes: [UInt8] = []
 
@@ -37,7 +37,7 @@ struct FactsWriter {
 
     mutating func value(_ name: StaticString, _ value: Value) {
         self.name(name)
-        JSON.write(value, into: &bytes)
+        JSON.write(value, into: &bytes, form: .kept)
     }
 
     mutating func headers(_ headers: [HTTPHeader]) {
@@ -80,6 +80,7 @@ struct FactsWriter {
         if let key = start.concurrencyKey { text("concurrency_key", key) }
         if start.isQueued { value("queued", true) }
         if start.clockShift != .zero { int("clock_shift", start.clockShift.microseconds) }
+        if let input = start.input { value("input", input) }
     }
 
     /// Returns the body to be kept beside the facts.
@@ -189,6 +190,7 @@ struct FactsReader {
         start.concurrencyKey = values["concurrency_key"]?.string
         start.isQueued = values["queued"] != nil
         start.clockShift = .microseconds(values["clock_shift"]?.int ?? 0)
+        start.input = values["input"]
         return start
     }
 

@@ -94,6 +94,7 @@ package struct Redactor: Sendable {
         guard !needles.isEmpty else { return value }
         switch value {
         case .string(let text): return .string(redact(text))
+        case .bytes(let bytes): return Value(bytes: redact(bytes))
         case .array(let items): return .array(items.map { redact($0) })
         case .object(let object):
             let names = object.members.map { redact($0.name) }

@@ -48,7 +48,10 @@ struct RequestBuilder {
         }
         var headers = try self.headers()
         let body = try self.body(contentType: headers["content-type"])
-        if let type = body.contentType { headers.append(HTTPHeader("Content-Type", type)) }
+        if let type = body.contentType {
+            headers.removeAll { $0.name.lowercased() == "content-type" }
+            headers.append(HTTPHeader("Content-Type", type))
+        }
         try authorize(&headers)
         try identify(&headers)
         sign(&headers, method: method, url: url.text, body: body.bytes)
@@ -70,7 +73,7 @@ struct RequestBuilder {
 
     private static func text(of value: Value, _ place: String) throws(RequestFailure) -> String {
         switch value {
-        case .array, .object:
+        case .array, .object, .bytes:
             throw .invalid(reason: "\(place): a \(value.kindName) cannot stand here, only text")
         default: return value.text
         }
@@ -127,14 +130,31 @@ struct RequestBuilder {
     private func body(contentType: String?) throws(RequestFailure) -> (bytes: [UInt8], contentType: String?) {
         guard let template = template.body else { return ([], nil) }
         let value = try value(template, "body")
-        if case .string(let text) = value {
+        switch value {
+        case .string(let text):
             return (Array(text.utf8), contentType == nil ? "text/plain; charset=utf-8" : nil)
+        case .bytes(let bytes): return (bytes, contentType == nil ? "application/octet-stream" : nil)
+        default: break
         }
-        if let contentType, contentType.lowercased().hasPrefix("application/x-www-form-urlencoded") {
-            guard value.object != nil else { throw .invalid(reason: "body: a form needs a map") }
-            return (Array(FormEncoding.encode(value).utf8), nil)
+        guard let contentType else { return (JSON.bytes(value), "application/json") }
+        let type = ContentType(contentType)
+        if type.isMultipartForm { return try multipart(value) }
+        guard type.isForm else { return (JSON.bytes(value), nil) }
+        guard value.object != nil else { throw .invalid(reason: "body: a form needs a map") }
+        return (Array(FormEncoding.encode(value).utf8), nil)
+    }
+
+    /// The boundary is the same for each attempt, so that a repeated request has the same bytes.
+    private func multipart(_ value: Value) throws(RequestFailure) -> (bytes: [UInt8], contentType: String?) {
+        guard let object = value.object else {
+            throw .invalid(reason: "body: multipart/form-data needs a map of fields and files")
         }
-        return (JSON.bytes(value), contentType == nil ? "application/json" : nil)
+        do throws(Multipart.Fault) {
+            let form = try Multipart.write(object, seed: RetryDelay.hash(run, stepPath, 0))
+            return (form.bytes, "multipart/form-data; boundary=\(form.boundary)")
+        } catch {
+            throw .invalid(reason: "body: \(error.reason)")
+        }
     }
 
     private func authorize(_ headers: inout [HTTPHeader]) throws(RequestFailure) {
@@ -302,7 +322,7 @@ extension RequestBuilder {
                     throw .expression(error, place: "url")
                 }
                 switch value {
-                case .array, .object, .null:
+                case .array, .object, .bytes, .null:
                     throw .invalid(
                         reason: "url: an expression in it gave a \(value.kindName), not text or a number")
                 default: break

@@ -79,6 +79,7 @@ package struct RunFork: Sendable {
         start.origin = RunOrigin(run: run.state.run, kind: wish.kind, step: chosen)
         if let body = wish.body {
             start.body = JSON.bytes(body)
+            (start.parsedBody, start.input) = (nil, nil)
             start.headers.removeAll { $0.name == "content-type" || $0.name == "content-length" }
             start.headers.append(.init("content-type", "application/json"))
         }

@@ -409,14 +409,11 @@ extension Turn {
 
     /// A computed value as the journal keeps it: without secrets, and no deeper than can be read back.
     func kept(_ value: Value) throws(ExpressionFailure) -> Value {
-        guard value.isNested(atMost: Self.outputDepthMax) else {
-            throw .notAValue(reason: "nested deeper than \(Self.outputDepthMax) levels")
+        guard value.isNested(atMost: JSON.computedDepthMax) else {
+            throw .notAValue(reason: "nested deeper than \(JSON.computedDepthMax) levels")
         }
         return surroundings.redactor.redact(value)
     }
-
-    /// Leaves room for the facts around an output within what the JSON reader takes.
-    private static let outputDepthMax = JSON.depthMax - 8
 
     mutating func fail(_ index: Int, _ error: StepError) {
         settle(index, StepResult(error: error, content: .none, attemptCount: 0, interval: computingTime))
@@ -466,18 +463,6 @@ package enum GuardReading {
         default:
             throw .notAValue(
                 reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
-        }
-    }
-}
-
-extension Value {
-    /// Whether lists and maps stand at most `levels` deep in each other.
-    fileprivate func isNested(atMost levels: Int) -> Bool {
-        switch self {
-        case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
-        case .object(let object):
-            levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
-        default: true
         }
     }
 }

@@ -100,7 +100,7 @@ extension Turn {
     ) -> Verdict {
         let isPlain = rule.failWhen == nil && rule.schema == nil
         if (200..<300).contains(response.status), isPlain, response.fault == nil { return Verdict() }
-        let body = BodyReading.value(of: response.body, contentType: response.headers["content-type"])
+        let body = BodyReader.value(of: response.body, contentType: response.headers["content-type"])
         let scope = scope(
             of: index,
             response: ResponseBranch(status: response.status, headers: response.headers, body: body))

@@ -179,7 +179,7 @@ extension Turn {
         }
         guard let body = template.body else { return reply }
         let value = try kept(try body.value(in: scope))
-        reply.body = value.string.map { Array($0.utf8) } ?? JSON.bytes(value)
+        reply.body = value.content ?? JSON.bytes(value)
         let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
         if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }
         return reply

@@ -4,23 +4,25 @@ package import Values
 /// What expressions see of the trigger.
 package final class TriggerView: ScopeBranch {
     let start: RunStart
-    /// Parsed once, by the content type.
+    /// Read once, by the content type.
     package let body: Value
 
     package init(_ start: RunStart) {
         self.start = start
         body =
-            start.parsedBody ?? BodyReading.value(of: start.body, contentType: start.headers["content-type"])
+            start.input ?? start.parsedBody
+            ?? BodyReader.value(
+                of: start.body, contentType: start.headers["content-type"],
+                contentEncoding: start.headers["content-encoding"])
     }
 
     package func member(_ name: String) -> ScopeNode? {
         switch name {
         case "body": .value(body)
-        case "raw_body": .value(.string(String(decoding: start.body, as: UTF8.self)))
+        case "raw_body": .value(Value(bytes: start.body))
         case "headers": .branch(HeadersView(headers: start.headers))
         case "query":
-            .value(
-                .object(Object(start.query.map { Object.Member(name: $0.name, value: .string($0.value)) })))
+            .value(.object(Object(fields: start.query.map { ($0.name, .string($0.value)) })))
         case "type": .value(.string(start.triggerKind))
         default: nil
         }
@@ -80,7 +82,7 @@ package final class StepView: Sendable {
             headers = parsesBody ? response.headers : []
             output =
                 parsesBody
-                ? BodyReading.value(of: response.body, contentType: response.headers["content-type"]) : .null
+                ? BodyReader.value(of: response.body, contentType: response.headers["content-type"]) : .null
         }
     }
 
@@ -194,36 +196,4 @@ struct ResponseBranch: ScopeBranch {
     }
 
     var memberNames: [String] { ["status", "headers", "body"] }
-}
-
-/// Turns a body into a value by its content type.
-package enum BodyReading {
-    /// JSON where the type says so or nothing is said, a form as a map of text, else text.
-    ///
-    /// What does
-    /// not parse is text; an empty body is null.
-    package static func value(of bytes: [UInt8], contentType: String?) -> Value {
-        guard !bytes.isEmpty else { return .null }
-        let type = contentType ?? "json"
-        if saysJSON(type), let value = try? JSON.parse(bytes) { return value }
-        if type.lowercased().hasPrefix("application/x-www-form-urlencoded"),
-            let value = FormEncoding.decode(bytes)
-        {
-            return value
-        }
-        return .string(String(decoding: bytes, as: UTF8.self))
-    }
-
-    /// Whether a content type holds `json` anywhere: `application/hal+json`.
-    ///
-    /// By bytes, because
-    /// `String.contains` costs a microsecond and this is asked for every answer.
-    package static func saysJSON(_ contentType: String) -> Bool {
-        var contentType = contentType
-        return contentType.withUTF8 { bytes in
-            bytes.indices.contains {
-                UnsafeBufferPointer(rebasing: bytes[$0...]).begins(withLowercase: "json")
-            }
-        }
-    }
 }

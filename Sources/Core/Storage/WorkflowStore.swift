@@ -69,6 +69,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case guardFalse = "guard_false"
         /// The guard raised an error: 500, so that the sender delivers again.
         case guardError = "guard_error"
+        /// The body was not what its content type says: 400.
+        case malformedBody = "malformed_body"
         /// The body did not fit the schema: 422.
         case schema
         /// The tenant's balance was used up: 402.

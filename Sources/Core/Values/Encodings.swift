@@ -88,9 +88,13 @@ package enum Base64 {
 package enum Percent {
     /// Encodes all but RFC 3986's unreserved characters: safe in a path segment and in a query.
     package static func encode(_ text: String, keeping extra: Set<UInt8> = []) -> String {
+        encode(text.utf8, keeping: extra)
+    }
+
+    package static func encode(_ bytes: some Sequence<UInt8>, keeping extra: Set<UInt8> = []) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
         var out: [UInt8] = []
-        for byte in text.utf8 {
+        for byte in bytes {
             switch byte {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
@@ -137,6 +141,7 @@ package enum FormEncoding {
                 for (index, item) in items.enumerated() { add(item, under: "\(name)[\(index)]") }
             case .object(let object):
                 for member in object.members { add(member.value, under: "\(name)[\(encode(member.name))]") }
+            case .bytes(let bytes): pairs.append("\(name)=\(Percent.encode(bytes))")
             default: pairs.append("\(name)=\(encode(value.text))")
             }
         }
@@ -159,13 +164,5 @@ package enum FormEncoding {
             pairs.append((nameText, valueText))
         }
         return pairs
-    }
-
-    /// A form as a flat map of text; the last of equal names wins.
-    package static func decode(_ bytes: [UInt8]) -> Value? {
-        guard let pairs = pairs(bytes) else { return nil }
-        var object = Object()
-        for pair in pairs { object[pair.name] = .string(pair.value) }
-        return .object(object)
     }
 }

@@ -1,28 +1,57 @@
-/// The one JSON reader and writer: strict RFC 8259, exact numbers, order kept.
+/// The one JSON reader and writer: RFC 8259, exact numbers, order kept.
 ///
-/// Refused: duplicate names, invalid UTF-8, lone surrogates, trailing commas, anything after the
-/// value, nesting past ``depthMax``.
+/// A byte order mark at the start is skipped, and half of a surrogate pair is read as U+FFFD. Refused are names that
+/// stand twice in one object, invalid UTF-8, trailing commas, `NaN` and the like, anything after the value, and nesting
+/// past a bound.
 package enum JSON {
-    /// Levels of nesting that are read; deeper text is refused.
+    /// Levels of nesting that are read of a text from outside; a deeper one is refused.
     package static let depthMax = 128
+    /// Levels of nesting of a value that a run computes: what came from outside, with room to wrap it.
+    package static let computedDepthMax = 256
+    /// Levels of nesting that are read of what Millrace itself has written: a computed value, with room for all that
+    /// an entry or an answer puts around it.
+    package static let ownDepthMax = 512
+
+    /// How bytes that are no text are written.
+    package enum Form: Sendable {
+        /// As others see them, `{"base64": "…"}`: JSON, from which nobody can tell them from such an object.
+        case shown
+        /// As the journal keeps them, `~"…"`, which is no JSON and is therefore never anything else.
+        case kept
+    }
 
     package static func parse(_ text: String) throws(JSONProblem) -> Value {
         try parse(Array(text.utf8))
     }
 
+    /// Reads a text from outside.
     package static func parse(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
+        try read(bytes, depthMax: depthMax, form: .shown)
+    }
+
+    /// Reads an answer that Millrace itself gave, which may wrap what a run computed.
+    package static func parseOwn(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
+        try read(bytes, depthMax: ownDepthMax, form: .shown)
+    }
+
+    /// Reads what was written as ``Form/kept``: every value that a run may hold comes back as it was.
+    package static func parseKept(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
+        try read(bytes, depthMax: ownDepthMax, form: .kept)
+    }
+
+    private static func read(_ bytes: [UInt8], depthMax: Int, form: Form) throws(JSONProblem) -> Value {
         let result: Result<Value, JSONProblem> = bytes.withUnsafeBufferPointer { buffer in
-            var reader = JSONReader(bytes: buffer)
+            var reader = JSONReader(bytes: buffer, depthMax: depthMax, form: form)
             do throws(JSONProblem) { return .success(try reader.document()) } catch { return .failure(error) }
         }
         return try result.get()
     }
 
-    package static func bytes(_ value: Value) -> [UInt8] {
+    package static func bytes(_ value: Value, form: Form = .shown) -> [UInt8] {
         var out: [UInt8] = []
         // Most are small: asked for once, in place of four times on the way there.
         out.reserveCapacity(128)
-        write(value, into: &out)
+        write(value, into: &out, form: form)
         return out
     }
 
@@ -54,7 +83,7 @@ package struct JSONProblem: Error, Hashable, Sendable {
 // MARK: - Writing
 
 extension JSON {
-    package static func write(_ value: Value, into out: inout [UInt8]) {
+    package static func write(_ value: Value, into out: inout [UInt8], form: Form = .shown) {
         switch value {
         case .null: out.append(contentsOf: "null".utf8)
         case .bool(true): out.append(contentsOf: "true".utf8)
@@ -62,11 +91,12 @@ extension JSON {
         case .int(let number): writeInt(number, into: &out)
         case .number(let text): out.append(contentsOf: text.utf8)
         case .string(let text): writeString(text, into: &out)
+        case .bytes(let bytes): writeBytes(bytes, into: &out, form: form)
         case .array(let items):
             out.append(UInt8(ascii: "["))
             for index in items.indices {
                 if index > 0 { out.append(UInt8(ascii: ",")) }
-                write(items[index], into: &out)
+                write(items[index], into: &out, form: form)
             }
             out.append(UInt8(ascii: "]"))
         case .object(let object):
@@ -77,10 +107,16 @@ extension JSON {
                 isFirst = false
                 writeString(member.name, into: &out)
                 out.append(UInt8(ascii: ":"))
-                write(member.value, into: &out)
+                write(member.value, into: &out, form: form)
             }
             out.append(UInt8(ascii: "}"))
         }
+    }
+
+    private static func writeBytes(_ bytes: [UInt8], into out: inout [UInt8], form: Form) {
+        out.append(contentsOf: form == .kept ? "~\"".utf8 : "{\"base64\":\"".utf8)
+        out.append(contentsOf: Base64.encode(bytes).utf8)
+        out.append(contentsOf: form == .kept ? "\"".utf8 : "\"}".utf8)
     }
 
     package static func writeInt(_ number: Int64, into out: inout [UInt8]) {

@@ -3,10 +3,17 @@ struct JSONReader {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     private var depth = 0
+    private let depthMax: Int
+    private let form: JSON.Form
 
-    init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+    init(bytes: UnsafeBufferPointer<UInt8>, depthMax: Int, form: JSON.Form) {
+        self.bytes = bytes
+        self.depthMax = depthMax
+        self.form = form
+    }
 
     mutating func document() throws(JSONProblem) -> Value {
+        if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
         skipSpace()
         let value = try value()
         skipSpace()
@@ -37,8 +44,19 @@ struct JSONReader {
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
+        case UInt8(ascii: "~") where form == .kept: return try keptBytes()
         default: throw problem("unexpected character")
         }
+    }
+
+    /// Bytes that are no text, as the journal keeps them.
+    private mutating func keptBytes() throws(JSONProblem) -> Value {
+        let start = position
+        position += 1
+        guard next == UInt8(ascii: "\""), let bytes = Base64.decode(try string()) else {
+            throw JSONProblem(offset: start, reason: "unexpected character")
+        }
+        return .bytes(bytes)
     }
 
     private mutating func word(_ word: StaticString, _ value: Value) throws(JSONProblem) -> Value {
@@ -54,14 +72,13 @@ struct JSONReader {
     private mutating func enter() throws(JSONProblem) {
         depth += 1
         position += 1
-        if depth > JSON.depthMax { throw problem("nested deeper than \(JSON.depthMax) levels") }
+        if depth > depthMax { throw problem("nested deeper than \(depthMax) levels") }
         skipSpace()
     }
 
     private mutating func object() throws(JSONProblem) -> Value {
         try enter()
         var object = Object()
-        var seen: Set<[UInt8]> = []
         if next == UInt8(ascii: "}") {
             position += 1
             depth -= 1
@@ -71,20 +88,13 @@ struct JSONReader {
             guard next == UInt8(ascii: "\"") else { throw problem("expected a name in quotes") }
             let start = position
             let name = try string()
-            // Few names are compared one by one; many would make that quadratic, so they are hashed.
-            let isDuplicate: Bool
-            if object.count < 16 {
-                isDuplicate = object[name] != nil
-            } else {
-                if seen.isEmpty { seen = Set(object.members.map { Array($0.name.utf8) }) }
-                isDuplicate = !seen.insert(Array(name.utf8)).inserted
-            }
-            if isDuplicate { throw JSONProblem(offset: start, reason: "duplicate name") }
             skipSpace()
             guard next == UInt8(ascii: ":") else { throw problem("expected a colon") }
             position += 1
             skipSpace()
-            object.append(name, try value())
+            guard object.insert(name, try value()) else {
+                throw JSONProblem(offset: start, reason: "duplicate name")
+            }
             skipSpace()
             switch next {
             case UInt8(ascii: ","):
@@ -226,20 +236,28 @@ struct JSONReader {
         case UInt8(ascii: "r"): out.append(0x0D)
         case UInt8(ascii: "t"): out.append(0x09)
         case UInt8(ascii: "u"):
-            var code = try hexQuad()
-            if (0xD800..<0xDC00).contains(code) {
-                guard position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
-                    bytes[position + 1] == UInt8(ascii: "u")
-                else { throw problem("lone surrogate") }
-                position += 2
-                let low = try hexQuad()
-                guard (0xDC00..<0xE000).contains(low) else { throw problem("lone surrogate") }
-                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
-            }
-            guard let scalar = Unicode.Scalar(code) else { throw problem("lone surrogate") }
+            let scalar = try escapedScalar()
             out.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         default: throw problem("unknown escape")
         }
+    }
+
+    /// The character behind `\u`; half of a surrogate pair, which stands for none, is U+FFFD.
+    private mutating func escapedScalar() throws(JSONProblem) -> Unicode.Scalar {
+        let code = try hexQuad()
+        guard (0xD800..<0xDC00).contains(code) else { return Unicode.Scalar(code) ?? "\u{FFFD}" }
+        let end = position
+        guard position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
+            bytes[position + 1] == UInt8(ascii: "u")
+        else { return "\u{FFFD}" }
+        position += 2
+        let low = try hexQuad()
+        guard (0xDC00..<0xE000).contains(low) else {
+            // The second escape is a character of its own.
+            position = end
+            return "\u{FFFD}"
+        }
+        return Unicode.Scalar(0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)) ?? "\u{FFFD}"
     }
 
     private mutating func hexQuad() throws(JSONProblem) -> UInt32 {

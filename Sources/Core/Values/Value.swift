@@ -1,7 +1,7 @@
-/// Any JSON value, exact: what a webhook carried is what an expression reads and a request sends.
+/// Any JSON value or bytes, exact: what a webhook carried is what an expression reads and a request sends.
 ///
 /// Integers that fit are `int`; every other number keeps its source text, so `12.50` and a
-/// 20-digit id survive unchanged.
+/// 20-digit id survive unchanged. Content that is not UTF-8 stays the bytes that it is.
 package enum Value: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -9,8 +9,28 @@ package enum Value: Sendable, Hashable {
     /// A JSON number that is not an exact `Int64`, as its source text.
     case number(String)
     case string(String)
+    /// Content that is not valid UTF-8; made by ``init(bytes:)``, so that one content is never two values.
+    case bytes([UInt8])
     case array([Value])
     case object(Object)
+
+    /// Content as a value: a text if it is valid UTF-8, else the bytes.
+    package init(bytes: [UInt8]) {
+        if let text = String(validating: bytes, as: UTF8.self) {
+            self = .string(text)
+        } else {
+            self = .bytes(bytes)
+        }
+    }
+
+    /// As ``init(bytes:)``, from memory that is only lent.
+    package init(utf8 bytes: some Collection<UInt8>) {
+        if let text = String(validating: bytes, as: UTF8.self) {
+            self = .string(text)
+        } else {
+            self = .bytes(Array(bytes))
+        }
+    }
 
     /// A finite double as a value; an integral one within 2^53 becomes `int`.
     ///
@@ -36,6 +56,15 @@ extension Value {
     package var string: String? {
         if case .string(let text) = self { return text }
         return nil
+    }
+
+    /// The bytes of a text or of other content; nil for anything else.
+    package var content: [UInt8]? {
+        switch self {
+        case .string(let text): Array(text.utf8)
+        case .bytes(let bytes): bytes
+        default: nil
+        }
     }
 
     package var int: Int64? {
@@ -76,11 +105,33 @@ extension Value {
     }
 
     /// What this value becomes inside a text: text as it is, null as nothing, the rest as JSON.
+    ///
+    /// Content that is not UTF-8 has no text; it shows as JSON shows it. Whoever sends it on uses ``content``.
     package var text: String {
         switch self {
         case .string(let text): return text
         case .null: return ""
         default: return JSON.text(self)
+        }
+    }
+
+    /// Whether lists and maps stand at most `levels` deep in each other.
+    package func isNested(atMost levels: Int) -> Bool {
+        switch self {
+        case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
+        case .object(let object):
+            levels > 0 && object.members.allSatisfy { $0.value.isNested(atMost: levels - 1) }
+        default: true
+        }
+    }
+
+    /// Whether there are bytes in it that JSON has no value for.
+    package var holdsBytes: Bool {
+        switch self {
+        case .bytes: true
+        case .array(let items): items.contains { $0.holdsBytes }
+        case .object(let object): object.members.contains { $0.value.holdsBytes }
+        default: false
         }
     }
 
@@ -91,6 +142,7 @@ extension Value {
         case .bool: "boolean"
         case .int, .number: "number"
         case .string: "text"
+        case .bytes: "byte string"
         case .array: "list"
         case .object: "map"
         }
@@ -108,55 +160,4 @@ extension Value: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Expres
         self = .object(Object(elements.map { Object.Member(name: $0.0, value: $0.1) }))
     }
     package init(nilLiteral: ()) { self = .null }
-}
-
-/// The members of a JSON object, in the order of the source.
-///
-/// Names are compared as UTF-8 bytes and never by canonical equivalence, as SQLite compares them.
-package struct Object: Sendable, Hashable {
-    package struct Member: Sendable, Hashable {
-        package var name: String
-        package var value: Value
-
-        package init(name: String, value: Value) {
-            self.name = name
-            self.value = value
-        }
-    }
-
-    package private(set) var members: [Member]
-
-    package init(_ members: [Member] = []) { self.members = members }
-
-    package var isEmpty: Bool { members.isEmpty }
-    package var count: Int { members.count }
-
-    /// Reading a missing name gives nil; setting nil removes the member; a new name goes last.
-    package subscript(_ name: String) -> Value? {
-        get {
-            for member in members where member.name.hasSameBytes(as: name) { return member.value }
-            return nil
-        }
-        set {
-            let index = members.firstIndex { $0.name.hasSameBytes(as: name) }
-            switch (index, newValue) {
-            case (let index?, let value?): members[index].value = value
-            case (let index?, nil): members.remove(at: index)
-            case (nil, let value?): members.append(Member(name: name, value: value))
-            case (nil, nil): break
-            }
-        }
-    }
-
-    /// Adds a member that the caller knows to be new, without looking for it.
-    package mutating func append(_ name: String, _ value: Value) {
-        members.append(Member(name: name, value: value))
-    }
-}
-
-extension String {
-    /// Whether both texts are the same bytes; `==` would also merge canonically equivalent ones.
-    package func hasSameBytes(as other: String) -> Bool {
-        self.utf8.count == other.utf8.count && self == other && self.utf8.elementsEqual(other.utf8)
-    }
 }

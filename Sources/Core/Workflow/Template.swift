@@ -33,14 +33,7 @@ package indirect enum Template: Sendable {
         case .constant(let value): return value
         case .expression(let expression): return try expression.evaluate(in: scope)
         case .text(let parts):
-            var text = ""
-            for part in parts {
-                switch part {
-                case .literal(let literal): text += literal
-                case .expression(let expression): text += try expression.evaluate(in: scope).text
-                }
-            }
-            return .string(text)
+            return try Self.joined(parts, in: scope)
         case .list(let items):
             var values: [Value] = []
             values.reserveCapacity(items.count)
@@ -51,6 +44,26 @@ package indirect enum Template: Sendable {
             for member in members { object.append(member.name, try member.value.value(in: scope)) }
             return .object(object)
         }
+    }
+
+    /// Text, unless a part is bytes: then the bytes of all parts, one behind the other.
+    private static func joined(
+        _ parts: [Part], in scope: any ExpressionScope
+    ) throws(ExpressionFailure) -> Value {
+        var text = ""
+        for (index, part) in parts.enumerated() {
+            switch part {
+            case .literal(let literal): text += literal
+            case .expression(let expression):
+                let value = try expression.evaluate(in: scope)
+                if case .bytes(let bytes) = value {
+                    let rest = try joined(Array(parts[(index + 1)...]), in: scope)
+                    return Value(bytes: Array(text.utf8) + bytes + (rest.content ?? []))
+                }
+                text += value.text
+            }
+        }
+        return .string(text)
     }
 
     /// Every expression in it, in the order of the file.

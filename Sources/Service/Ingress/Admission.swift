@@ -23,7 +23,7 @@ package struct Admission {
     /// After this no further trigger is tried; one guard alone has its own, shorter limit.
     private static let timeMax = Duration.milliseconds(100)
 
-    /// The body read by its content type, once; a fault where it says that it is JSON and is not.
+    /// The body read by its content type, once; a fault if it is not what its type says.
     private let body: Value
     private let malformation: String?
 
@@ -31,18 +31,16 @@ package struct Admission {
         self.call = call
         self.plan = plan
         self.secrets = secrets
-        let type = call.request.headers["content-type"]
-        guard !call.request.body.isEmpty, type.map(BodyReading.saysJSON) ?? (call.source == .key) else {
-            body = BodyReading.value(of: call.request.body, contentType: type)
-            malformation = nil
-            return
-        }
-        do throws(JSONProblem) {
-            body = try JSON.parse(call.request.body)
+        let request = call.request
+        do throws(BodyProblem) {
+            body = try BodyReader.read(
+                request.body, contentType: request.headers["content-type"],
+                contentEncoding: request.headers["content-encoding"],
+                untyped: call.source == .key ? .json : .perhapsJSON)
             malformation = nil
         } catch {
-            body = .string(String(decoding: call.request.body, as: UTF8.self))
-            malformation = "the body is not JSON: \(error.reason) at byte \(error.offset)"
+            body = Value(bytes: request.body)
+            malformation = error.message(about: "the body")
         }
     }
 

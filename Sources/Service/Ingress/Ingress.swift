@@ -65,7 +65,9 @@ package final class Ingress: Sendable {
         switch verdict {
         case .admitted(let trigger, let dedupe, let body):
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
-        case .malformedBody(let reason): reply(.malformedBody(reason: reason))
+        case .malformedBody(let reason):
+            refuse(call, .malformedBody, reason)
+            reply(.malformedBody(reason: reason))
         case .refused:
             refuse(call, .guardFalse, "the guard was false")
             reply(.refused)

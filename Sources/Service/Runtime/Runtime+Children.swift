@@ -28,6 +28,10 @@ extension Runtime {
                 body: JSON.bytes(call.input), at: clock.now(), tenantName: owner.name,
                 externalCustomerID: owner.externalCustomerID)
             start.parsedBody = call.input
+            // JSON cannot say all that a run computes, and after a restart the body is read anew.
+            if call.input.holdsBytes || !call.input.isNested(atMost: JSON.depthMax) {
+                start.input = call.input
+            }
             start.parent = call.parent
             let request = StartRequest(
                 tenant: owner, plan: plan, start: start,

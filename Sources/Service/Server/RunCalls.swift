@@ -120,8 +120,8 @@ struct RunCalls {
             "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),
             "charge_ms": .int(entry.chargeMilliseconds),
             // Facts that cannot be read are shown as none: the rest of the entry still helps.
-            "facts": (try? JSON.parse(entry.facts)) ?? .null,
-            "body": entry.body.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null,
+            "facts": (try? JSON.parseKept(entry.facts)) ?? .null,
+            "body": entry.body.map { Value(bytes: $0) } ?? .null,
         ]
     }
 }

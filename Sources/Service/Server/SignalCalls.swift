@@ -13,10 +13,7 @@ struct SignalCalls {
 
     /// `POST /api/runs/{id}/signals/{name}`, with a key of the tenant.
     func signal(_ call: Call, run: RunID, name: String) throws(Refusal) {
-        // The API speaks JSON whatever a caller's tool writes into the content type.
-        var request = call.request
-        request.headers.removeAll { $0.name == "content-type" }
-        try give(request, to: run, of: call.tenant.tenant, name: name, call.respond)
+        try give(call.request, to: run, of: call.tenant.tenant, name: name, call.respond)
     }
 
     /// `POST /signals/{run}/{token}/{name}`: the token opens this run and nothing else.
@@ -58,13 +55,12 @@ struct SignalCalls {
     }
 
     private func body(of request: InboundRequest) throws(Refusal) -> Value {
-        let type = request.headers["content-type"]
-        guard !request.body.isEmpty, type.map(BodyReading.saysJSON) ?? true else {
-            return BodyReading.value(of: request.body, contentType: type)
-        }
-        do throws(JSONProblem) { return try JSON.parse(request.body) } catch {
-            throw Refusal(
-                400, "malformed_body", "the body is not JSON: \(error.reason) at byte \(error.offset)")
+        do throws(BodyProblem) {
+            return try BodyReader.read(
+                request.body, contentType: request.headers["content-type"],
+                contentEncoding: request.headers["content-encoding"], untyped: .json)
+        } catch {
+            throw Refusal(400, "malformed_body", error.message(about: "the body"))
         }
     }
 

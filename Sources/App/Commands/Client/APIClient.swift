@@ -110,7 +110,7 @@ final class APIClient: Sendable {
 
     private func value(of response: OutboundResponse, place: String) throws(CommandFailure) -> Value {
         if response.body.isEmpty { return .null }
-        do throws(JSONProblem) { return try JSON.parse(response.body) } catch {
+        do throws(JSONProblem) { return try JSON.parseOwn(response.body) } catch {
             throw CommandFailure(
                 .serverFault, "not_json", "the answer (status \(response.status)) is no JSON", place: place,
                 hint: "is this the address of a Millrace server?")

@@ -36,9 +36,9 @@ enum SimulateCommand {
         if let data = try WorkflowCommands.data(
             invocation.arguments.text("data"), of: "--data", invocation)
         {
-            one.trigger.raw = String(decoding: data, as: UTF8.self)
+            one.trigger.raw = data
         } else if one.trigger.body == nil, one.trigger.raw == nil {
-            one.trigger.raw = "{}"
+            one.trigger.raw = Array("{}".utf8)
         }
         for name in definition.secretNames where one.secrets[name] == nil { one.secrets[name] = "[\(name)]" }
         let rehearsal = CaseRunner(definition).rehearse(one)

@@ -99,7 +99,7 @@ extension Value {
     var canonicalBytes: [UInt8] {
         switch self {
         case .int, .number: return Array((DecimalNumber(self)?.canonical ?? "").utf8)
-        case .null, .bool, .string: return JSON.bytes(self)
+        case .null, .bool, .string, .bytes: return JSON.bytes(self, form: .kept)
         case .array(let items):
             return Array("[".utf8) + items.flatMap { $0.canonicalBytes + [0x2C] } + Array("]".utf8)
         case .object(let object):

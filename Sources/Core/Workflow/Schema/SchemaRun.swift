@@ -101,7 +101,7 @@ struct SchemaRun {
             case .null: .null
             case .bool: .boolean
             case .int, .number: DecimalNumber(value)?.isInteger == true ? [.integer, .number] : .number
-            case .string: .string
+            case .string, .bytes: .string
             case .array: .array
             case .object: .object
             }

@@ -1,0 +1,186 @@
+/// Turns a body into a value by its content type: one reader for triggers, answers and signals.
+///
+/// | content type | value |
+/// | --- | --- |
+/// | none or empty body | null |
+/// | JSON (``ContentType/isJSON``) | what the JSON says; a problem if it is not JSON |
+/// | `application/x-www-form-urlencoded` | a map of texts (``Object/init(fields:)``); a problem if an escape is broken |
+/// | `multipart/form-data` | a map of texts and files (``Multipart``); a problem if it is not whole |
+/// | none given | JSON if it can be read as JSON, else as any other type |
+/// | any other | text if it is UTF-8 or its `charset` says how to read it, else bytes |
+package enum BodyReader {
+    /// What a body is that names no type.
+    package enum Untyped: Sendable {
+        /// JSON if it can be read as JSON.
+        case perhapsJSON
+        case json
+    }
+
+    /// Reads a body.
+    ///
+    /// - Parameters:
+    ///   - bytes: The body as it came.
+    ///   - contentType: The header; nil or empty for none.
+    ///   - contentEncoding: The header; nil for none. A compressed body is not read.
+    ///   - untyped: What it is if no type is given.
+    /// - Returns: The value.
+    /// - Throws: ``BodyProblem`` if the body is not what its type says.
+    package static func read(
+        _ bytes: [UInt8], contentType: String?, contentEncoding: String? = nil,
+        untyped: Untyped = .perhapsJSON
+    ) throws(BodyProblem) -> Value {
+        guard !bytes.isEmpty else { return .null }
+        if let contentEncoding, !isPlain(contentEncoding) {
+            return try compressed(bytes, contentType: contentType, contentEncoding)
+        }
+        guard let contentType, !contentType.isEmpty else {
+            if untyped == .json { return try json(bytes) }
+            return (try? JSON.parse(bytes)) ?? Value(bytes: bytes)
+        }
+        // Nearly every answer says one of these, and taking a header apart costs more than most bodies do.
+        if contentType == "application/json" || contentType == "application/json; charset=utf-8" {
+            return try json(bytes)
+        }
+        return try read(bytes, type: ContentType(contentType))
+    }
+
+    /// As ``read(_:contentType:contentEncoding:untyped:)``; what cannot be read is its text or its bytes.
+    package static func value(of bytes: [UInt8], contentType: String?, contentEncoding: String? = nil)
+        -> Value
+    {
+        do throws(BodyProblem) {
+            return try read(bytes, contentType: contentType, contentEncoding: contentEncoding)
+        } catch {
+            return Value(bytes: bytes)
+        }
+    }
+
+    private static func read(_ bytes: [UInt8], type: ContentType) throws(BodyProblem) -> Value {
+        if type.isMultipartForm { return .object(try Multipart.read(bytes, boundary: type["boundary"])) }
+        let charset = type["charset"].map { ($0, Charset($0)) }
+        if type.isJSON {
+            guard let charset, charset.1 != .utf8 else { return try json(bytes) }
+            return try json(bytes, charset: charset.1, named: charset.0)
+        }
+        if type.isForm { return try form(bytes, charset: charset.map { $0.1 } ?? .utf8) }
+        return charset?.1?.text(bytes).map { .string($0) } ?? Value(bytes: bytes)
+    }
+
+    private static func json(_ bytes: [UInt8]) throws(BodyProblem) -> Value {
+        do throws(JSONProblem) { return try JSON.parse(bytes) } catch {
+            throw BodyProblem(.json, "\(error.reason) at byte \(error.offset)")
+        }
+    }
+
+    /// JSON is UTF-8; but whoever names another encoding mostly means it.
+    private static func json(
+        _ bytes: [UInt8], charset: Charset?, named name: String
+    ) throws(BodyProblem) -> Value {
+        guard let charset else {
+            // An encoding that is not known may still be UTF-8 in truth.
+            do throws(BodyProblem) { return try json(bytes) } catch {
+                throw BodyProblem(.json, "\(error.reason), and its charset \(name.prefix(40)) is not known")
+            }
+        }
+        guard let text = charset.text(bytes) else {
+            throw BodyProblem(.json, "it is not in the charset \(name.prefix(40)) that its type names")
+        }
+        return try json(Array(text.utf8))
+    }
+
+    private static func form(_ bytes: [UInt8], charset: Charset?) throws(BodyProblem) -> Value {
+        // `curl -d '{"a":1}'` says that it sends a form. No form begins with a brace: it would be escaped.
+        if bytes.first == UInt8(ascii: "{"), let value = try? JSON.parse(bytes) { return value }
+        var fields: [(name: String, value: Value)] = []
+        for part in bytes.split(separator: UInt8(ascii: "&")) {
+            let halves = part.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Percent.decode(halves[0], plusIsSpace: true),
+                let value = Percent.decode(halves.count > 1 ? halves[1] : [], plusIsSpace: true)
+            else {
+                throw BodyProblem(.form, "a % without two hex digits at byte \(brokenEscape(in: part))")
+            }
+            guard let nameText = (charset ?? .utf8).text(name) else {
+                throw BodyProblem(.form, "a name is not UTF-8 at byte \(part.startIndex)")
+            }
+            let text = charset.flatMap { $0 == .utf8 ? nil : $0.text(value) }
+            fields.append((nameText, text.map { .string($0) } ?? Value(bytes: value)))
+        }
+        return .object(Object(fields: fields))
+    }
+
+    private static func brokenEscape(in part: ArraySlice<UInt8>) -> Int {
+        part.indices.first { index in
+            guard part[index] == UInt8(ascii: "%") else { return false }
+            let digits = part[(index + 1)...].prefix(2)
+            return digits.count < 2 || digits.contains { Hex.digit($0) == nil }
+        } ?? part.startIndex
+    }
+
+    // MARK: - Compression
+
+    private static func isPlain(_ encoding: String) -> Bool {
+        encoding.isEmpty || encoding.lowercased() == "identity"
+    }
+
+    /// Its bytes are kept where only bytes are asked for.
+    private static func compressed(
+        _ bytes: [UInt8], contentType: String?, _ encoding: String
+    ) throws(BodyProblem) -> Value {
+        let type = ContentType(contentType ?? "")
+        guard type.isJSON || type.isForm || type.isMultipartForm else { return Value(bytes: bytes) }
+        throw BodyProblem(
+            .compressed, "it is compressed (Content-Encoding: \(encoding.prefix(40))); send it uncompressed")
+    }
+}
+
+/// Why a body is not what its content type says.
+package struct BodyProblem: Error, Sendable, Hashable {
+    package enum Format: Sendable, Hashable {
+        case json, form, multipart, compressed
+    }
+
+    package let format: Format
+    /// A clause: `unexpected character at byte 0`.
+    package let reason: String
+
+    init(_ format: Format, _ reason: String) {
+        self.format = format
+        self.reason = reason
+    }
+
+    /// A sentence about `subject`: `the body is not JSON: unexpected character at byte 0`.
+    package func message(about subject: String) -> String {
+        switch format {
+        case .json: "\(subject) is not JSON: \(reason)"
+        case .form: "\(subject) is not a form: \(reason)"
+        case .multipart: "\(subject) is not multipart/form-data: \(reason)"
+        case .compressed: "\(subject) cannot be read: \(reason)"
+        }
+    }
+}
+
+extension Object {
+    /// The one rule for names that may come several times, in a query, a form and `multipart/form-data`.
+    ///
+    /// A name that comes once has its value, one that comes several times has a list of its values in their order, and
+    /// one that ends in `[]` always has a list.
+    package init(fields: [(name: String, value: Value)]) {
+        var positions = Object()
+        var groups: [(name: String, values: [Value])] = []
+        for field in fields {
+            if case .int(let position)? = positions[field.name] {
+                groups[Int(position)].values.append(field.value)
+            } else {
+                positions.append(field.name, .int(Int64(groups.count)))
+                groups.append((field.name, [field.value]))
+            }
+        }
+        self.init()
+        reserveCapacity(groups.count)
+        for group in groups {
+            let isList = group.values.count > 1 || group.name.utf8.suffix(2).elementsEqual("[]".utf8)
+            append(group.name, isList ? .array(group.values) : group.values[0])
+        }
+    }
+}
