@@ -442,7 +442,13 @@ private struct StoreOperations {
             StoreOperation("workflows") { store throws(StoreError) in
                 try store.workflows(of: tenant, after: nil, limit: limit)
             },
-            StoreOperation("versions") { store throws(StoreError) in try store.versions(of: name, of: tenant)
+            StoreOperation("versions") { store throws(StoreError) in
+                try store.versions(of: name, of: tenant, before: nil, limit: limit)
+            },
+            StoreOperation("version") { store throws(StoreError) in
+                try store.version(Int64(limit), of: name, of: tenant) as Any
+            },
+            StoreOperation("workflowNames") { store throws(StoreError) in try store.workflowNames(of: tenant)
             },
             StoreOperation("currentWorkflows") { store throws(StoreError) in try store.currentWorkflows() },
             StoreOperation("refusals") { store throws(StoreError) in

@@ -121,7 +121,19 @@ struct TenantContractTests {
         #expect(try store.workflow(digest: [2], of: Sample.tenant)?.number == 2)
         #expect(try store.currentWorkflows().map(\.digest) == [[3], [4]])
         #expect(try deploy("b", 2) == 3)
-        #expect(try store.versions(of: "b", of: Sample.tenant).map(\.number) == [3, 2, 1])
+        func numbers(before: Int64? = nil, limit: Int = 9) throws -> [Int64] {
+            try store.versions(of: "b", of: Sample.tenant, before: before, limit: limit).map(\.number)
+        }
+        #expect(try numbers() == [3, 2, 1] && numbers(limit: 2) == [3, 2] && numbers(before: 2) == [1])
+        #expect(try numbers(limit: 0) == [] && numbers(before: 1) == [])
+        #expect(try store.version(1, of: "b", of: Sample.tenant)?.source == [1, 1])
+        #expect(try store.version(2, of: "b", of: Sample.tenant)?.source == [2, 2])
+        #expect(try store.version(4, of: "b", of: Sample.tenant) == nil)
+        #expect(try store.version(1, of: "b", of: Sample.other) == nil)
+        #expect(try store.workflowNames(of: Sample.tenant) == ["a", "b"])
+        #expect(try store.deleteWorkflow("b", of: Sample.tenant))
+        #expect(try store.workflowNames(of: Sample.tenant) == ["a"])
+        #expect(try numbers() == [3, 2, 1], "versions of a deleted workflow are kept")
     }
 
     @Test("refusals are counted with the last one's reason", arguments: StoreBackend.allCases)

@@ -45,6 +45,10 @@ extension MemoryStore {
         }
     }
 
+    package func workflowNames(of tenant: TenantID) throws(StoreError) -> [String] {
+        try workflows(of: tenant, after: nil, limit: .max).map(\.name)
+    }
+
     package func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
         try read { tables throws(StoreError) in
             let rows = tables.workflows.filter { $0.key.tenant == tenant }.values
@@ -54,9 +58,22 @@ extension MemoryStore {
         }
     }
 
-    package func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
+    package func versions(
+        of name: String, of tenant: TenantID, before: Int64?, limit: Int
+    ) throws(StoreError) -> [WorkflowVersion] {
         try read { tables throws(StoreError) in
-            (tables.workflows[MemoryTables.TenantName(tenant, name)]?.versions ?? []).reversed()
+            let all = tables.workflows[MemoryTables.TenantName(tenant, name)]?.versions ?? []
+            return all.reversed().filter { $0.number < before ?? .max }.prefix(max(0, limit)).map {
+                WorkflowVersion(number: $0.number, digest: $0.digest, deployedAt: $0.deployedAt)
+            }
+        }
+    }
+
+    package func version(
+        _ number: Int64, of name: String, of tenant: TenantID
+    ) throws(StoreError) -> DeployedWorkflow? {
+        try read { tables throws(StoreError) in
+            tables.workflows[MemoryTables.TenantName(tenant, name)]?.versions.first { $0.number == number }
         }
     }
 

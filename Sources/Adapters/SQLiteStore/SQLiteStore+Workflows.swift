@@ -85,6 +85,15 @@ extension SQLiteStore {
         }
     }
 
+    package func workflowNames(of tenant: TenantID) throws(StoreError) -> [String] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                "SELECT name FROM workflow WHERE tenant_id = ? AND is_deleted = 0 ORDER BY name",
+                .integer(tenant.number)
+            ) { row throws(StoreError) in row.text(0) }
+        }
+    }
+
     package func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
         try readers.read { connection throws(StoreError) in
             // By the index, which has no sources in it.
@@ -101,13 +110,28 @@ extension SQLiteStore {
         }
     }
 
-    package func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
+    package func versions(
+        of name: String, of tenant: TenantID, before: Int64?, limit: Int
+    ) throws(StoreError) -> [WorkflowVersion] {
         try readers.read { connection throws(StoreError) in
             try connection.all(
                 """
-                SELECT tenant_id, name, number, digest, source, deployed_at_us FROM workflow_version
-                WHERE tenant_id = ? AND name = ? ORDER BY number DESC
-                """, .integer(tenant.number), .text(name), read: Rows.workflow)
+                SELECT number, digest, deployed_at_us FROM workflow_version
+                WHERE tenant_id = ? AND name = ? AND number < ? ORDER BY number DESC LIMIT ?
+                """, .integer(tenant.number), .text(name), .integer(before ?? .max),
+                .integer(Int64(max(0, limit)))
+            ) { row throws(StoreError) in
+                WorkflowVersion(
+                    number: row.integer(0), digest: row.blob(1), deployedAt: Rows.instant(row.integer(2)))
+            }
+        }
+    }
+
+    package func version(
+        _ number: Int64, of name: String, of tenant: TenantID
+    ) throws(StoreError) -> DeployedWorkflow? {
+        try readers.read { connection throws(StoreError) in
+            try Self.version(name, number, tenant, connection)
         }
     }
 

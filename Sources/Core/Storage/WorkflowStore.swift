@@ -14,10 +14,18 @@ package protocol WorkflowStore: Sendable {
     func workflow(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
     /// Current versions by name, with name above `after`.
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow]
+    /// Names of all workflows in service, sorted as bytes.
+    func workflowNames(of tenant: TenantID) throws(StoreError) -> [String]
     /// How many of a tenant's workflows are in service, and how many versions of all of them are kept.
     func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts
-    /// All versions of one, newest first.
-    func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow]
+    /// Versions of one, newest first, of a deleted one as well: at most `limit`, with numbers below `before`.
+    func versions(
+        of name: String, of tenant: TenantID, before: Int64?, limit: Int
+    ) throws(StoreError) -> [WorkflowVersion]
+    /// One version by its number, in service or not; nil if there is none.
+    func version(
+        _ number: Int64, of name: String, of tenant: TenantID
+    ) throws(StoreError) -> DeployedWorkflow?
     /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
     /// Every current workflow of every tenant, for loading triggers at start.
@@ -46,6 +54,20 @@ package struct DeployedWorkflow: Sendable, Hashable {
         self.number = number
         self.digest = digest
         self.source = source
+        self.deployedAt = deployedAt
+    }
+}
+
+/// A version without its source, as lists show it.
+package struct WorkflowVersion: Sendable, Hashable {
+    package var number: Int64
+    /// SHA-256 of the source, 32 bytes.
+    package var digest: [UInt8]
+    package var deployedAt: Instant
+
+    package init(number: Int64, digest: [UInt8], deployedAt: Instant) {
+        self.number = number
+        self.digest = digest
         self.deployedAt = deployedAt
     }
 }

@@ -47,33 +47,73 @@ package final class Catalog: @unchecked Sendable {
         loader.check(source)
     }
 
-    /// Puts a source into service.
-    ///
-    /// The caller has checked it.
-    package func deploy(
-        _ definition: WorkflowDefinition, source: [UInt8], of tenant: TenantID, at: Instant
-    ) throws(StoreError) -> DeployedWorkflow {
-        let digest = cryptography.sha256(source)
-        changing.lock()
-        var isDone = false
-        defer { if isDone { announce(definition.name, tenant) } }
-        defer { changing.unlock() }
-        let deployed = try store.deployWorkflow(
-            definition.name, of: tenant, digest: digest, source: source, at: at)
-        keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
-        isDone = true
-        return deployed
+    /// What must be in service for a change to be made.
+    package enum Expectation: Sendable, Hashable {
+        case anything
+        /// Nothing under that name.
+        case nothing
+        /// The version of this digest.
+        case digest([UInt8])
+
+        func admits(_ live: DeployedWorkflow?) -> Bool {
+            switch self {
+            case .anything: true
+            case .nothing: live == nil
+            case .digest(let digest): live?.digest == digest
+            }
+        }
     }
 
-    package func delete(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
+    /// What became of a change.
+    package enum Change: Sendable, Hashable {
+        /// The version that is in service now; false if it was before.
+        case deployed(DeployedWorkflow, isNew: Bool)
+        case deleted
+        /// There was nothing to delete.
+        case missing
+        /// What is in service is not what was expected; nothing was changed.
+        case unexpected(live: DeployedWorkflow?)
+    }
+
+    /// Puts a source into service, which the caller has checked.
+    package func deploy(
+        _ definition: WorkflowDefinition, source: [UInt8], of tenant: TenantID, at: Instant,
+        expecting: Expectation = .anything
+    ) throws(StoreError) -> Change {
+        let digest = cryptography.sha256(source)
+        return try change(definition.name, of: tenant, expecting) { live throws(StoreError) in
+            let deployed = try store.deployWorkflow(
+                definition.name, of: tenant, digest: digest, source: source, at: at)
+            keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
+            return .deployed(deployed, isNew: deployed.number != live?.number)
+        }
+    }
+
+    /// Takes a workflow out of service; runs under way go on.
+    package func delete(
+        _ name: String, of tenant: TenantID, expecting: Expectation = .anything
+    ) throws(StoreError) -> Change {
+        try change(name, of: tenant, expecting) { live throws(StoreError) in
+            let existed = try store.deleteWorkflow(name, of: tenant)
+            lock.withLock { _ = current.removeValue(forKey: Name(tenant: tenant, name: name)) }
+            return existed ? .deleted : .missing
+        }
+    }
+
+    /// One change at a time, so that what is expected cannot be replaced between the look and the change.
+    private func change(
+        _ name: String, of tenant: TenantID, _ expectation: Expectation,
+        _ body: (DeployedWorkflow?) throws(StoreError) -> Change
+    ) throws(StoreError) -> Change {
         changing.lock()
         var isDone = false
         defer { if isDone { announce(name, tenant) } }
         defer { changing.unlock() }
-        let existed = try store.deleteWorkflow(name, of: tenant)
-        lock.withLock { _ = current.removeValue(forKey: Name(tenant: tenant, name: name)) }
+        let live = try store.workflow(name, of: tenant)
+        guard expectation.admits(live) else { return .unexpected(live: live) }
+        let change = try body(live)
         isDone = true
-        return existed
+        return change
     }
 
     private func announce(_ name: String, _ tenant: TenantID) {

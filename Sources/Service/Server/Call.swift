@@ -23,7 +23,7 @@ struct Call {
     /// - Parameter path: Behind `/api`.
     /// - Throws: 400 `unknown_query` or `repeated_query`.
     func checkQuery(at path: [String]) throws(Refusal) {
-        guard let known = Self.queryNames(at: path) else { return }
+        guard let known = Self.queryNames(of: request.method, at: path) else { return }
         var seen: Set<String> = []
         for (name, value) in request.query where !(name.isEmpty && value.isEmpty) {
             guard known.contains(name) else {
@@ -39,17 +39,22 @@ struct Call {
     }
 
     /// What an address may be asked with; nil where the query is the workflow's to read.
-    private static func queryNames(at path: [String]) -> Set<String>? {
+    private static func queryNames(of method: String, at path: [String]) -> Set<String>? {
         let page: Set<String> = ["limit", "cursor"]
         return switch (path[0], path.count) {
         case ("workflows", 3) where path[2] == "trigger": nil
+        case ("workflows", 2) where method != "GET": ["if_digest"]
+        case ("workflows", 3) where path[2] == "rollback": ["if_digest"]
+        case ("workflows", 3) where path[2] == "versions": page
         case ("runs", 1): page.union(["workflow", "status", "from", "to"])
         case ("runs", 3) where path[2] == "events": page
-        case ("workflows", 1), ("ledger", 1), ("tenants", 1): page
+        case ("runs", 3) where path[2] == "attempts": page.union(["step"])
+        case ("tenants", 3) where path[2] == "keys": page
+        case ("workflows", 1), ("ledger", 1), ("tenants", 1), ("secrets", 1): page
         case ("usage", 1): ["from", "to"]
         // What the operator asks of a tenant, it asks as the tenant would.
         case ("tenants", 3...) where TenantCalls.views.contains(path[2]):
-            queryNames(at: Array(path.dropFirst(2)))
+            queryNames(of: method, at: Array(path.dropFirst(2)))
         default: []
         }
     }

@@ -25,16 +25,18 @@ struct SecretCalls {
     }
 
     private func list() throws(Refusal) -> InboundResponse {
+        let limit = try call.limit()
+        let after = Array((call.query("cursor") ?? "").utf8)
+        // Few enough to be read all at once; sorted by name.
         let secrets = try storing { () throws(StoreError) in
             try api.runtime.store.secrets(of: call.tenant.tenant)
+        }.filter { after.lexicographicallyPrecedes($0.name.utf8) }
+        return Answer.page(secrets, limit: limit, next: \.name) { secret in
+            [
+                "name": .string(secret.name), "hosts": .array(secret.hosts.map { .string($0) }),
+                "updated_at": .string(secret.updatedAt.text),
+            ]
         }
-        return Answer.list(
-            secrets.map { secret in
-                [
-                    "name": .string(secret.name), "hosts": .array(secret.hosts.map { .string($0) }),
-                    "updated_at": .string(secret.updatedAt.text),
-                ]
-            }, next: nil)
     }
 
     private func set(_ name: String) throws(Refusal) -> InboundResponse {

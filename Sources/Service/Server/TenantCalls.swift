@@ -165,15 +165,17 @@ struct TenantCalls {
     }
 
     private func keys(of tenant: Tenant) throws(Refusal) -> InboundResponse {
+        let limit = try call.limit()
+        let after = try call.cursor { KeyID($0) }
         let keys = try storing { () throws(StoreError) in try runtime.store.keys(of: tenant.tenant) }
-        return Answer.list(
-            keys.map { key in
-                [
-                    "key_id": .string("\(key.key)"), "scope": .string(key.scope.rawValue),
-                    "created_at": .string(key.createdAt.text),
-                    "revoked_at": key.revokedAt.map { .string($0.text) } ?? .null,
-                ]
-            }, next: nil)
+            .filter { key in after.map { key.key > $0 } ?? true }
+        return Answer.page(keys, limit: limit, next: { "\($0.key)" }) { key in
+            [
+                "key_id": .string("\(key.key)"), "scope": .string(key.scope.rawValue),
+                "created_at": .string(key.createdAt.text),
+                "revoked_at": key.revokedAt.map { .string($0.text) } ?? .null,
+            ]
+        }
     }
 
     private func addKey(to tenant: Tenant) throws(Refusal) -> InboundResponse {

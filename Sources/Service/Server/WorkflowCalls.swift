@@ -11,6 +11,9 @@ struct WorkflowCalls {
     let api: APIHandler
     let call: Call
 
+    /// Versions shown with a workflow; its list of versions has all.
+    private static let versionsShownMax = 50
+
     private var runtime: Runtime { api.runtime }
     private var tenant: TenantID { call.tenant.tenant }
 
@@ -18,21 +21,34 @@ struct WorkflowCalls {
         switch (call.request.method, path.count) {
         case ("GET", 0): call.respond(try list())
         case ("POST", 1) where path[0] == "validate": call.respond(validate())
-        case ("PUT", 1): call.respond(try deploy(path[0]))
+        case ("PUT", 1): call.respond(try versions(path[0]).deploy())
         case ("GET", 1): call.respond(try show(path[0]))
-        case ("DELETE", 1): call.respond(try delete(path[0]))
+        case ("DELETE", 1): call.respond(try versions(path[0]).delete())
+        case ("GET", 2) where path[1] == "versions": call.respond(try versions(path[0]).list())
+        case ("GET", 3) where path[1] == "versions": call.respond(try versions(path[0]).show(path[2]))
+        case ("POST", 2) where path[1] == "rollback": call.respond(try versions(path[0]).rollBack())
         case ("POST", 2) where path[1] == "trigger": try trigger(path[0])
         case (_, 0): throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 1): throw Refusal(Answer.methodNotAllowed("GET, PUT, DELETE"))
-        case (_, 2) where path[1] == "trigger": throw Refusal(Answer.methodNotAllowed("POST"))
+        case (_, 2) where ["trigger", "rollback"].contains(path[1]):
+            throw Refusal(Answer.methodNotAllowed("POST"))
+        case (_, 2) where path[1] == "versions", (_, 3) where path[1] == "versions":
+            throw Refusal(Answer.methodNotAllowed("GET"))
         default: throw Refusal(Answer.notFound)
         }
+    }
+
+    private func versions(_ name: String) -> WorkflowVersions {
+        WorkflowVersions(api: api, call: call, name: name)
     }
 
     private func trigger(_ name: String) throws(Refusal) {
         _ = try call.request.idempotencyKey()
         let trigger = TriggerCall(tenant: call.tenant, workflow: name, source: .key, request: call.request)
-        api.ingress.trigger(trigger) { [call] in call.respond(TriggerAnswer.answer(to: $0)) }
+        api.ingress.trigger(trigger) { [self] reply in
+            if case .workflowUnknown = reply { return call.respond(unknown(name)) }
+            call.respond(TriggerAnswer.answer(to: reply))
+        }
     }
 
     private func validate() -> InboundResponse {
@@ -43,54 +59,6 @@ struct WorkflowCalls {
                 "valid": .bool(!problems.contains { $0.severity == .error }),
                 "problems": .array(problems.map(Self.value)),
             ])
-    }
-
-    private func deploy(_ name: String) throws(Refusal) -> InboundResponse {
-        let (definition, problems) = runtime.catalog.check(call.request.body)
-        guard let definition else {
-            let count = problems.count { $0.severity == .error }
-            throw Refusal(
-                422, "invalid_workflow",
-                "the workflow has \(count) problem\(count == 1 ? "" : "s"): nothing was deployed",
-                details: .array(problems.map(Self.value)))
-        }
-        guard definition.name.hasSameBytes(as: name) else {
-            throw Refusal(
-                422, "name_mismatch", "the file is named \(definition.name) and the address \(name)")
-        }
-        if tenant != .operatorTenant,
-            definition.triggers.contains(where: { if case .hook = $0.kind { true } else { false } })
-        {
-            throw Refusal(
-                403, "hook_for_operator_only", "triggers of type hook are the operator's: use http or webhook"
-            )
-        }
-        return try storing { () throws(StoreError) in
-            let before = try runtime.store.workflow(name, of: tenant)
-            if before?.source != call.request.body, let refusal = try refusal(isNew: before == nil) {
-                return refusal
-            }
-            let deployed = try runtime.catalog.deploy(
-                definition, source: call.request.body, of: tenant, at: runtime.clock.now())
-            var value = Self.value(deployed)
-            value["warnings"] = .array(problems.map(Self.value))
-            return Answer.json(before?.number == deployed.number ? 200 : 201, .object(value))
-        }
-    }
-
-    /// Why nothing more is deployed; nil where there is room.
-    private func refusal(isNew: Bool) throws(StoreError) -> InboundResponse? {
-        let counts = try runtime.store.workflowCounts(of: tenant)
-        if isNew, counts.inService >= api.settings.workflowCountMax {
-            return Answer.error(
-                422, "too_many_workflows",
-                "a tenant has at most \(api.settings.workflowCountMax) workflows: delete what is not used")
-        }
-        guard counts.versions >= api.settings.versionCountMax else { return nil }
-        return Answer.error(
-            422, "too_many_versions",
-            "of a tenant's workflows at most \(api.settings.versionCountMax) versions are kept, those of deleted "
-                + "ones among them: runs may still need them")
     }
 
     private func list() throws(Refusal) -> InboundResponse {
@@ -113,11 +81,13 @@ struct WorkflowCalls {
 
     private func show(_ name: String) throws(Refusal) -> InboundResponse {
         try storing { () throws(StoreError) in
-            guard let deployed = try runtime.store.workflow(name, of: tenant) else { return Self.unknown }
+            guard let deployed = try runtime.store.workflow(name, of: tenant) else { return unknown(name) }
             var object = try summary(deployed)
-            let hasWebhook = object["triggers"]?.array?.contains("webhook") ?? false
             object["source"] = .string(String(decoding: deployed.source, as: UTF8.self))
-            object["hook_path"] = hasWebhook ? .string("/hooks/\(tenant)/\(name)") : .null
+            let definition = try runtime.catalog.plan(named: name, of: tenant)?.definition
+            for address in Self.hook(of: definition, tenant, api.settings) {
+                object[address.name] = address.value
+            }
             object["schedules"] = .array(
                 (api.scheduler?.schedules(of: name, tenant: tenant) ?? []).map { rule, nextAt in
                     [
@@ -126,7 +96,8 @@ struct WorkflowCalls {
                     ]
                 })
             object["versions"] = .array(
-                try runtime.store.versions(of: name, of: tenant).map { .object(Self.value($0)) })
+                try runtime.store.versions(of: name, of: tenant, before: nil, limit: Self.versionsShownMax)
+                    .map { WorkflowVersions.value($0, live: deployed) })
             api.ingress.refusals.flush()
             object["refusals"] = .array(
                 try runtime.store.refusals(of: name, of: tenant).map { refusal in
@@ -139,15 +110,27 @@ struct WorkflowCalls {
         }
     }
 
-    private func delete(_ name: String) throws(Refusal) -> InboundResponse {
-        try storing { () throws(StoreError) in
-            try runtime.catalog.delete(name, of: tenant) ? Answer.noContent : Self.unknown
-        }
+    /// 404, with the name that was meant if one is near.
+    func unknown(_ name: String) -> InboundResponse {
+        // A name that cannot be read is no reason to answer anything but 404.
+        let known = (try? runtime.store.workflowNames(of: tenant)) ?? []
+        let hint = Suggestion.hint(for: name, among: known).map { ": \($0)" } ?? ""
+        return Answer.error(404, "workflow_not_found", "there is no workflow of that name\(hint)")
     }
 
-    private static let unknown = Answer.error(404, "workflow_not_found", "there is no workflow of that name")
+    /// Where webhooks of a workflow are received; null for one without such a trigger.
+    static func hook(of definition: WorkflowDefinition?, _ tenant: TenantID, _ settings: APISettings)
+        -> [Object.Member]
+    {
+        let isHooked = definition?.triggers.contains { $0.kind.name == "webhook" } ?? false
+        let path = isHooked ? "/hooks/\(tenant)/\(definition?.name ?? "")" : nil
+        return [
+            .init(name: "hook_path", value: path.map { .string($0) } ?? .null),
+            .init(name: "hook_url", value: path.map { .string(settings.publicURL + $0) } ?? .null),
+        ]
+    }
 
-    private static func value(_ deployed: DeployedWorkflow) -> Object {
+    static func value(_ deployed: DeployedWorkflow) -> Object {
         Object([
             .init(name: "name", value: .string(deployed.name)),
             .init(name: "number", value: .int(deployed.number)),
@@ -156,7 +139,7 @@ struct WorkflowCalls {
         ])
     }
 
-    private static func value(_ problem: Problem) -> Value {
+    static func value(_ problem: Problem) -> Value {
         [
             "severity": .string(problem.severity.rawValue), "code": .string(problem.code),
             "line": .int(Int64(problem.mark.line)), "column": .int(Int64(problem.mark.column)),

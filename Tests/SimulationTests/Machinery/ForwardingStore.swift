@@ -241,8 +241,22 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.workflowCounts(of: tenant) }
     }
 
-    func versions(of name: String, of tenant: TenantID) throws(StoreError) -> [DeployedWorkflow] {
-        try reading { () throws(StoreError) in try inner.versions(of: name, of: tenant) }
+    func workflowNames(of tenant: TenantID) throws(StoreError) -> [String] {
+        try reading { () throws(StoreError) in try inner.workflowNames(of: tenant) }
+    }
+
+    func versions(
+        of name: String, of tenant: TenantID, before: Int64?, limit: Int
+    ) throws(StoreError) -> [WorkflowVersion] {
+        try reading { () throws(StoreError) in
+            try inner.versions(of: name, of: tenant, before: before, limit: limit)
+        }
+    }
+
+    func version(
+        _ number: Int64, of name: String, of tenant: TenantID
+    ) throws(StoreError) -> DeployedWorkflow? {
+        try reading { () throws(StoreError) in try inner.version(number, of: name, of: tenant) }
     }
 
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool {
