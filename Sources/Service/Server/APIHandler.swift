@@ -23,7 +23,7 @@ package struct APISettings: Sendable {
     package init() {}
 }
 
-/// Answers what the public address serves: `/api`, `/hooks` and the health pages.
+/// Answers what the public address serves: `/api`, `/hooks`, the buyer's page and the health pages.
 package struct APIHandler: InboundHandler {
     let runtime: Runtime
     let ingress: Ingress
@@ -51,6 +51,8 @@ package struct APIHandler: InboundHandler {
         case "api" where path.count > 1 && path[1] != "internal": handleAPI(request, path, respond)
         case "healthz" where path.count == 1, "readyz" where path.count == 1, "metrics" where path.count == 1:
             respond(HealthPages(runtime: runtime).answer(request))
+        case "billing" where path.count <= 2:
+            respond(BillingPage(runtime: runtime).answer(request, path))
         default: respond(Answer.notFound)
         }
     }

@@ -176,8 +176,12 @@ struct BillingCalls {
 
     /// Ids and numbers, and addresses on this server or of the buyer's own.
     private func payload(_ purchase: Purchase, _ body: Object) throws(Refusal) -> Value {
-        let success = try address(body, "success_url") ?? "\(api.settings.publicURL)/billing?paid=1"
-        let cancel = try address(body, "cancel_url") ?? "\(api.settings.publicURL)/billing"
+        func page(isCancelled: Bool) -> String {
+            BillingPage.url(
+                of: purchase.purchase, isCancelled: isCancelled, publicURL: api.settings.publicURL)
+        }
+        let success = try address(body, "success_url") ?? page(isCancelled: false)
+        let cancel = try address(body, "cancel_url") ?? page(isCancelled: true)
         return [
             "purchase_id": .string("\(purchase.purchase)"), "tenant_id": .string("\(tenant)"),
             "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
