@@ -3,6 +3,7 @@ import Values
 
 /// An expression that compiled; evaluated without Lua where it is simple enough.
 final class LuaExpression: CompiledExpression {
+    let text: String
     let secretNames: [String]
     let stepNames: [String]
 
@@ -20,6 +21,7 @@ final class LuaExpression: CompiledExpression {
     ) {
         self.number = number
         source = plainLua
+        text = dialect.source
         lineCount = dialect.source.utf8.count { $0 == UInt8(ascii: "\n") } + 1
         secretNames = dialect.members(of: "secrets")
         stepNames = dialect.members(of: "steps")

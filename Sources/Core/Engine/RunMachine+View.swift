@@ -7,8 +7,11 @@ extension RunMachine {
     /// - Parameters:
     ///   - records: The journal: errors of attempts that were repeated, and when things happened.
     ///   - pausedBy: What a run without room waits for: `balance` or `suspension`.
+    ///   - surroundings: Without secrets, for what guards have read; nil to leave that out.
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
-    package func view(errorsIn records: [JournalRecord], pausedBy: String = "balance") -> Object {
+    package func view(
+        errorsIn records: [JournalRecord], pausedBy: String = "balance", in surroundings: Surroundings? = nil
+    ) -> Object {
         var timeline = RunTimeline(records)
         timeline.pausedBy = pausedBy
         if let finishing = finishingNode { timeline.noteFinish(path(of: finishing)) }
@@ -20,7 +23,12 @@ extension RunMachine {
         object["origin"] = state.start?.origin?.value ?? .null
         object["paused_by"] = pauses(timeline)
         let (shown, leftOutCount) = shownNodes(due)
-        object["steps"] = .array(shown.map { .object(step($0, timeline)) })
+        object["steps"] = .array(
+            shown.map { index in
+                var facts = step(index, timeline)
+                facts["guard"] = guardFacts(index, timeline, in: surroundings)
+                return .object(facts)
+            })
         if leftOutCount > 0 { object["steps_left_out"] = .int(Int64(leftOutCount)) }
         object["parent"] = state.start?.parent?.value ?? .null
         object["children"] = .array(children)
@@ -111,6 +119,7 @@ extension RunMachine {
         }
         object["waits_for"] = waitsFor(index, timeline)
         object["copied"] = .bool(timeline.copiedPaths.contains(path))
+        timeline.history.add(to: &object, of: path)
         if let opened = state.nodes[index].opened, state.frames[opened].scope == nil {
             let frame = state.frames[opened]
             object["items"] = ["count": .int(Int64(frame.count)), "settled": .int(Int64(frame.settledCount))]

@@ -22,6 +22,8 @@ struct RunTimeline {
     private(set) var unfundedSince: Instant?
     /// What a run waits for since then: `balance`, or `suspension` for a tenant that may not start anything.
     var pausedBy = "balance"
+    /// What each step has taken and given.
+    private(set) var history = StepHistory()
     private var isQueued = false
     /// Times in which nothing started; the last one may be open.
     private var standstills: [(start: Instant, end: Instant?)] = []
@@ -31,6 +33,7 @@ struct RunTimeline {
     }
 
     private mutating func take(_ record: JournalRecord) {
+        history.take(record)
         switch record.entry {
         case .runStarted(let start):
             (startedAt, lastSettledAt) = (record.at, record.at)

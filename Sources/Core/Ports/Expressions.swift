@@ -20,6 +20,8 @@ package protocol ExpressionCompiler: Sendable {
 
 /// An expression ready to run, from any thread, any number of times.
 package protocol CompiledExpression: Sendable {
+    /// The text as the author wrote it, for people.
+    var text: String { get }
     /// Names of secrets that the source mentions as `secrets.X` or `secrets['X']`; empty for none, and
     /// with `*` where it uses `secrets` in any other way and may read every one.
     var secretNames: [String] { get }

@@ -50,7 +50,9 @@ extension Runtime {
         let (live, isSuspended) = lock.withLock {
             (slots[record.run]?.machine, suspended[record.tenant] != nil)
         }
-        return (live ?? machine).view(errorsIn: records, pausedBy: isSuspended ? "suspension" : "balance")
+        return (live ?? machine).view(
+            errorsIn: records, pausedBy: isSuspended ? "suspension" : "balance",
+            in: try standIns(for: record, machine.plan, asAddresses: false))
     }
 
     /// A run read from its journal, whether it is over or not.

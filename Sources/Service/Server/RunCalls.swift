@@ -17,13 +17,16 @@ struct RunCalls {
         case ("GET", 0): call.respond(try list())
         case ("GET", 1): call.respond(try show(try record(path[0])))
         case ("GET", 2) where path[1] == "events": call.respond(try events(try record(path[0])))
+        case ("GET", 2) where path[1] == "attempts":
+            call.respond(try RunAttempts(runtime: runtime, call: call).list(try record(path[0])))
         case ("POST", 2) where RunOrders.names.contains(path[1]):
             try RunOrders(runtime: runtime, call: call, record: try record(path[0])).take(path[1])
         case ("POST", 3) where path[1] == "signals":
             try SignalCalls(runtime: runtime).signal(call, run: try record(path[0]).run, name: path[2])
         case (_, 3) where path[1] == "signals": throw Refusal(Answer.methodNotAllowed("POST"))
         case (_, 0), (_, 1): throw Refusal(Answer.methodNotAllowed("GET"))
-        case (_, 2) where path[1] == "events": throw Refusal(Answer.methodNotAllowed("GET"))
+        case (_, 2) where ["events", "attempts"].contains(path[1]):
+            throw Refusal(Answer.methodNotAllowed("GET"))
         case (_, 2) where RunOrders.names.contains(path[1]): throw Refusal(Answer.methodNotAllowed("POST"))
         default: throw Refusal(Answer.notFound)
         }

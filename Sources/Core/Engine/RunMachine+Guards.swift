@@ -1,0 +1,36 @@
+import Ports
+import Values
+
+extension RunMachine {
+    /// A step's `when` for people: its text, whether it held, and what it read.
+    ///
+    /// Null for a step without one. `holds` is null for a guard that was not asked, or that failed.
+    func guardFacts(_ index: Int, _ timeline: RunTimeline, in surroundings: Surroundings?) -> Value {
+        let node = state.nodes[index]
+        guard node.item == 0, let expression = plan.steps[node.step].guardExpression else { return .null }
+        var facts = Object()
+        facts["expression"] = .string(expression.text)
+        let holds = guardHolds(index, timeline)
+        facts["holds"] = holds.map { .bool($0) } ?? .null
+        let isAsked = holds != nil || state.phase(index) == .failed
+        if isAsked, let surroundings {
+            let scope = RunScope(
+                state: state, plan: plan, surroundings: surroundings, frame: state.scopeFrame(of: index),
+                item: nil, response: nil, meter: nil)
+            facts["reads"] = surroundings.redactor.redact(GuardReads.values(in: expression.text, scope))
+        } else {
+            facts["reads"] = [:]
+        }
+        return .object(facts)
+    }
+
+    private func guardHolds(_ index: Int, _ timeline: RunTimeline) -> Bool? {
+        switch state.phase(index) {
+        case .skipped: timeline.history.skipReason(of: path(of: index)) == .guardFalse ? false : nil
+        // Before its request, a step may have failed in its guard; then nothing of it was done.
+        case .failed: state.result(index)?.error?.message.hasPrefix("when: ") == true ? nil : true
+        case .pending, .ready, .cancelled: nil
+        case .inFlight, .waitingRetry, .sleeping, .waiting, .calling, .open, .succeeded: true
+        }
+    }
+}
