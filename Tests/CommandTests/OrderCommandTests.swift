@@ -91,7 +91,7 @@ struct OrderCommandTests {
         #expect(try RunCommands.awaitEnd(of: second, with: client)["status"] == "succeeded")
         #expect(fixture.orders.effectCounts.distinctKeyCount == early + 1, "only the failed step was sent")
         let shown = CommandLineRun(["run", second] + target).output
-        #expect(shown.contains("origin:     retry of \(run) from step second"))
+        #expect(shown.contains("origin:       retry of \(run) from step second"))
         #expect(shown.contains("succeeded (copied)"))
 
         let forked = CommandLineRun(

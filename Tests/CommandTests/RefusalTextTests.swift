@@ -8,7 +8,8 @@ import Values
 struct RefusalTextTests {
     private func failure(_ details: Value) -> CommandFailure {
         let value: Value = ["error": ["code": "odd", "message": "it is odd", "details": details]]
-        return APIClient.refusal(APIAnswer(status: 422, value: value), place: "POST /x")
+        return APIClient(server: "http://s", key: nil).refusal(
+            APIAnswer(status: 422, value: value), place: "POST /x")
     }
 
     @Test(

@@ -43,7 +43,9 @@ struct SignalCommandTests {
         #expect(record["status"] == "succeeded" && record["output"] == 5)
         let late = CommandLineRun(["signal", run, "paid", "--json"] + target)
         #expect(late.code == 3 && late.problem["code"] == "run_over")
-        #expect(CommandLineRun(["explain", run] + target).output == "\(run) is succeeded\n")
+        #expect(
+            CommandLineRun(["explain", run] + target).output
+                == "\(run) has succeeded: nothing is wrong, nothing is waited for\n")
     }
 
     @Test("data that is no JSON and missing names are wrong usage")

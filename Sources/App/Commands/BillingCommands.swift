@@ -11,7 +11,9 @@ enum BillingCommands {
         Command(
             "ledger", "list ledger entries, the newest first",
             options: [
-                Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")
+                Option(
+                    "limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)"),
+                Times.option,
             ]
                 + APIClient.options, run: ledger),
         Command(
@@ -23,18 +25,22 @@ enum BillingCommands {
             ]
                 + APIClient.options,
             details:
-                "Without --database the server is asked, with an operator's key. Exits with 1 where anything disagrees.",
+                "Without --database the server is asked, with an operator's key. Exits with 1 if anything disagrees.",
             run: verify),
         Command(
             "buy", "buy minutes: prints where to pay", operands: [Operand("MINUTES")],
             options: [
-                Option("success-url", placeholder: "URL", "where the buyer lands after paying"),
-                Option("cancel-url", placeholder: "URL", "where the buyer lands after giving up"),
+                Option(
+                    "success-url", placeholder: "URL",
+                    "where the buyer lands after paying; without it a page of the server"),
+                Option(
+                    "cancel-url", placeholder: "URL",
+                    "where the buyer lands after giving up; without it a page of the server"),
             ] + APIClient.options, run: buy),
     ]
 
     @Sendable private static func balance(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let answer = try APIClient(invocation).call("GET", "/api/balance")
+        let answer = try APIClient(invocation).call(.balance)
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else if answer.value["is_metered"]?.bool == false {
@@ -57,19 +63,25 @@ enum BillingCommands {
 
     @Sendable private static func ledger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let limit = Int(clamping: invocation.arguments.integer("limit") ?? 50)
-        let items = try APIClient(invocation).items("/api/ledger", limit: limit)
+        let list = try APIClient(invocation).list(.ledger, limit: limit)
         if invocation.isJSON {
-            invocation.console.print(["items": .array(items)])
+            invocation.console.print(list.value)
             return .ok
         }
+        let times = Times(invocation)
         var table = TextTable(
             ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "FOR"], rightAligned: [0, 3, 4])
-        for item in items {
+        for item in list.items {
             let cause = [item["reference"], item["run_id"]].compactMap(\.self).first { !$0.isNull }
-            let cells = ["sequence", "at", "kind", "amount_ms", "balance_ms"].map { item[$0]?.text ?? "" }
+            var cells = ["sequence", "at", "kind", "amount_ms", "balance_ms"].map { item[$0]?.text ?? "" }
+            cells[1] = times.text(item["at"])
             table.add(cells + [cause?.text ?? "several runs"])
         }
         invocation.console.print(table.isEmpty ? "no entries" : table.text)
+        if list.hasMore {
+            invocation.console.complain(
+                "the newest \(counted(list.items.count, "entry", plural: "entries")); more with --limit")
+        }
         return .ok
     }
 
@@ -80,7 +92,7 @@ enum BillingCommands {
         if let path = invocation.arguments.text("database") {
             value = try verification(ofFile: path)
         } else {
-            value = try APIClient(invocation).call("GET", "/api/ledger/verification", timeout: .seconds(600))
+            value = try APIClient(invocation).call(.verification, timeout: .seconds(600))
                 .value
         }
         let findings = value["findings"]?.array ?? []
@@ -93,10 +105,12 @@ enum BillingCommands {
                 )
             }
             invocation.console.print(
-                "\(value["tenants"]?.text ?? "0") ledgers, \(value["entries"]?.text ?? "0") entries, "
+                "\(counted(Int(value["tenants"]?.int ?? 0), "ledger")), "
+                    + "\(counted(Int(value["entries"]?.int ?? 0), "entry", plural: "entries")), "
                     + "\(value["credited_ms"]?.text ?? "0") ms credited, \(takenBack(value))"
                     + "\(value["used_ms"]?.text ?? "0") ms used: "
-                    + (findings.isEmpty ? "all agree" : "\(findings.count) do not agree"))
+                    + (findings.isEmpty
+                        ? "all agree" : "\(counted(findings.count, "finding")): they do not agree"))
         }
         return findings.isEmpty ? .ok : .notOK
     }
@@ -147,8 +161,7 @@ enum BillingCommands {
         body["minutes"] = .int(minutes)
         body["success_url"] = invocation.arguments.text("success-url").map(Value.string)
         body["cancel_url"] = invocation.arguments.text("cancel-url").map(Value.string)
-        let answer = try APIClient(invocation).call(
-            "POST", "/api/billing/purchases", body: JSON.bytes(.object(body)))
+        let answer = try APIClient(invocation).call(.purchase, json: .object(body))
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {

@@ -20,7 +20,7 @@ enum HelpCommands {
         let words = invocation.arguments.operands
         let commands = Program.commands
         if invocation.isJSON {
-            invocation.console.print(.array(commands.filter { !$0.isHidden }.map(describe)))
+            invocation.console.print(try description(of: words, commands))
         } else if words.isEmpty {
             invocation.console.print(HelpText.overview(of: commands))
         } else if words.count == 1, !commands.contains(where: { $0.path == words }),
@@ -32,6 +32,15 @@ enum HelpCommands {
             invocation.console.print(HelpText.text(for: found))
         }
         return .ok
+    }
+
+    /// All commands, or those that the words name.
+    private static func description(
+        of words: [String], _ commands: [Command]
+    ) throws(CommandFailure) -> Value {
+        let listed = commands.filter { !$0.isHidden && $0.path.starts(with: words) }
+        if !listed.isEmpty { return .array(listed.map(describe)) }
+        return .array([describe(try ArgumentParser(commands: commands).command(in: words).command)])
     }
 
     private static func describe(_ command: Command) -> Value {

@@ -6,7 +6,7 @@ enum OrderCommands {
     private static let key = Option(
         "idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing")
     private static let wait = Option(
-        "wait", .flag, "wait until the new run is over; exits with 1 where it does not succeed")
+        "wait", .flag, "wait until the new run is over; exits with 1 if it does not succeed")
 
     static let all = [
         Command(
@@ -21,7 +21,7 @@ enum OrderCommands {
             details: "A run without balance stays paused for that.", run: resume),
         Command(
             "retry", "go on from where a run failed, in a new run", operands: [Operand("RUN")],
-            options: [key, wait] + APIClient.options,
+            options: [key, wait, Times.option] + APIClient.options,
             details: """
                 The new run keeps the outcomes of the steps that the failed one went on from, and does the failed
                 step, what was undone, and all behind these again.
@@ -32,38 +32,39 @@ enum OrderCommands {
                 Option("from", placeholder: "STEP", "the step of the workflow's own scope to begin with"),
                 Option("input", placeholder: "JSON|@FILE|-", "in place of trigger.body"),
                 Option("version", .choice(["same", "current"]), "of the workflow (default same)"),
-                key, wait,
+                key, wait, Times.option,
             ] + APIClient.options,
-            details: "Steps that do not come after STEP keep the outcomes of the first run.", run: fork),
+            details:
+                "--from STEP is needed. Steps that do not come after STEP keep the outcomes of the first run.",
+            run: fork),
     ]
 
     @Sendable private static func pause(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let body: Value = invocation.arguments.text("reason").map { ["reason": .string($0)] } ?? [:]
-        return try order("pause", body, invocation)
+        return try order(.pause, body, invocation)
     }
 
     @Sendable private static func resume(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        try order("resume", [:], invocation)
+        try order(.resume, [:], invocation)
     }
 
     private static func order(
-        _ name: String, _ body: Value, _ invocation: Invocation
+        _ operation: Operation, _ body: Value, _ invocation: Invocation
     ) throws(CommandFailure) -> ExitCode {
         let run = invocation.arguments.operands[0]
-        let answer = try APIClient(invocation).call(
-            "POST", "\(RunCommands.path(run))/\(name)", body: JSON.bytes(body))
+        let answer = try APIClient(invocation).call(operation, [run], json: body)
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {
             let status = answer.value["status"]?.text ?? ""
-            let isShort = name == "resume" && status == "paused"
+            let isShort = operation == .resume && status == "paused"
             invocation.console.print("\(run) is \(status)" + (isShort ? ": the balance is used up" : ""))
         }
         return .ok
     }
 
     @Sendable private static func retry(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        try start("retry", [:], invocation)
+        try start(.retry, [:], invocation)
     }
 
     @Sendable private static func fork(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
@@ -78,20 +79,19 @@ enum OrderCommands {
             body["input"] = (try? JSON.parse(input)) ?? .null
         }
         if let version = arguments.text("version") { body["version"] = .string(version) }
-        return try start("fork", .object(body), invocation)
+        return try start(.fork, .object(body), invocation)
     }
 
     /// Prints the new run's id, or, with `--wait`, the run once it is over.
     private static func start(
-        _ name: String, _ body: Value, _ invocation: Invocation
+        _ operation: Operation, _ body: Value, _ invocation: Invocation
     ) throws(CommandFailure) -> ExitCode {
         let (arguments, client) = (invocation.arguments, try APIClient(invocation))
         let answer = try client.call(
-            "POST", "\(RunCommands.path(arguments.operands[0]))/\(name)", body: JSON.bytes(body),
-            headers: try invocation.idempotencyHeaders())
+            operation, [arguments.operands[0]], json: body, headers: try invocation.idempotencyHeaders())
         let run = answer.value["run_id"]?.text ?? ""
         if arguments.has("wait") {
-            return RunCommands.show(try RunCommands.awaitEnd(of: run, with: client), invocation)
+            return RunText.show(try RunCommands.awaitEnd(of: run, with: client), invocation)
         }
         if invocation.isJSON {
             invocation.console.print(answer.value)

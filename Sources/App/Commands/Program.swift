@@ -7,12 +7,12 @@ package enum Program {
 
     /// Every command, in the order of the help.
     package static let commands: [Command] =
-        ServerCommands.all + WorkflowCommands.all + TestCommand.all + SimulateCommand.all + RunCommands.all
-        + OrderCommands.all + SignalCommands.all + SecretCommands.all + KeyCommands.all
-        + MasterKeyCommands.all
-        + TenantCommands.all
-        + TenantOperationCommands.all
-        + BillingCommands.all + StandInCommands.all + DemoCommand.all + HelpCommands.all
+        ServerCommands.all + WorkflowCommands.checking + DeployCommand.all + WorkflowLifeCommands.all
+        + WorkflowCommands.starting + TestCommand.all + SimulateCommand.all + RunCommands.all
+        + ExplainCommand.all + OrderCommands.all + SignalCommands.all + SecretCommands.all
+        + KeyCommands.all + MasterKeyCommands.all + TenantCommands.all + TenantOperationCommands.all
+        + BillingCommands.all + StandInCommands.all + DemoCommand.all + CompletionCommands.all
+        + HelpCommands.all
 
     /// Runs one command line, without the program's own name, and returns the exit code.
     package static func run(

@@ -4,8 +4,8 @@ import Values
 enum SecretCommands {
     static let all = [
         Command(
-            "secrets list", "list the names of secrets; values are never shown", options: APIClient.options,
-            run: list),
+            "secrets list", "list the names of secrets; values are never shown",
+            options: [Times.option] + APIClient.options, run: list),
         Command(
             "secrets set", "store a secret, its value read from standard input", operands: [Operand("NAME")],
             options: [
@@ -25,16 +25,17 @@ enum SecretCommands {
     ]
 
     @Sendable private static func list(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let items = try APIClient(invocation).items("/api/secrets", limit: 10_000)
+        let items = try APIClient(invocation).list(.secrets, limit: 10_000).items
         if invocation.isJSON {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
+        let times = Times(invocation)
         var table = TextTable(["NAME", "HOSTS", "UPDATED"])
         for item in items {
             let hosts = (item["hosts"]?.array ?? []).map(\.text).joined(separator: ", ")
             table.add([
-                item["name"]?.text ?? "", hosts.isEmpty ? "any" : hosts, item["updated_at"]?.text ?? "",
+                item["name"]?.text ?? "", hosts.isEmpty ? "any" : hosts, times.text(item["updated_at"]),
             ])
         }
         invocation.console.print(table.isEmpty ? "no secrets" : table.text)
@@ -47,8 +48,7 @@ enum SecretCommands {
             "value": .string(try value(invocation)),
             "hosts": .array(invocation.arguments.all("host").map(Value.string)),
         ]
-        _ = try APIClient(invocation).call(
-            "PUT", "/api/secrets/\(Percent.encode(name))", body: JSON.bytes(body))
+        _ = try APIClient(invocation).call(.setSecret, [name], json: body)
         report("set", name, invocation)
         return .ok
     }
@@ -66,14 +66,14 @@ enum SecretCommands {
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw .usage("the value is no UTF-8 text")
+            throw .usage("the value is not text in UTF-8")
         }
         return text
     }
 
     @Sendable private static func delete(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let name = invocation.arguments.operands[0]
-        _ = try APIClient(invocation).call("DELETE", "/api/secrets/\(Percent.encode(name))")
+        _ = try APIClient(invocation).call(.deleteSecret, [name])
         report("deleted", name, invocation)
         return .ok
     }

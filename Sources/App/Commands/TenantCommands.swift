@@ -3,14 +3,17 @@ import Values
 /// `tenants`, for the operator.
 enum TenantCommands {
     static let all = [
-        Command("tenants list", "list the tenants and their balances", options: APIClient.options, run: list),
+        Command(
+            "tenants list", "list the tenants and their balances",
+            options: [Times.option] + APIClient.options,
+            run: list),
         Command(
             "tenants create", "create a tenant; its first key is shown this once",
             operands: [Operand("NAME")],
             options: APIClient.options, run: create),
         Command(
             "tenants keys", "list the keys of a tenant", operands: [Operand("TENANT")],
-            options: APIClient.options, run: keys),
+            options: [Times.option] + APIClient.options, run: keys),
         Command(
             "tenants keys create", "create a key, shown this once", operands: [Operand("TENANT")],
             options: [Option("scope", .choice(["full", "internal"]), "what it may do (default full)")]
@@ -22,17 +25,18 @@ enum TenantCommands {
     ]
 
     @Sendable private static func list(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let items = try APIClient(invocation).items("/api/tenants", limit: 100_000)
+        let items = try APIClient(invocation).list(.tenants, limit: 100_000).items
         if invocation.isJSON {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
+        let times = Times(invocation)
         var table = TextTable(["TENANT", "NAME", "BALANCE MS", "CUSTOMER", "CREATED"], rightAligned: [2])
         for item in items {
-            table.add(
-                ["tenant_id", "name", "balance_ms", "external_customer_id", "created_at"].map {
-                    item[$0]?.text ?? ""
-                })
+            let facts = ["tenant_id", "name", "balance_ms", "external_customer_id"].map {
+                item[$0]?.text ?? ""
+            }
+            table.add(facts + [times.text(item["created_at"])])
         }
         invocation.console.print(table.text)
         return .ok
@@ -40,8 +44,7 @@ enum TenantCommands {
 
     @Sendable private static func create(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let name = invocation.arguments.operands[0]
-        let answer = try APIClient(invocation).call(
-            "POST", "/api/tenants", body: JSON.bytes(["name": .string(name)]))
+        let answer = try APIClient(invocation).call(.createTenant, json: ["name": .string(name)])
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {
@@ -53,14 +56,18 @@ enum TenantCommands {
     }
 
     @Sendable private static func keys(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let items = try APIClient(invocation).items(path(invocation), limit: 10_000)
+        let items = try APIClient(invocation)
+            .list(.keys, [invocation.arguments.operands[0]], limit: 10_000).items
         if invocation.isJSON {
             invocation.console.print(["items": .array(items)])
             return .ok
         }
+        let times = Times(invocation)
         var table = TextTable(["KEY", "SCOPE", "CREATED", "REVOKED"])
         for item in items {
-            table.add(["key_id", "scope", "created_at", "revoked_at"].map { item[$0]?.text ?? "" })
+            table.add(
+                ["key_id", "scope"].map { item[$0]?.text ?? "" }
+                    + ["created_at", "revoked_at"].map { times.text(item[$0]) })
         }
         invocation.console.print(table.isEmpty ? "no keys" : table.text)
         return .ok
@@ -69,7 +76,7 @@ enum TenantCommands {
     @Sendable private static func createKey(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let scope = invocation.arguments.text("scope") ?? "full"
         let answer = try APIClient(invocation).call(
-            "POST", path(invocation), body: JSON.bytes(["scope": .string(scope)]))
+            .createKey, [invocation.arguments.operands[0]], json: ["scope": .string(scope)])
         if invocation.isJSON {
             invocation.console.print(answer.value)
         } else {
@@ -80,17 +87,13 @@ enum TenantCommands {
     }
 
     @Sendable private static func revoke(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let key = invocation.arguments.operands[1]
-        _ = try APIClient(invocation).call("DELETE", "\(path(invocation))/\(Percent.encode(key))")
+        let (tenant, key) = (invocation.arguments.operands[0], invocation.arguments.operands[1])
+        _ = try APIClient(invocation).call(.revokeKey, [tenant, key])
         if invocation.isJSON {
             invocation.console.print(["revoked": .string(key)])
         } else {
             invocation.console.print("revoked \(key)")
         }
         return .ok
-    }
-
-    private static func path(_ invocation: Invocation) -> String {
-        "/api/tenants/\(Percent.encode(invocation.arguments.operands[0]))/keys"
     }
 }

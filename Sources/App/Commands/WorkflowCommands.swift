@@ -6,41 +6,35 @@ import Workflow
 import WorkflowYAML
 import ZoneFiles
 
-/// `validate`, `deploy`, `workflows` and `trigger`.
+/// `validate` and `trigger`.
 enum WorkflowCommands {
-    static let all = [
+    static let checking = [
         Command(
             "validate", "check workflow files without a server",
             operands: [Operand("FILE", isRepeated: true)],
             details: """
                 Reports every problem with its file, line, column, source line, a caret and a hint.
                 A folder stands for the *.yaml, *.yml and *.json files in it.
-                Exits with 1 where any file has an error.
-                """, run: validate),
-        Command(
-            "deploy", "put workflow files into service", operands: [Operand("PATH", isRepeated: true)],
-            options: [
-                Option(
-                    "var", placeholder: "NAME=VALUE", isRepeated: true,
-                    "replaces a constant of `vars:`, as text; a list or a map by YAML: turns=[3d, 7d]")
-            ] + APIClient.options,
-            details: """
-                A folder stands for the *.yaml, *.yml and *.json files in it, without *.test.yaml.
-                All files are checked first; nothing is deployed where one of them has an error.
-                """, run: deploy),
-        Command("workflows", "list the workflows in service", options: APIClient.options, run: list),
+                Exits with 1 if any file has an error.
+                """, run: validate)
+    ]
+
+    static let starting = [
         Command(
             "trigger", "start a run of a workflow",
             operands: [Operand("WORKFLOW"), Operand("DATA", isOptional: true)],
             options: [
                 Option("data", placeholder: "JSON|@FILE|-", "the same as DATA"),
                 Option("idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing"),
-                Option("wait", .flag, "wait until the run is over; exits with 1 where it does not succeed"),
+                Option("wait", .flag, "wait until the run is over; exits with 1 if it does not succeed"),
+                Times.option,
             ] + APIClient.options,
             details: """
                 DATA is what the run sees as trigger.body: JSON, @FILE for a file of it, or - for standard input;
-                {} where it is not given.
-                """, run: trigger),
+                {} if it is not given.
+                Prints the run's id. Of a workflow with `reply: result`, prints how the run ended, and exits with 1 if it
+                did not succeed; of one with a `reply` step, prints that answer.
+                """, run: trigger)
     ]
 
     // MARK: - Checking
@@ -130,157 +124,52 @@ enum WorkflowCommands {
             + counted(problems.count - errors, "warning")
     }
 
-    static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
-
-    // MARK: - Deploying
-
-    @Sendable private static func deploy(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let constants = try constants(invocation.arguments.all("var"))
-        let reader = reader()
-        var sources: [Source] = []
-        for path in try files(invocation.arguments.operands) { sources.append(try read(path, with: reader)) }
-        if let failed = sources.first(where: { $0.definition == nil }) {
-            let broken = sources.filter { $0.definition == nil }
-            if !invocation.isJSON { for source in broken { invocation.console.complain(source.report.text) } }
-            throw CommandFailure(
-                .notOK, "invalid_workflow",
-                "\(counted(broken.count, "file")) with errors; nothing was deployed",
-                place: failed.path, hint: "`millrace validate` shows every problem")
-        }
-        try checkUse(of: constants, in: sources)
-        var bodies: [[UInt8]] = []
-        for source in sources { bodies.append(try replaced(constants, in: source)) }
-        let client = try APIClient(invocation)
-        var answers: [Value] = []
-        for (source, body) in zip(sources, bodies) {
-            answers.append(try send(source, body, with: client, invocation))
-        }
-        if invocation.isJSON { invocation.console.print(["deployed": .array(answers)]) }
-        return .ok
-    }
-
-    private static func send(
-        _ source: Source, _ body: [UInt8], with client: APIClient, _ invocation: Invocation
-    ) throws(CommandFailure) -> Value {
-        let name = source.definition?.name ?? ""
-        let isJSON = body != source.bytes || source.path.hasSuffix(".json")
-        let answer = try client.call(
-            "PUT", "/api/workflows/\(Percent.encode(name))", body: body,
-            headers: [HTTPHeader("Content-Type", isJSON ? "application/json" : "application/yaml")])
-        if !invocation.isJSON {
-            let number = answer.value["number"]?.text ?? "?"
-            let news = answer.status == 201 ? "deployed" : "unchanged"
-            invocation.console.print("\(news) \(name) number \(number) (\(source.path))")
-            for warning in source.report.problems {
-                invocation.console.complain(
-                    "  \(warning.mark.line):\(warning.mark.column) warning \(warning.code): \(warning.message)"
-                )
-            }
-        }
-        return answer.value
-    }
-
-    private static func constants(_ texts: [String]) throws(CommandFailure) -> [(name: String, value: String)]
-    {
-        var constants: [(name: String, value: String)] = []
-        for text in texts {
-            guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
-                throw .usage("`--var \(text)` is no NAME=VALUE")
-            }
-            constants.append((String(text[..<equals]), String(text[text.index(after: equals)...])))
-        }
-        return constants
-    }
-
-    private static func checkUse(
-        of constants: [(name: String, value: String)], in sources: [Source]
-    ) throws(CommandFailure) {
-        let known = Set(sources.flatMap { $0.definition?.vars.object?.members.map(\.name) ?? [] })
-        for constant in constants where !known.contains(constant.name) {
-            throw .usage(
-                "no file has a constant `\(constant.name)` under `vars:`",
-                hint: Suggestion.hint(for: constant.name, among: known.sorted()))
-        }
-    }
-
-    /// The file's own bytes where nothing is replaced, so that the server keeps what was written.
-    private static func replaced(
-        _ constants: [(name: String, value: String)], in source: Source
-    ) throws(CommandFailure) -> [UInt8] {
-        guard case .success(let node) = DocumentReader.read(source.bytes), var document = node.value.object,
-            var vars = document["vars"]?.object
-        else { return source.bytes }
-        let wanted = constants.filter { vars[$0.name] != nil }
-        if wanted.isEmpty { return source.bytes }
-        for constant in wanted {
-            vars[constant.name] = try value(of: constant, inPlaceOf: vars[constant.name] ?? .null)
-        }
-        document["vars"] = .object(vars)
-        return JSON.bytes(.object(document))
-    }
-
-    /// The text itself, but for what stands in place of a list or a map, which must be one, too.
-    private static func value(
-        of constant: (name: String, value: String), inPlaceOf old: Value
-    ) throws(CommandFailure) -> Value {
-        guard old.array != nil || old.object != nil else { return .string(constant.value) }
-        guard case .success(let node) = DocumentReader.read(Array(constant.value.utf8)),
-            node.value.kindName == old.kindName
-        else {
-            let example = old.array == nil ? "{first: 1, second: 2}" : "[1, 2]"
-            throw .usage(
-                "`--var \(constant.name)=…`: the file has a \(old.kindName) there, and this is none",
-                hint: "write it as YAML in one line, between quotes of the shell: "
-                    + "'\(constant.name)=\(example)'")
-        }
-        return node.value
-    }
-
-    @Sendable private static func list(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        let items = try APIClient(invocation).items("/api/workflows", limit: 10_000)
-        if invocation.isJSON {
-            invocation.console.print(["items": .array(items)])
-            return .ok
-        }
-        var table = TextTable(
-            ["WORKFLOW", "NUMBER", "DEPLOYED", "TRIGGERS", "DESCRIPTION"], rightAligned: [1])
-        for item in items {
-            table.add([
-                item["name"]?.text ?? "", item["number"]?.text ?? "", item["deployed_at"]?.text ?? "",
-                (item["triggers"]?.array ?? []).map(\.text).joined(separator: ", "),
-                item["description"]?.text ?? "",
-            ])
-        }
-        invocation.console.print(table.isEmpty ? "no workflows" : table.text)
-        return .ok
-    }
-
     // MARK: - Triggering
 
     @Sendable private static func trigger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let name = invocation.arguments.operands[0]
         let body = try data(invocation)
         let client = try APIClient(invocation)
-        let answer = try client.call(
-            "POST", "/api/workflows/\(Percent.encode(name))/trigger", body: body,
-            headers: try invocation.idempotencyHeaders())
-        let run = answer.value["run_id"]?.text ?? ""
-        if invocation.arguments.has("wait"), answer.status != 200 {
-            let record = try RunCommands.awaitEnd(of: run, with: client)
-            return RunCommands.show(record, invocation)
+        // A `reply` step may answer with any status and any type.
+        let path = Operation.trigger.path(with: [name])
+        let answer = try client.attempt(
+            Operation.trigger.method, path, body: body, headers: try invocation.idempotencyHeaders(),
+            mayBeText: true)
+        if answer.status >= 400, answer.value["error"]?["code"]?.string != nil {
+            throw client.refusal(answer, place: "\(Operation.trigger.method) \(client.server)\(path)")
+        }
+        guard let run = answer.value["run_id"]?.string else { return reply(answer, invocation) }
+        if invocation.arguments.has("wait"), answer.value["status"] == nil {
+            return RunText.show(try RunCommands.awaitEnd(of: run, with: client), invocation)
         }
         if invocation.isJSON {
             invocation.console.print(answer.value)
-        } else if answer.status == 200, let status = answer.value["status"]?.text {
-            invocation.console.print("\(run) \(status) \(JSON.text(answer.value["output"] ?? .null))")
-        } else if answer.value["skipped"]?.bool == true {
-            invocation.console.print("\(run) goes on (the workflow is at its limit and skips)")
         } else {
-            invocation.console.print(
-                answer.value["duplicate"]?.bool == true ? "\(run) (the first run of this key)" : run)
+            invocation.console.print(text(of: answer.value, run))
         }
         let status = answer.value["status"]?.string
-        return invocation.arguments.has("wait") && status != "succeeded" ? .notOK : .ok
+        return status == nil || status == "succeeded" ? .ok : .notOK
+    }
+
+    /// What a `reply` step has answered.
+    private static func reply(_ answer: APIAnswer, _ invocation: Invocation) -> ExitCode {
+        if invocation.isJSON, answer.value.isNull {
+            let body = Value.string(String(decoding: answer.body, as: UTF8.self))
+            invocation.console.print(["reply": ["status": .int(Int64(answer.status)), "body": body]])
+        } else {
+            invocation.console.print(String(decoding: answer.body, as: UTF8.self))
+        }
+        return answer.status < 400 ? .ok : .notOK
+    }
+
+    private static func text(of value: Value, _ run: String) -> String {
+        if value["skipped"]?.bool == true { return "\(run) goes on (the workflow is at its limit and skips)" }
+        if value["duplicate"]?.bool == true { return "\(run) (the first run of this key)" }
+        guard let status = value["status"]?.text else { return run }
+        guard let error = RunText.error(of: value) else {
+            return "\(run) \(status) \(JSON.text(value["output"] ?? .null))"
+        }
+        return "\(run) \(status)\nerror: \(error)\nwhat to do: `millrace explain \(run)`"
     }
 
     private static func data(_ invocation: Invocation) throws(CommandFailure) -> [UInt8] {

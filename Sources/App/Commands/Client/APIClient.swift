@@ -6,8 +6,10 @@ import Values
 /// What the server answered.
 struct APIAnswer: Sendable {
     var status: Int
-    /// Null where the body is empty.
+    /// Null if the body is empty or no JSON.
     var value: Value
+    /// As it came.
+    var body: [UInt8] = []
 }
 
 /// Calls of the server's API, one at a time.
@@ -75,13 +77,14 @@ final class APIClient: Sendable {
     ) throws(CommandFailure) -> APIAnswer {
         let answer = try attempt(method, path, query: query, body: body, headers: headers, timeout: timeout)
         guard answer.status >= 400 else { return answer }
-        throw Self.refusal(answer, place: "\(method) \(server)\(path)")
+        throw refusal(answer, place: "\(method) \(server)\(path)")
     }
 
-    /// As ``call(_:_:query:body:headers:timeout:)``, handing out refusals as answers.
+    /// As ``call(_:_:query:body:headers:timeout:)``, handing out refusals as answers; `mayBeText` for an answer that
+    /// need not be JSON.
     func attempt(
         _ method: String, _ path: String, query: [(String, String?)] = [], body: [UInt8]? = nil,
-        headers: [HTTPHeader] = [], timeout: Duration = .seconds(60)
+        headers: [HTTPHeader] = [], timeout: Duration = .seconds(60), mayBeText: Bool = false
     ) throws(CommandFailure) -> APIAnswer {
         let items = query.compactMap { name, value in value.map { "\(name)=\(Percent.encode($0))" } }
         let target = path + (items.isEmpty ? "" : "?" + items.joined(separator: "&"))
@@ -98,8 +101,12 @@ final class APIClient: Sendable {
         ) { answered.fulfil($0) }
         switch answered.wait().result {
         case .success(let response):
-            return APIAnswer(
-                status: response.status, value: try value(of: response, place: "\(method) \(server)\(path)"))
+            let value =
+                try mayBeText
+                ? try? JSON.parse(response.body)
+                : value(
+                    of: response, place: "\(method) \(server)\(path)")
+            return APIAnswer(status: response.status, value: value ?? .null, body: response.body)
         case .failure(let failure):
             throw CommandFailure(
                 .unreachable, "unreachable", "the server cannot be reached: \(failure.message)",
@@ -117,34 +124,18 @@ final class APIClient: Sendable {
         }
     }
 
-    static func refusal(_ answer: APIAnswer, place: String) -> CommandFailure {
+    func refusal(_ answer: APIAnswer, place: String) -> CommandFailure {
         let error = answer.value["error"]
-        let hint: String? =
-            answer.status == 401 ? "give a key with --key-file, MILLRACE_KEY or MILLRACE_KEY_FILE" : nil
+        let code = error?["code"]?.string ?? "status_\(answer.status)"
+        let isKeyRefused = answer.status == 401 && key != nil
         var failure = CommandFailure(
-            answer.status < 500 ? .refused : .serverFault,
-            error?["code"]?.string ?? "status_\(answer.status)",
-            error?["message"]?.string ?? "the server answered \(answer.status)", place: place, hint: hint)
+            answer.status < 500 ? .refused : .serverFault, code,
+            isKeyRefused
+                ? "the server refuses the key"
+                : error?["message"]?.string ?? "the server answered \(answer.status)", place: place,
+            hint: RefusalHint.text(for: code, status: answer.status, hasKey: key != nil))
         failure.details = error?["details"] ?? .null
         return failure
-    }
-}
-
-extension APIClient {
-    /// Items of a list over as many pages as needed, at most `limit` of them, from `cursor` on.
-    func items(
-        _ path: String, query: [(String, String?)] = [], after cursor: String? = nil, limit: Int
-    ) throws(CommandFailure) -> [Value] {
-        var items: [Value] = []
-        var cursor = cursor
-        repeat {
-            let page = try call(
-                "GET", path,
-                query: query + [("limit", String(min(200, limit - items.count))), ("cursor", cursor)])
-            items += page.value["items"]?.array ?? []
-            cursor = page.value["next"]?.string
-        } while cursor != nil && items.count < limit
-        return items
     }
 }
 

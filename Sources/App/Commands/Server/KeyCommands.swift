@@ -30,7 +30,7 @@ enum KeyCommands {
             made = try createOffline(invocation, APIKey.Scope(rawValue: scope) ?? .full)
         } else {
             let answer = try APIClient(invocation).call(
-                "POST", "/api/tenants/operator/keys", body: JSON.bytes(["scope": .string(scope)])
+                .createKey, ["operator"], json: ["scope": .string(scope)]
             ).value
             made = (answer["key_id"]?.text ?? "", answer["secret"]?.text ?? "")
         }

@@ -1,0 +1,113 @@
+import Values
+
+/// `explain`: why a run stands where it stands.
+enum ExplainCommand {
+    static let all = [
+        Command(
+            "explain", "say what a run waits for, or why it failed", operands: [Operand("RUN")],
+            options: [Times.option] + APIClient.options,
+            details: """
+                Of a run that goes on, one line for each step that waits. Of one that failed or was cancelled: the step,
+                what it sent and what came back, what the guards of skipped steps have read, what was undone, and which
+                commands go on from there. Nothing is changed.
+                """, run: explain)
+    ]
+
+    @Sendable private static func explain(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        let (run, client) = (invocation.arguments.operands[0], try APIClient(invocation))
+        let record = try client.call(.run, [run]).value
+        if RunCommands.isOver(record), record["status"] != "succeeded" {
+            let failure = FailureExplanation(
+                record, attempt: try lastAttempt(of: record, run, with: client), Times(invocation))
+            if invocation.isJSON {
+                invocation.console.print(failure.value)
+            } else {
+                invocation.console.print(failure.text)
+            }
+        } else if invocation.isJSON {
+            invocation.console.print(value(of: record))
+        } else {
+            invocation.console.print(text(of: record, Times(invocation)))
+        }
+        return .ok
+    }
+
+    /// The last attempt of the step that failed the run; nil for a step that has sent nothing.
+    private static func lastAttempt(
+        of record: Value, _ run: String, with client: APIClient
+    ) throws(CommandFailure) -> Value? {
+        guard let step = record["error"]?["step"]?.string else { return nil }
+        return try client.list(.attempts, [run], query: [("step", step)], limit: 10_000).items.last
+    }
+
+    private static func waiting(_ record: Value) -> [Value] {
+        (record["steps"]?.array ?? []).filter { $0["waits_for"].map { !$0.isNull } ?? false }
+    }
+
+    private static func value(of record: Value) -> Value {
+        let steps = waiting(record).map { step -> Value in
+            [
+                "id": step["id"] ?? .null, "state": step["state"] ?? .null,
+                "waits_for": step["waits_for"] ?? .null,
+            ]
+        }
+        return [
+            "run_id": record["run_id"] ?? .null, "status": record["status"] ?? .null,
+            "paused_by": record["paused_by"] ?? [], "steps": .array(steps),
+        ]
+    }
+
+    private static func text(of record: Value, _ times: Times) -> String {
+        let run = record["run_id"]?.text ?? ""
+        if RunCommands.isOver(record) {
+            return "\(run) has \(record["status"]?.text ?? ""): nothing is wrong, nothing is waited for"
+        }
+        var lines = ["\(run) is \(record["status"]?.text ?? "")"]
+        lines += (record["paused_by"]?.array ?? []).map { "paused by " + text(ofPause: $0, times) }
+        var table = TextTable(["STEP", "STATE", "WAITS FOR"])
+        for step in waiting(record) {
+            table.add([
+                step["id"]?.text ?? "", step["state"]?.text ?? "",
+                reason(step["waits_for"] ?? .null, times),
+            ])
+        }
+        if !table.isEmpty { lines.append("\n" + table.text) }
+        return lines.joined(separator: "\n")
+    }
+
+    /// What a step waits for, in words.
+    private static func reason(_ reason: Value, _ times: Times) -> String {
+        let kind = reason["kind"]?.text ?? ""
+        var text =
+            switch kind {
+            case "steps": "steps " + list(reason["steps"])
+            case "balance": "a balance above zero"
+            case "operator": "`millrace resume`"
+            case "end": "nothing: what it is part of is ending"
+            case "items":
+                "\(reason["settled"]?.text ?? "") of \(counted(Int(reason["count"]?.int ?? 0), "item")) settled"
+            case "turn": "its turn"
+            case "answer": "an answer"
+            case "retry": "attempt \(reason["attempt"]?.text ?? "")"
+            case "time": "the time"
+            case "run": reason["run"]?.text ?? ""
+            case "limit": "its turn under the concurrency limit"
+            case "signal": "signal " + list(reason["signals"], word: " or ")
+            default: kind
+            }
+        if let since = reason["since"], !since.isNull { text += ", since \(times.text(since))" }
+        if let until = reason["until"], !until.isNull { text += ", until \(times.text(until))" }
+        return text
+    }
+
+    private static func text(ofPause pause: Value, _ times: Times) -> String {
+        var text = pause["by"] == "balance" ? "the balance" : "hand"
+        if let since = pause["since"], !since.isNull { text += ", since \(times.text(since))" }
+        if let reason = pause["reason"], !reason.isNull { text += ": \(reason.text)" }
+        return text
+    }
+
+    private static func list(_ names: Value?, word: String = ", ") -> String {
+        (names?.array ?? []).map(\.text).joined(separator: word)
+    }
+}
