@@ -20,7 +20,7 @@ struct CommandLineTests {
             (["trigger", "x", "{", "--key", "k"], "where: DATA"),
             (["fork", "run_1", "--from", "a", "--input", "{", "--key", "k"], "where: --input"),
             (["trigger", "x", "--idempotency-key", "", "--key", "k"], "`--idempotency-key` is empty"),
-            (["tenants"], "needs one of: list, create, keys\n"),
+            (["tenants"], "needs one of: list, create, keys, show, suspend"),
             (["balance", "--server", "somewhere", "--key", "k"], "must be an address such as https://"),
             (["balance", "--key", "a", "--key", "b"], "more than once"),
             (["deploy", "/", "--var", "x"], "NAME=VALUE"),

@@ -48,6 +48,7 @@ struct CommandWalkTests {
         let tenant = try walk.fixture.makeTenant()
         try driveLocal(walk)
         try driveTenants(walk, tenant.id)
+        try driveTenantOperations(walk, tenant.id)
         try driveSecrets(walk, tenant.key)
         let flow = try driveDeploying(walk, tenant.key)
         try driveRuns(walk, tenant.key, flow)
@@ -121,6 +122,9 @@ struct CommandWalkTests {
         #expect(refused.output.isEmpty, "a server runs on the file")
         #expect(walk.fixture.stop() == 0)
         try walk.drive(["keys", "create", "--json"] + key)
+        let place = ["--data", data, "--database", walk.fixture.database] + masterKey
+        try walk.drive(["master-key", "rotate"] + place, says: "under a new master key")
+        try walk.drive(["master-key", "rotate", "--new-key-file", "\(folder)/new.key", "--json"] + place)
     }
 
     private func driveTenants(_ walk: CommandWalk, _ tenant: String) throws {
@@ -139,6 +143,25 @@ struct CommandWalkTests {
         let file = try walk.folder.write("key", key + "\n")
         let config = try walk.folder.write("config", "server = \(try walk.fixture.client(key: key).server)\n")
         try walk.drive(["tenants", "list", "--key-file", file, "--config", config], says: "Acme")
+    }
+
+    private func driveTenantOperations(_ walk: CommandWalk, _ tenant: String) throws {
+        let key = walk.fixture.operatorKey
+        try walk.look(["tenants", "show", tenant], key: key, says: "active")
+        try walk.drive(
+            ["tenants", "suspend", tenant, "--reason", "unpaid", "--webhooks", "refuse", "--json"], key: key)
+        try walk.drive(["tenants", "suspend", tenant], key: key, expecting: 2, says: "--reason")
+        try walk.look(["tenants", "show", tenant], key: key, says: "unpaid")
+        try walk.drive(["tenants", "resume", tenant, "--json"], key: key)
+        let takeBack = [
+            "tenants", "take-back", tenant, "1", "--reference", "r:1", "--reason", "charged back",
+        ]
+        try walk.drive(takeBack, key: key, says: "took back 60000 ms")
+        try walk.drive(takeBack + ["--json"], key: key)
+        try walk.look(["tenants", "runs", tenant, "--limit", "5"], key: key)
+        try walk.look(["tenants", "ledger", tenant, "--limit", "5"], key: key, says: "r:1")
+        let period = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z"]
+        try walk.look(["tenants", "usage", tenant] + period, key: key)
     }
 
     // MARK: - Secrets

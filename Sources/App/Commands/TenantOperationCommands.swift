@@ -53,9 +53,7 @@ enum TenantOperationCommands {
         [Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")]
         + APIClient.options
 
-    private static func path(_ invocation: Invocation, _ rest: String = "") -> String {
-        "/api/tenants/\(Percent.encode(invocation.arguments.operands[0]))\(rest)"
-    }
+    private static func tenant(_ invocation: Invocation) -> [String] { [invocation.arguments.operands[0]] }
 
     private static func required(_ invocation: Invocation, _ name: String) throws(CommandFailure) -> Value {
         guard let text = invocation.arguments.text(name) else {
@@ -67,7 +65,7 @@ enum TenantOperationCommands {
     // MARK: - Standing
 
     @Sendable private static func show(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        report(try APIClient(invocation).call("GET", path(invocation)).value, invocation)
+        report(try APIClient(invocation).call(.tenant, tenant(invocation)).value, invocation)
     }
 
     @Sendable private static func suspend(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
@@ -75,13 +73,12 @@ enum TenantOperationCommands {
             "reason": try required(invocation, "reason"),
             "webhooks": .string(invocation.arguments.text("webhooks") ?? "keep"),
         ]
-        let answer = try APIClient(invocation).call(
-            "POST", path(invocation, "/suspend"), body: JSON.bytes(body))
+        let answer = try APIClient(invocation).call(.suspend, tenant(invocation), json: body)
         return report(answer.value, invocation)
     }
 
     @Sendable private static func resume(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
-        report(try APIClient(invocation).call("POST", path(invocation, "/resume")).value, invocation)
+        report(try APIClient(invocation).call(.resumeTenant, tenant(invocation)).value, invocation)
     }
 
     private static func report(_ tenant: Value, _ invocation: Invocation) -> ExitCode {
@@ -117,9 +114,7 @@ enum TenantOperationCommands {
             "minutes": .int(minutes), "reference": try required(invocation, "reference"),
             "reason": try required(invocation, "reason"),
         ]
-        let answer = try APIClient(invocation).call(
-            "POST", path(invocation, "/take-back"), body: JSON.bytes(body)
-        ).value
+        let answer = try APIClient(invocation).call(.takeBack, tenant(invocation), json: body).value
         if invocation.isJSON {
             invocation.console.print(answer)
         } else {
@@ -135,23 +130,24 @@ enum TenantOperationCommands {
 
     @Sendable private static func runs(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         try list(
-            invocation, "/runs", ["RUN", "WORKFLOW", "STATUS", "STARTED", "FINISHED", "CHARGED MS"],
+            invocation, .tenantRuns, ["RUN", "WORKFLOW", "STATUS", "STARTED", "FINISHED", "CHARGED MS"],
             ["run_id", "workflow", "status", "started_at", "finished_at", "charged_ms"], rightAligned: [5])
     }
 
     @Sendable private static func ledger(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         try list(
-            invocation, "/ledger", ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "REFERENCE", "REASON"],
+            invocation, .tenantLedger,
+            ["SEQ", "AT", "KIND", "AMOUNT MS", "BALANCE MS", "REFERENCE", "REASON"],
             ["sequence", "at", "kind", "amount_ms", "balance_ms", "reference", "reason"],
             rightAligned: [0, 3, 4])
     }
 
     private static func list(
-        _ invocation: Invocation, _ what: String, _ titles: [String], _ names: [String],
+        _ invocation: Invocation, _ what: Operation, _ titles: [String], _ names: [String],
         rightAligned: Set<Int>
     ) throws(CommandFailure) -> ExitCode {
         let limit = Int(clamping: invocation.arguments.integer("limit") ?? 50)
-        let items = try APIClient(invocation).items(path(invocation, what), limit: limit)
+        let items = try APIClient(invocation).list(what, tenant(invocation), limit: limit).items
         if invocation.isJSON {
             invocation.console.print(["items": .array(items)])
             return .ok
@@ -172,7 +168,7 @@ enum TenantOperationCommands {
 
     @Sendable private static func usage(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let answer = try APIClient(invocation).call(
-            "GET", path(invocation, "/usage"),
+            .tenantUsage, tenant(invocation),
             query: ["from", "to"].map { ($0, invocation.arguments.text($0)) }
         ).value
         if invocation.isJSON {

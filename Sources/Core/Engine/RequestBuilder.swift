@@ -299,7 +299,7 @@ extension RequestBuilder {
         // An empty table of Lua is an empty list or an empty map.
         if value.object?.members.isEmpty == true { return }
         for item in value.array ?? [value] where !item.isNull {
-            guard item.array == nil, item.object == nil else {
+            guard item.array == nil, item.object == nil, !item.holdsBytes else {
                 throw .invalid(
                     reason:
                         "query \(name): a \(item.kindName) cannot stand here, only text, or a list of texts")

@@ -29,7 +29,7 @@ struct StepHistory {
             facts[path]?.ended = record.at
             facts[path]?.skip = reason
         case .attemptFailed(let path, _, _, let interval, _): begin(path, at: interval.start)
-        case .stepOpened(let path, _), .stepSleeping(let path, _), .stepWaiting(let path, _),
+        case .stepOpened(let path, _), .stepSleeping(let path, _, _), .stepWaiting(let path, _, _),
             .stepCalling(let path, _):
             begin(path, at: record.at)
         default: break
@@ -87,7 +87,7 @@ struct StepHistory {
             return (count <= outputByteCountMax ? value : .null, count)
         case .body(let bytes, let contentType):
             guard bytes.count <= outputByteCountMax else { return (.null, bytes.count) }
-            return (BodyReading.value(of: bytes, contentType: contentType), bytes.count)
+            return (BodyReader.value(of: bytes, contentType: contentType), bytes.count)
         }
     }
 }

@@ -34,7 +34,10 @@ struct BillingPageTests {
             let acme = try service.tenant(milliseconds: 0)
             let (bought, session) = try service.buy(50, for: acme)
             let sent = try #require(service.suite.stripe.desk.log.last { $0.path == "/v1/checkout/sessions" })
-            let form = try #require(FormEncoding.decode(Array(sent.body.utf8)))
+            let form = Object(
+                fields: try #require(FormEncoding.pairs(Array(sent.body.utf8))).map {
+                    ($0.name, .string($0.value))
+                })
             let success = try path(form["success_url"]?.string, service)
             let cancel = try path(form["cancel_url"]?.string, service)
             #expect(success == "/billing/\(bought["purchase_id"]?.text ?? "")")

@@ -59,6 +59,15 @@ extension Operation {
     static let createKey = Operation("POST", "/api/tenants/{id}/keys")
     static let revokeKey = Operation("DELETE", "/api/tenants/{id}/keys/{key_id}")
 
+    static let tenant = Operation("GET", "/api/tenants/{id}")
+    static let suspend = Operation("POST", "/api/tenants/{id}/suspend")
+    static let resumeTenant = Operation("POST", "/api/tenants/{id}/resume")
+    static let takeBack = Operation("POST", "/api/tenants/{id}/take-back")
+    static let tenantRuns = Operation(
+        "GET", "/api/tenants/{id}/runs", query: ["workflow", "status", "from", "to"] + page)
+    static let tenantLedger = Operation("GET", "/api/tenants/{id}/ledger", query: page)
+    static let tenantUsage = Operation("GET", "/api/tenants/{id}/usage", query: ["from", "to"])
+
     static let balance = Operation("GET", "/api/balance")
     static let ledger = Operation("GET", "/api/ledger", query: page)
     static let verification = Operation("GET", "/api/ledger/verification")
@@ -67,6 +76,7 @@ extension Operation {
     static let all = [
         workflows, workflow, deploy, deleteWorkflow, versions, version, rollBack, trigger, runs, run, events,
         attempts, cancel, pause, resume, retry, fork, signal, secrets, setSecret, deleteSecret, tenants,
-        createTenant, keys, createKey, revokeKey, balance, ledger, verification, purchase,
+        createTenant, keys, createKey, revokeKey, tenant, suspend, resumeTenant, takeBack, tenantRuns,
+        tenantLedger, tenantUsage, balance, ledger, verification, purchase,
     ]
 }
