@@ -126,7 +126,22 @@ struct RedactionTests {
         var haystack = text(Int(random.next() % 3_000))
         for _ in 0..<(random.next() % 4) { haystack += secret + text(Int(random.next() % 300)) }
         let redacted = Redactor(secrets: [secret]).redact(haystack)
-        #expect(redacted == haystack.replacing(secret, with: "[secret]"), "seed \(seed)")
+        #expect(redacted == masked(haystack, secret), "seed \(seed)")
+    }
+
+    /// Looks at every place, and makes one mask of occurrences that overlap.
+    private func masked(_ text: String, _ secret: String) -> String {
+        let (bytes, needle) = (Array(text.utf8), Array(secret.utf8))
+        var out: [UInt8] = []
+        var end = 0
+        for index in bytes.indices {
+            if bytes[index...].starts(with: needle) {
+                if index >= end { out += "[secret]".utf8 }
+                end = index + needle.count
+            }
+            if index >= end { out.append(bytes[index]) }
+        }
+        return String(decoding: out, as: UTF8.self)
     }
 
     @Test("a secret too short to be told from chance is left alone")

@@ -68,11 +68,8 @@ package struct CaseRunner: Sendable {
         _ start: RunStart, _ one: TestCase, _ plan: RunPlan, _ secrets: OpenSecrets,
         answer: (Simulation.Question) -> MockAnswer?
     ) -> Simulation {
-        let readsAny = definition.secretNames.contains("*")
-        let named =
-            readsAny ? Array(one.secrets.values) : definition.secretNames.compactMap { one.secrets[$0] }
         let surroundings = Surroundings(
-            tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: named),
+            tenant: one.tenant.id, secrets: secrets, redactor: Redactor(secrets: one.secrets.values),
             cryptography: cryptography, signalKey: Array("millrace test".utf8),
             publicURL: "https://millrace.example.com", gauge: TimeGauge())
         var simulation = Simulation(plan: plan, surroundings: surroundings, at: one.at)

@@ -1,184 +1,225 @@
-import Glibc
 package import Values
 
 /// Takes secret values out of what is about to be stored or shown (I9).
 ///
-/// It looks for each value as it is and as base64, percent-encoding and JSON would write it. A value
-/// that a step has transformed otherwise (a hash, a part) is not recognised; the docs say so.
+/// It finds each value as it is, and as programs write it into other texts: percent-encoded by any language's
+/// rules, in JSON's or source code's escapes, in HTML's character references, in base64 at any place and in
+/// hexadecimal; several of these on top of each other, too. The time is linear in the text. A value that a step
+/// has transformed otherwise (a hash, a part) is not recognised; the docs say so.
 package struct Redactor: Sendable {
     /// Secrets shorter than this cannot be told from chance and are refused when they are set.
     package static let secretByteCountMin = 6
-    private static let mask = Array("[secret]".utf8)
+    /// What stands in place of a secret.
+    package static let secretMask = "[secret]"
 
-    private let needles: [[UInt8]]
+    /// Escapes on top of each other that are undone.
+    private static let escapeDepthMax = 4
+    /// Base64 and hexadecimal on top of each other that are undone.
+    private static let binaryDepthMax = 2
 
-    /// - Parameter secrets: Values to look for; shorter ones than ``secretByteCountMin`` are ignored.
-    package init(secrets: some Sequence<String>) {
-        var needles: Set<[UInt8]> = []
+    private let search: PatternSearch?
+    private let mask: [UInt8]
+    /// Whether a number may be a secret.
+    private let hasNumbers: Bool
+
+    /// - Parameters:
+    ///   - secrets: Values to look for; shorter ones than ``secretByteCountMin`` are ignored.
+    ///   - mask: What is put in their place.
+    package init(secrets: some Sequence<String>, mask: String = Redactor.secretMask) {
+        var patterns: Set<[UInt8]> = []
         for secret in secrets where secret.utf8.count >= Self.secretByteCountMin {
-            needles.formUnion(Self.forms(of: secret).filter { $0.count >= Self.secretByteCountMin })
+            patterns.formUnion(Self.forms(of: secret).filter { $0.count >= Self.secretByteCountMin })
         }
-        // The longest first, so that an encoded form goes before a part of it that is also a secret.
-        self.needles = needles.sorted { $0.count > $1.count }
+        search = patterns.isEmpty ? nil : PatternSearch(patterns)
+        self.mask = Array(mask.utf8)
+        hasNumbers = patterns.contains { $0.allSatisfy(Self.isNumberByte) }
     }
 
-    /// The secret as it is and as the usual encodings write it.
+    /// The value, what remains of it where the text around it is unescaped, and its bytes in Latin-1.
     private static func forms(of secret: String) -> [[UInt8]] {
-        let bytes = Array(secret.utf8)
-        let percent = Percent.encode(secret)
-        let json = Array(JSON.bytes(.string(secret)).dropFirst().dropLast())
-        let texts = [percent, lowerEscapes(percent), percent.replacing("%20", with: "+")]
-        // Some writers of JSON escape the slash as well.
-        let slashed = json.flatMap { $0 == UInt8(ascii: "/") ? [UInt8(ascii: "\\"), $0] : [$0] }
-        return [bytes, json, slashed, asciiJSON(secret)] + texts.map { Array($0.utf8) }
-            + (0..<3).flatMap { base64(bytes, behind: $0) }
-    }
-
-    /// What base64 makes of the bytes behind `count` others (as a password behind `user:`), without the
-    /// digits at either end that the neighbours have a part in; in both alphabets.
-    private static func base64(_ bytes: [UInt8], behind count: Int) -> [[UInt8]] {
-        var digits = Array(Base64.encode([UInt8](repeating: 0, count: count) + bytes).utf8)
-        while digits.last == UInt8(ascii: "=") { digits.removeLast() }
-        digits.removeFirst(count == 0 ? 0 : count + 1)
-        if !(count + bytes.count).isMultiple(of: 3) { digits.removeLast() }
-        let urlSafe = digits.map { digit -> UInt8 in
-            switch digit {
-            case UInt8(ascii: "+"): UInt8(ascii: "-")
-            case UInt8(ascii: "/"): UInt8(ascii: "_")
-            default: digit
-            }
+        var forms = [Array(secret.utf8)]
+        while forms.count <= escapeDepthMax,
+            let plain = forms[forms.count - 1].withUnsafeBufferPointer({ Unescaping($0)?.bytes })
+        {
+            forms.append(plain)
         }
-        return [digits, urlSafe]
+        let scalars = secret.unicodeScalars
+        if forms[0].count > scalars.count, scalars.allSatisfy({ $0.value < 0x100 }) {
+            forms.append(scalars.map { UInt8(truncatingIfNeeded: $0.value) })
+        }
+        return forms
     }
 
-    /// `%2F` as `%2f`.
-    private static func lowerEscapes(_ text: String) -> String {
-        var isEscape = 0
-        return String(
-            decoding: text.utf8.map { byte -> UInt8 in
-                if byte == UInt8(ascii: "%") { isEscape = 3 }
-                isEscape -= 1
-                return isEscape >= 0 && (0x41...0x46).contains(byte) ? byte | 0x20 : byte
-            }, as: UTF8.self)
+    private static func isNumberByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "+"),
+            UInt8(ascii: "e"), UInt8(ascii: "E"):
+            true
+        default: false
+        }
     }
 
-    /// JSON with every character past ASCII as `\u` escapes.
-    private static func asciiJSON(_ text: String) -> [UInt8] {
+    package var isEmpty: Bool { search == nil }
+}
+
+// MARK: - Texts
+
+extension Redactor {
+    /// Whether any of the secrets stands in it, in whatever form.
+    package func finds(in text: String) -> Bool { redacted(text) != nil }
+
+    package func redact(_ bytes: [UInt8]) -> [UInt8] { redacted(bytes) ?? bytes }
+
+    package func redact(_ text: String) -> String { redacted(text) ?? text }
+
+    /// Nil where no secret stands in it.
+    func redacted(_ bytes: [UInt8]) -> [UInt8]? {
+        guard let search, bytes.count >= search.byteCountMin else { return nil }
+        return bytes.withUnsafeBufferPointer { redacted($0, search) }
+    }
+
+    /// Nil where no secret stands in it.
+    func redacted(_ text: String) -> String? {
+        guard let search, text.utf8.count >= search.byteCountMin else { return nil }
+        var text = text
+        return text.withUTF8 { redacted($0, search) }.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func redacted(_ text: UnsafeBufferPointer<UInt8>, _ search: PatternSearch) -> [UInt8]? {
+        let ranges = Self.ranges(
+            of: search, in: text, escapeDepth: Self.escapeDepthMax, binaryDepth: Self.binaryDepthMax)
+        guard !ranges.isEmpty else { return nil }
         var out: [UInt8] = []
-        for unit in text.utf16 {
-            if unit < 0x80, let scalar = Unicode.Scalar(unit) {
-                out += JSON.bytes(.string(String(scalar))).dropFirst().dropLast()
-            } else {
-                out += "\\u".utf8
-                out += Hex.encode([UInt8(unit >> 8), UInt8(unit & 0xFF)]).utf8
-            }
+        out.reserveCapacity(text.count)
+        var start = 0
+        for range in Self.merged(ranges) {
+            out.append(contentsOf: text[start..<range.lowerBound])
+            out.append(contentsOf: mask)
+            start = range.upperBound
         }
+        out.append(contentsOf: text[start...])
         return out
     }
 
-    package var isEmpty: Bool { needles.isEmpty }
+    /// What overlaps becomes one range; what only touches stays two.
+    private static func merged(_ ranges: [Range<Int>]) -> [Range<Int>] {
+        var merged: [Range<Int>] = []
+        for range in ranges.sorted(by: { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }) {
+            guard let last = merged.last, range.lowerBound < last.upperBound else {
+                merged.append(range)
+                continue
+            }
+            merged[merged.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+        }
+        return merged
+    }
 
-    package func redact(_ bytes: [UInt8]) -> [UInt8] {
-        var result = bytes
-        for needle in needles { if let replaced = replace(needle, in: result) { result = replaced } }
+    /// Where the patterns stand, as they are or behind that many layers of encodings; in no order.
+    private static func ranges(
+        of search: PatternSearch, in text: UnsafeBufferPointer<UInt8>, escapeDepth: Int, binaryDepth: Int
+    ) -> [Range<Int>] {
+        guard text.count >= search.byteCountMin else { return [] }
+        var found = search.ranges(in: text)
+        if binaryDepth > 0 {
+            BinaryRuns(byteCountMin: search.byteCountMin).forEach(in: text) { piece in
+                let inner = piece.bytes.withUnsafeBufferPointer {
+                    ranges(of: search, in: $0, escapeDepth: escapeDepth, binaryDepth: binaryDepth - 1)
+                }
+                for range in inner { found.append(piece.origin(of: range)) }
+            }
+        }
+        guard escapeDepth > 0, let plain = Unescaping(text) else { return found }
+        let inner = plain.bytes.withUnsafeBufferPointer {
+            ranges(of: search, in: $0, escapeDepth: escapeDepth - 1, binaryDepth: binaryDepth)
+        }
+        // Most texts with escapes hold no secret, and need no list of where each byte comes from.
+        guard !inner.isEmpty, let traced = Unescaping(text, keepsOrigins: true) else { return found }
+        for range in inner {
+            let (first, last) = (traced.origins[range.lowerBound], traced.origins[range.upperBound - 1])
+            found.append(Int(first.lowerBound)..<Int(last.upperBound))
+        }
+        return found
+    }
+}
+
+// MARK: - Values
+
+extension Redactor {
+    package func redact(_ value: Value) -> Value { redacted(value) ?? value }
+
+    /// Nil where no secret stands in it.
+    func redacted(_ value: Value) -> Value? {
+        guard search != nil else { return nil }
+        switch value {
+        case .string(let text): return redacted(text).map { .string($0) }
+        case .bytes(let bytes): return redacted(bytes).map { Value(bytes: $0) }
+        case .int, .number: return hasNumbers ? redacted(value.text).map { .string($0) } : nil
+        case .array(let items): return redacted(items).map { .array($0) }
+        case .object(let object): return redacted(object).map { .object($0) }
+        case .null, .bool: return nil
+        }
+    }
+
+    private func redacted(_ items: [Value]) -> [Value]? {
+        var result: [Value]?
+        for (index, item) in items.enumerated() {
+            guard let redacted = redacted(item) else { continue }
+            if result == nil { result = items }
+            result?[index] = redacted
+        }
         return result
     }
 
-    package func redact(_ text: String) -> String {
-        // The shortest is last; most texts are shorter than any.
-        guard let shortest = needles.last, text.utf8.count >= shortest.count else { return text }
-        return String(decoding: redact(Array(text.utf8)), as: UTF8.self)
+    private func redacted(_ object: Object) -> Object? {
+        var members: [Object.Member]?
+        var isRenamed = false
+        for (index, member) in object.members.enumerated() {
+            let (name, value) = (redacted(member.name), redacted(member.value))
+            guard name != nil || value != nil else { continue }
+            if members == nil { members = object.members }
+            members?[index] = Object.Member(name: name ?? member.name, value: value ?? member.value)
+            isRenamed = isRenamed || name != nil
+        }
+        guard let members else { return nil }
+        return Object(isRenamed ? Self.withDistinctNames(members) : members)
     }
 
-    package func redact(_ value: Value) -> Value {
-        guard !needles.isEmpty else { return value }
-        switch value {
-        case .string(let text): return .string(redact(text))
-        case .bytes(let bytes): return Value(bytes: redact(bytes))
-        case .array(let items): return .array(items.map { redact($0) })
-        case .object(let object):
-            let names = object.members.map { redact($0.name) }
-            let isRenamed = zip(names, object.members).contains { !$0.hasSameBytes(as: $1.name) }
-            var redacted = Object()
-            for (name, member) in zip(names, object.members) {
-                // Names that were secrets may be one now, and the journal takes no name twice.
-                if isRenamed {
-                    redacted[name] = redact(member.value)
-                } else {
-                    redacted.append(name, redact(member.value))
-                }
+    /// Names that were secrets may be one now: those that repeat get a number, so that no member is lost.
+    private static func withDistinctNames(_ members: [Object.Member]) -> [Object.Member] {
+        var taken = Set(members.map { Array($0.name.utf8) })
+        var seen: [[UInt8]: Int] = [:]
+        return members.map { member in
+            let name = Array(member.name.utf8)
+            var count = seen[name, default: 0]
+            defer { seen[name] = count }
+            count += 1
+            guard count > 1 else { return member }
+            var numbered = name + Array(" \(count)".utf8)
+            while !taken.insert(numbered).inserted {
+                count += 1
+                numbered = name + Array(" \(count)".utf8)
             }
-            return .object(redacted)
-        default: return value
+            return Object.Member(name: String(decoding: numbered, as: UTF8.self), value: member.value)
         }
     }
+}
 
-    /// Nil where the needle does not occur; each byte is copied once at most, however often it does.
-    private func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8]? {
-        bytes.withUnsafeBytes { haystack in
-            var work = Self.workFactor * haystack.count
-            guard let base = haystack.baseAddress,
-                var found = Self.find(needle, in: haystack, at: base, from: 0, &work)
-            else { return nil }
-            var out: [UInt8] = []
-            out.reserveCapacity(bytes.count)
-            var start = 0
-            while true {
-                out.append(contentsOf: haystack[start..<found])
-                out.append(contentsOf: Self.mask)
-                start = found + needle.count
-                guard let next = Self.find(needle, in: haystack, at: base, from: start, &work) else { break }
-                found = next
-            }
-            out.append(contentsOf: haystack[start...])
-            return out
-        }
-    }
+// MARK: - Bodies
 
-    /// Bytes compared for each byte of a text before the search takes the way whose time is bounded.
-    private static let workFactor = 32
-
-    /// Where the needle next begins; the C library's `memmem` is not in Swift's module of it.
+extension Redactor {
+    /// A body without secrets; one that was JSON is JSON afterwards, also where a number was a secret.
     ///
-    /// `work` is how many more bytes may be compared: where nearly every place begins like a long needle,
-    /// comparing at each would take the product of both lengths.
-    private static func find(
-        _ needle: [UInt8], in haystack: UnsafeRawBufferPointer, at base: UnsafeRawPointer, from start: Int,
-        _ work: inout Int
-    ) -> Int? {
-        var position = start
-        while position + needle.count <= haystack.count,
-            let first = memchr(
-                base + position, Int32(needle[0]), haystack.count - needle.count + 1 - position)
-        {
-            position = UnsafeRawPointer(first) - base
-            guard work > 0 else { return findByHash(needle, in: haystack, at: base, from: position) }
-            work -= needle.count
-            if memcmp(base + position, needle, needle.count) == 0 { return position }
-            position += 1
-        }
-        return nil
-    }
-
-    /// As ``find(_:in:at:from:_:)``, with a hash that moves along the text and compares only where it is the needle's.
-    private static func findByHash(
-        _ needle: [UInt8], in haystack: UnsafeRawBufferPointer, at base: UnsafeRawPointer, from start: Int
-    ) -> Int? {
-        guard start + needle.count <= haystack.count else { return nil }
-        let factor: UInt64 = 0x100_0000_01B3
-        var (wanted, hash, leaving): (UInt64, UInt64, UInt64) = (0, 0, 1)
-        for offset in needle.indices {
-            wanted = wanted &* factor &+ UInt64(needle[offset])
-            hash = hash &* factor &+ UInt64(haystack[start + offset])
-            if offset > 0 { leaving = leaving &* factor }
-        }
-        var position = start
-        while true {
-            if hash == wanted, memcmp(base + position, needle, needle.count) == 0 { return position }
-            guard position + needle.count < haystack.count else { return nil }
-            hash = hash &- UInt64(haystack[position]) &* leaving
-            hash = hash &* factor &+ UInt64(haystack[position + needle.count])
-            position += 1
-        }
+    /// - Parameters:
+    ///   - body: Any bytes.
+    ///   - contentType: As it came; nil is taken for JSON, as ``BodyReader`` does.
+    /// - Returns: The same bytes where no secret stands in them.
+    package func redact(body: [UInt8], contentType: String?) -> [UInt8] {
+        guard let masked = redacted(body) else { return body }
+        guard ContentType(contentType ?? "json").isJSON, let value = try? JSON.parse(body),
+            (try? JSON.parse(masked)) == nil
+        else { return masked }
+        let written = JSON.bytes(redact(value))
+        // A secret may also stand across the borders of values.
+        return redacted(written) ?? written
     }
 }

@@ -203,10 +203,20 @@ struct Turn {
         if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
     }
 
-    /// Appends an entry and folds it in; `node` is the one that it speaks of.
-    mutating func record(_ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0) {
+    /// Appends an entry, without secrets, and folds it in.
+    ///
+    /// - Parameters:
+    ///   - entry: What has happened.
+    ///   - node: The one that it speaks of.
+    ///   - charge: Run time charged with it, in milliseconds.
+    ///   - isRedacted: Whether the caller has taken the secrets out, because a long answer is searched once.
+    mutating func record(
+        _ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0, isRedacted: Bool = false
+    ) {
+        let redactor = surroundings.redactor
         let record = JournalRecord(
-            sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge, entry: entry)
+            sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge,
+            entry: isRedacted || redactor.isEmpty ? entry : entry.redacted(by: redactor))
         machine.state.apply(record, plan: plan, at: node)
         decision.records.append(record)
     }
@@ -278,7 +288,7 @@ extension Turn {
         else { return outcome }
         meter.beginGroup()
         do throws(ExpressionFailure) {
-            outcome.output = try kept(try value(template, inside: 0))
+            outcome.output = try storable(try value(template, inside: 0))
         } catch {
             record(.outputFailed(stepError(error, in: "output")))
             return machine.state.ending
@@ -316,7 +326,8 @@ extension Turn {
         var outcome = outcome
         if outcome.status != .succeeded { outcome.compensation = compensationResult }
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
-        decision.effects.append(.finish(outcome))
+        // As it was recorded: whoever waits for it is told no more than the journal says.
+        decision.effects.append(.finish(machine.state.outcome ?? outcome))
     }
 
     private mutating func startStep(_ index: Int) {
@@ -398,7 +409,7 @@ extension Turn {
 
     private mutating func compute(_ index: Int, _ template: Template) {
         do throws(ExpressionFailure) {
-            let output = try kept(try value(template, index))
+            let output = try storable(try value(template, index))
             settle(
                 index,
                 StepResult(error: nil, content: .output(output), attemptCount: 0, interval: computingTime))
@@ -407,12 +418,17 @@ extension Turn {
         }
     }
 
-    /// A computed value as the journal keeps it: without secrets, and no deeper than can be read back.
-    func kept(_ value: Value) throws(ExpressionFailure) -> Value {
+    /// A computed value, which must be no deeper than the journal's reader takes.
+    func storable(_ value: Value) throws(ExpressionFailure) -> Value {
         guard value.isNested(atMost: JSON.computedDepthMax) else {
             throw .notAValue(reason: "nested deeper than \(JSON.computedDepthMax) levels")
         }
-        return surroundings.redactor.redact(value)
+        return value
+    }
+
+    /// A computed value that leaves the run in another way than in a request: no secret leaves with it.
+    func outgoing(_ value: Value) throws(ExpressionFailure) -> Value {
+        surroundings.redactor.redact(try storable(value))
     }
 
     mutating func fail(_ index: Int, _ error: StepError) {
@@ -428,10 +444,10 @@ extension Turn {
         meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
 
-    mutating func settle(_ index: Int, _ result: StepResult) {
+    mutating func settle(_ index: Int, _ result: StepResult, isRedacted: Bool = false) {
         record(
             .stepSettled(path: path(index), result), at: index,
-            charge: machine.state.charge(for: result.interval))
+            charge: machine.state.charge(for: result.interval), isRedacted: isRedacted)
     }
 }
 

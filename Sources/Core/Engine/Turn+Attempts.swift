@@ -50,7 +50,7 @@ extension Turn {
                 index,
                 StepResult(
                     error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
-                    attemptCount: number, interval: attempt.interval))
+                    attemptCount: number, interval: attempt.interval), isRedacted: true)
         }
     }
 
@@ -197,7 +197,7 @@ extension Turn {
         }
         var stored = OutboundResponse(
             status: response.status, headers: headers,
-            body: redactor.isEmpty ? response.body : redactor.redact(response.body))
+            body: redactor.redact(body: response.body, contentType: headers["content-type"]))
         stored.fault = response.fault
         return stored
     }

@@ -13,7 +13,7 @@ extension Turn {
             guard let name = try value(template.workflow, index).string, WorkflowName.isName(name) else {
                 throw .notAValue(reason: "a call takes the name of a workflow")
             }
-            let input = try kept(try value(template.input ?? .constant(.null), index))
+            let input = try outgoing(try value(template.input ?? .constant(.null), index))
             let depth = (machine.state.start?.parent?.depth ?? 0) + 1
             guard depth <= Self.callDepthMax else {
                 let message = "call: runs call each other more than \(Self.callDepthMax) deep"
@@ -64,8 +64,7 @@ extension Turn {
         guard machine.state.nodes.indices.contains(index),
             case .calling(child, _) = machine.state.phase(index)
         else { return }
-        let output = surroundings.redactor.redact(outcome.output)
-        let result = ChildResult(run: child, output: outcome.status == .succeeded ? output : .null)
+        let result = ChildResult(run: child, output: outcome.status == .succeeded ? outcome.output : .null)
         settle(index, Self.ended(.child(result), error(of: child, outcome)))
     }
 

@@ -16,7 +16,7 @@ extension Turn {
     /// Opens a step that runs for each of several items.
     mutating func open(_ index: Int, _ strategy: Strategy) {
         do throws(ExpressionFailure) {
-            let over = try kept(try value(strategy.over, index))
+            let over = try storable(try value(strategy.over, index))
             guard let count = strategy.itemCount(over) else {
                 throw .notAValue(reason: "a strategy runs over a list, a map or a whole number from 0")
             }
@@ -82,7 +82,7 @@ extension Turn {
         }
         meter.beginGroup()
         do throws(ExpressionFailure) {
-            settle(owner, succeeded(.output(try kept(try value(template, inside: frame)))))
+            settle(owner, succeeded(.output(try storable(try value(template, inside: frame)))))
         } catch {
             fail(owner, stepError(error, in: "output"))
         }

@@ -99,10 +99,9 @@ extension Turn {
     ///
     /// The same one twice is one.
     mutating func receive(_ signal: RunSignal) {
+        let signal = signal.redacted(by: surroundings.redactor)
         guard !machine.state.signalIDs.contains(signal.id), machine.state.ending == nil else { return }
-        record(
-            .signalReceived(
-                RunSignal(id: signal.id, name: signal.name, body: surroundings.redactor.redact(signal.body))))
+        record(.signalReceived(signal), isRedacted: true)
         if let index = machine.state.firstWaiter(for: signal.name), let kept = machine.state.mailbox.last {
             settle(index, Self.ended(by: kept))
         }
@@ -148,7 +147,7 @@ extension Turn {
             }
             machine.state.markInFlight(index, at: at)
             let signal = RunSignal(
-                id: "\(machine.state.run)/\(path(index))", name: name, body: try kept(body))
+                id: "\(machine.state.run)/\(path(index))", name: name, body: try outgoing(body))
             decision.effects.append(.signal(step: index, run: run, signal))
         } catch {
             fail(index, stepError(error, in: "signal"))
@@ -178,7 +177,7 @@ extension Turn {
             reply.headers.append(HTTPHeader(field.name, surroundings.redactor.redact(value)))
         }
         guard let body = template.body else { return reply }
-        let value = try kept(try body.value(in: scope))
+        let value = try outgoing(try body.value(in: scope))
         reply.body = value.content ?? JSON.bytes(value)
         let type = value.string == nil ? "application/json" : "text/plain; charset=utf-8"
         if !hasType { reply.headers.append(HTTPHeader("Content-Type", type)) }

@@ -67,17 +67,16 @@ package final class Ingress: Sendable {
             start(call, plan, trigger, dedupe: dedupe, body: body, reply: reply)
         case .malformedBody(let reason):
             refuse(call, .malformedBody, reason)
-            reply(.malformedBody(reason: reason))
+            reply(.malformedBody(reason: shown(reason, to: call)))
         case .refused:
             refuse(call, .guardFalse, "the guard was false")
             reply(.refused)
         case .guardFailed(let message):
-            let redactor = Redactor(secrets: secrets.byName.values.map(\.value))
-            noteFailure(call, redactor.redact(message))
+            noteFailure(call, message)
             reply(.guardFailed)
         case .unfit(let violations):
             refuse(call, .schema, violations.first ?? "")
-            reply(.bodyUnfit(violations))
+            reply(.bodyUnfit(violations.map { shown($0, to: call) }))
         }
     }
 
@@ -91,8 +90,14 @@ package final class Ingress: Sendable {
         reply(.computedTooMuch(retryAfter: wait))
     }
 
+    /// A text about a request without the tenant's secrets (I9); nothing where they cannot be read just now.
+    private func shown(_ text: String, to call: TriggerCall) -> String {
+        (try? runtime.vault.redactor(of: call.tenant.tenant))?.redact(text) ?? ""
+    }
+
     /// An expression of the workflow's own raised an error: its owner sees which.
     private func noteFailure(_ call: TriggerCall, _ text: String) {
+        let text = shown(text, to: call)
         refuse(call, .guardError, text)
         runtime.log.write(
             .error, "trigger.guard_failed",
@@ -102,36 +107,25 @@ package final class Ingress: Sendable {
             ])
     }
 
-    /// The headers that a run keeps and sees; names are in lower case.
+    /// The headers that a run keeps and sees: none that is a credential or a signature of the request itself.
     package static func kept(_ headers: [HTTPHeader]) -> [HTTPHeader] {
-        headers.filter { header in
-            var name = header.name
-            return name.withUTF8 { isKept($0) }
-        }
-    }
-
-    /// Those are not kept that are credentials or signatures of the request itself.
-    private static func isKept(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        switch name.count {
-        case ..<6: true
-        case 6: !name.begins(withLowercase: "cookie")
-        case 13 where name.begins(withLowercase: "authorization"): false
-        case 19 where name.begins(withLowercase: "proxy-authorization"): false
-        case 9...:
-            !UnsafeBufferPointer(rebasing: name[(name.count - 9)...]).begins(withLowercase: "signature")
-        default: true
-        }
+        headers.filter { !CredentialHeaders.contains($0.name) }
     }
 
     private func refuse(_ call: TriggerCall, _ reason: TriggerRefusal.Reason, _ detail: String) {
         refusals.count(
-            reason, detail, workflow: call.workflow, tenant: call.tenant.tenant, at: call.request.receivedAt)
+            reason, shown(detail, to: call), workflow: call.workflow, tenant: call.tenant.tenant,
+            at: call.request.receivedAt)
     }
 
     private func start(
         _ call: TriggerCall, _ plan: RunPlan, _ trigger: Trigger, dedupe: String?, body: Value,
         reply: @escaping @Sendable (TriggerReply) -> Void
     ) {
+        let commitKey: RunCommit.Dedupe?
+        do throws(StoreError) { commitKey = try self.commitKey(call, trigger, dedupe: dedupe) } catch {
+            return reply(.unavailable(error))
+        }
         let kept = Self.kept(call.request.headers)
         var start = RunStart(
             triggerKind: trigger.kind.name, headers: kept, query: call.request.query, body: call.request.body,
@@ -140,7 +134,7 @@ package final class Ingress: Sendable {
         start.parsedBody = body
         let waiting = trigger.repliesWithResult ? WaitingReply(reply) : nil
         let request = StartRequest(
-            tenant: call.tenant, plan: plan, start: start, dedupe: commitKey(call, trigger, dedupe: dedupe),
+            tenant: call.tenant, plan: plan, start: start, dedupe: commitKey,
             keepsWithoutFunds: call.source == .publicAddress, waiter: waiting?.finisher,
             replier: waiting?.replier)
         runtime.start(request) { [self] (result: StartResult) in
@@ -172,12 +166,19 @@ package final class Ingress: Sendable {
 
     /// The workflow's own `dedupe` goes before the caller's Idempotency-Key; only the latter is bound
     /// to the body, because a provider may word a second delivery differently.
-    private func commitKey(_ call: TriggerCall, _ trigger: Trigger, dedupe: String?) -> RunCommit.Dedupe? {
-        if let dedupe { return RunCommit.Dedupe(key: "dedupe:" + dedupe) }
+    private func commitKey(
+        _ call: TriggerCall, _ trigger: Trigger, dedupe: String?
+    ) throws(StoreError) -> RunCommit.Dedupe? {
+        let tenant = call.tenant.tenant
+        if let dedupe {
+            return RunCommit.Dedupe(key: try runtime.vault.concealed("dedupe:" + dedupe, of: tenant))
+        }
         guard call.source == .key, let key = call.request.headers["idempotency-key"], !key.isEmpty else {
             return nil
         }
-        return RunCommit.Dedupe(key: "key:" + key, fingerprint: runtime.fingerprint(call.request.body))
+        return RunCommit.Dedupe(
+            key: try runtime.vault.concealed("key:" + key, of: tenant),
+            fingerprint: runtime.fingerprint(call.request.body))
     }
 }
 

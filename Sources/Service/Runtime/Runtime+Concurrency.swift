@@ -30,7 +30,7 @@ extension Runtime {
         case .null: return nil
         case .string(let text) where text.isEmpty: return nil
         case .string, .int, .number:
-            let key = surroundings.redactor.redact(value.text)
+            let key = vault.concealed(value.text, by: surroundings.redactor)
             guard key.utf8.count <= Self.keyByteCountMax else {
                 throw .notAValue(reason: "the key is longer than \(Self.keyByteCountMax) bytes")
             }

@@ -65,7 +65,7 @@ extension Runtime {
             tenant: record.tenant,
             funds: record.tenant == .operatorTenant ? nil : lock.withLock { funds(of: record.tenant) },
             machine: machine,
-            surroundings: surroundings(
+            surroundings: try surroundings(
                 of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
             secretGeneration: generation)
         if record.status == .waiting { slot.stored = .waiting(until: record.wakeAt) }

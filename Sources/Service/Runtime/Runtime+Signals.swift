@@ -41,6 +41,9 @@ extension Runtime {
                     { [self] in completion(hasTaken(signal.id, run, of: tenant) ? .duplicate : .runOver) }
                 ]
             }
+            // Also its id is kept without secrets, and found again by what was kept.
+            var signal = signal
+            signal.id = vault.concealed(signal.id, by: slot.surroundings.redactor)
             let isKnown = slot.machine.state.hasSignal(signal.id)
             if isKnown, !slot.isCommitting { return [{ completion(.duplicate) }] }
             let awaited = slot.machine.plan.signalNames
@@ -67,9 +70,9 @@ extension Runtime {
     /// Whether a run that is over took that signal: a sender that crashed before it knew asks again.
     private func hasTaken(_ id: String, _ run: RunID, of tenant: TenantID) -> Bool {
         guard let known = try? store.run(run, of: tenant), known.status.isFinal,
-            let entries = try? store.entries(of: run)
+            let entries = try? store.entries(of: run), let kept = try? vault.concealed(id, of: tenant)
         else { return false }
-        return entries.contains { $0.key == "signal/" + id }
+        return entries.contains { $0.key == "signal/" + kept }
     }
 
     /// Whose signals are durable by now, or never will be.

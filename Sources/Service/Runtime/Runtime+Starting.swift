@@ -10,10 +10,12 @@ extension Runtime {
     package func start(_ request: StartRequest, completion: @escaping @Sendable (StartResult) -> Void) {
         // Read before the secrets: a change in between makes the run look again, not miss it.
         let generation = vault.generation
-        let secrets: OpenSecrets
+        let surroundings: Surroundings
         let standing: Standing
         do throws(StoreError) {
-            secrets = try vault.secrets(of: request.tenant.tenant)
+            let secrets = try vault.secrets(of: request.tenant.tenant)
+            surroundings = try self.surroundings(
+                of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation)
             standing = try self.standing(of: request.tenant)
         } catch {
             return completion(.unavailable(error))
@@ -29,9 +31,7 @@ extension Runtime {
         let slot = RunSlot(
             tenant: request.tenant.tenant, funds: standing.funds,
             machine: RunMachine(run: run, plan: request.plan),
-            surroundings: surroundings(
-                of: request.tenant.tenant, plan: request.plan, secrets: secrets, generation: generation),
-            secretGeneration: generation)
+            surroundings: surroundings, secretGeneration: generation)
         if let waiter = request.waiter { slot.waiters.append(waiter) }
         slot.replier = request.replier
         var start = request.start
@@ -39,7 +39,8 @@ extension Runtime {
         do throws(ExpressionFailure) {
             start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
         } catch {
-            return completion(.refused(code: "concurrency_key", message: "concurrency.key: \(error.message)"))
+            let message = surroundings.redactor.redact("concurrency.key: \(error.message)")
+            return completion(.refused(code: "concurrency_key", message: message))
         }
 
         guard allowance.admits(slot.tenant) else {
@@ -149,23 +150,17 @@ extension Runtime {
         }
     }
 
-    /// What a plan's runs rest on; made once for each plan and state of the secrets, because every
-    /// form of every secret has to be worked out for the redactor.
-    func surroundings(of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int)
-        -> Surroundings
-    {
+    /// What a plan's runs rest on; made once for each plan and state of the secrets.
+    ///
+    /// - Throws: ``StoreError`` where the secrets cannot be read.
+    func surroundings(
+        of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int
+    ) throws(StoreError) -> Surroundings {
         let key = ObjectIdentifier(plan)
         let known = surroundingsLock.withLock { knownSurroundings[key] }
         if let known, known.plan === plan, known.generation == generation { return known.surroundings }
-        // A workflow that reaches `secrets` without naming one may read any of them.
-        let readsAny = plan.definition.secretNames.contains("*")
-        let named =
-            readsAny
-            ? secrets.byName.values.map(\.value)
-            : plan.definition.secretNames.compactMap { secrets.byName[$0]?.value }
-        let replaced = vault.replacedValues(of: tenant, named: readsAny ? nil : plan.definition.secretNames)
         let made = Surroundings(
-            tenant: tenant, secrets: secrets, redactor: Redactor(secrets: named + replaced),
+            tenant: tenant, secrets: secrets, redactor: try vault.redactor(of: tenant),
             cryptography: cryptography, signalKey: vault.signalKey, publicURL: options.publicURL,
             gauge: gauge,
             runByteCountMax: options.runByteCountMax)

@@ -277,9 +277,11 @@ extension Runtime {
         let generation = vault.generation
         guard slot.secretGeneration != generation else { return }
         // Where they cannot be read just now, the run goes on with those it had.
-        guard let secrets = try? vault.secrets(of: slot.tenant) else { return }
-        slot.surroundings = surroundings(
-            of: slot.tenant, plan: slot.machine.plan, secrets: secrets, generation: generation)
+        guard let secrets = try? vault.secrets(of: slot.tenant),
+            let surroundings = try? surroundings(
+                of: slot.tenant, plan: slot.machine.plan, secrets: secrets, generation: generation)
+        else { return }
+        slot.surroundings = surroundings
         slot.secretGeneration = generation
     }
 }

@@ -8,12 +8,14 @@ package import Values
 /// AES-256-GCM under a key of each tenant's own, derived from a root of ``SealingKeys``; tenant and name are bound
 /// to each, so that a sealed value moved to another row does not open.
 package final class SecretVault: @unchecked Sendable {
-    // Unchecked: `opened` and `generation` are read and written under `lock`.
+    // Unchecked: everything below `lock` is read and written under `lock`.
     private let store: any TenantStore
     /// Nil where the master key is not that of the database.
     private let keys: SealingKeys?
     private let lock = Lock()
     private var opened: [TenantID: OpenSecrets] = [:]
+    /// Of all values of a tenant, those that were replaced included.
+    private var redactors: [TenantID: Redactor] = [:]
     private var changes: Int = 0
     /// Values that were replaced while this process runs: an answer under way may still hold one.
     private var replaced: [TenantID: [String: [String]]] = [:]
@@ -77,18 +79,35 @@ package final class SecretVault: @unchecked Sendable {
         return secrets
     }
 
-    /// Earlier values of these secrets, to be kept out of journals like the present ones; all of them where
-    /// `names` is nil.
-    func replacedValues(of tenant: TenantID, named names: [String]?) -> [String] {
-        lock.withLock {
-            guard let known = replaced[tenant] else { return [] }
-            return known.filter { names?.contains($0.key) ?? true }.values.flatMap(\.self)
-        }
+    /// Takes all secrets of a tenant out of texts, and the values that were replaced while this process runs.
+    ///
+    /// Made once for each state of the secrets, whatever workflows they are for.
+    package func redactor(of tenant: TenantID) throws(StoreError) -> Redactor {
+        if let known = lock.withLock({ redactors[tenant] }) { return known }
+        let before = generation
+        let present = try secrets(of: tenant).byName.values.map(\.value)
+        let earlier = lock.withLock { replaced[tenant]?.values.flatMap(\.self) ?? [] }
+        let redactor = Redactor(secrets: present + earlier)
+        lock.withLock { if changes == before { redactors[tenant] = redactor } }
+        return redactor
+    }
+
+    /// A key by which things are told apart, as it may be stored: one that holds a secret is stored without it,
+    /// with a mark in its place that nobody can make without the master key.
+    package func concealed(_ key: String, of tenant: TenantID) throws(StoreError) -> String {
+        concealed(key, by: try redactor(of: tenant))
+    }
+
+    /// As ``concealed(_:of:)``, with the tenant's redactor.
+    func concealed(_ key: String, by redactor: Redactor) -> String {
+        guard redactor.finds(in: key) else { return key }
+        let mark = cryptography.hmac("sha256", key: signalKey, data: Array("key \(key)".utf8)) ?? []
+        return redactor.redact(key) + "#" + Hex.encode(mark.prefix(16))
     }
 
     private func forget(_ tenant: TenantID, _ name: String, _ before: String?) {
         lock.withLock {
-            opened[tenant] = nil
+            (opened[tenant], redactors[tenant]) = (nil, nil)
             changes += 1
             guard let before else { return }
             let values = (replaced[tenant]?[name] ?? []).filter { $0 != before }.suffix(

@@ -1,3 +1,4 @@
+import Engine
 package import Ingress
 package import Ports
 package import Runtime
@@ -60,8 +61,11 @@ package struct APIHandler: InboundHandler {
     private func handleAPI(
         _ request: InboundRequest, _ path: [String], _ respond: @escaping @Sendable (InboundResponse) -> Void
     ) {
+        let call: Call
+        do throws(Refusal) { call = try authenticate(request, respond) } catch {
+            return respond(error.response)
+        }
         do throws(Refusal) {
-            let call = try authenticate(request, respond)
             guard call.key.scope == .full else {
                 throw Refusal(403, "scope", "this key may use the internal API only")
             }
@@ -69,14 +73,31 @@ package struct APIHandler: InboundHandler {
             try call.checkQuery(at: rest)
             try route(call, rest)
         } catch {
-            respond(error.response)
+            call.respond(error.response)
         }
     }
 
     private func authenticate(
         _ request: InboundRequest, _ respond: @escaping @Sendable (InboundResponse) -> Void
     ) throws(Refusal) -> Call {
-        try Call(request, keys: keys, store: runtime.store, respond: respond)
+        let call = try Call(request, keys: keys, store: runtime.store, respond: respond)
+        let tenant = call.tenant.tenant
+        return Call(request: request, tenant: call.tenant, key: call.key) { response in
+            respond(shown(response, to: tenant))
+        }
+    }
+
+    /// An error may repeat what it complains of: the tenant's secrets are taken out (I9).
+    private func shown(_ response: InboundResponse, to tenant: TenantID) -> InboundResponse {
+        guard response.status >= 400 else { return response }
+        do throws(StoreError) {
+            var response = response
+            response.body = try runtime.vault.redactor(of: tenant).redact(
+                body: response.body, contentType: response.headers["content-type"])
+            return response
+        } catch {
+            return Answer.store(error)
+        }
     }
 
     private func route(_ call: Call, _ path: [String]) throws(Refusal) {

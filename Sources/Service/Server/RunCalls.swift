@@ -98,20 +98,25 @@ struct RunCalls {
         let isQueued = record.status == .running && !runtime.queued(among: [record.run]).isEmpty
         var object = Self.summary(record, isQueued: isQueued)
         object["digest"] = .string(Hex.encode(record.digest))
-        let view = try storing { () throws(StoreError) in try runtime.view(of: record) }
+        let (view, redactor) = try storing { () throws(StoreError) in
+            (try runtime.view(of: record), try runtime.vault.redactor(of: tenant))
+        }
         for member in view.members { object[member.name] = member.value }
-        return Answer.json(200, .object(object))
+        // What was recorded before a secret was set may hold it.
+        return Answer.json(200, redactor.redact(.object(object)))
     }
 
     private func events(_ record: RunRecord) throws(Refusal) -> InboundResponse {
         let limit = try call.limit()
         let after = try call.cursor(Call.wholeNumber) ?? 0
-        let page = try storing { () throws(StoreError) in
-            try runtime.store.entries(
+        let (page, redactor) = try storing { () throws(StoreError) in
+            let page = try runtime.store.entries(
                 of: record.run, after: after, limit: limit, byteCountMax: Self.eventByteCountMax)
+            return (page, try runtime.vault.redactor(of: tenant))
         }
         return Answer.list(
-            page.entries.map(Self.event), next: page.isFull ? page.entries.last.map { "\($0.sequence)" } : nil
+            page.entries.map { redactor.redact(Self.event($0)) },
+            next: page.isFull ? page.entries.last.map { "\($0.sequence)" } : nil
         )
     }
 

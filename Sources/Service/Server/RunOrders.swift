@@ -90,7 +90,10 @@ extension RunOrders {
     private func dedupe(_ kind: RunOrigin.Kind) throws(Refusal) -> RunCommit.Dedupe? {
         guard let key = try call.request.idempotencyKey() else { return nil }
         let asked = Array("\(kind.rawValue) \(record.run) ".utf8) + call.request.body
-        return RunCommit.Dedupe(key: "order:" + key, fingerprint: runtime.fingerprint(asked))
+        let kept = try storing { () throws(StoreError) in
+            try runtime.vault.concealed("order:" + key, of: call.tenant.tenant)
+        }
+        return RunCommit.Dedupe(key: kept, fingerprint: runtime.fingerprint(asked))
     }
 
     private static func answer(to result: ForkResult) -> InboundResponse {
