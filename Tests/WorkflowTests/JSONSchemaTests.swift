@@ -165,4 +165,37 @@ struct JSONSchemaTests {
     func patterns(pattern: String, text: String, expected: Bool) throws {
         #expect(try LinearPattern(pattern).matches(text) == expected)
     }
+
+    @Test("names in a `$ref` and anchors are compared by their bytes")
+    func referencesAreBytes() throws {
+        let schema: Value = [
+            "$defs": [
+                "\u{E9}": ["type": "string"], "e\u{301}": ["type": "integer"],
+                "\u{301}x": ["type": "boolean"],
+            ],
+            "properties": [
+                "a": ["$ref": "#/$defs/%C3%A9"], "b": ["$ref": "#/$defs/e%CC%81"],
+                "c": ["$ref": "#/$defs/%CC%81x"],
+                "d": ["$ref": "#/$defs/\u{301}x"],
+            ],
+        ]
+        guard case .success(let compiled) = JSONSchema.compile(schema) else {
+            Issue.record("does not compile")
+            return
+        }
+        #expect(compiled.validate(["a": "x", "b": 1, "c": true, "d": false]).isEmpty)
+        #expect(compiled.validate(["a": 1, "b": "x", "c": 1, "d": 1]).count == 4)
+        let anchored: Value = [
+            "$defs": [
+                "one": ["$anchor": "\u{E9}", "type": "string"],
+                "two": ["$anchor": "e\u{301}", "type": "integer"],
+            ], "properties": ["a": ["$ref": "#%C3%A9"], "b": ["$ref": "#e%CC%81"]],
+        ]
+        guard case .success(let second) = JSONSchema.compile(anchored) else {
+            Issue.record("does not compile")
+            return
+        }
+        #expect(
+            second.validate(["a": "x", "b": 1]).isEmpty && second.validate(["a": 1, "b": "x"]).count == 2)
+    }
 }

@@ -22,21 +22,28 @@ enum BracketForm {
     }
 
     /// `a[b][]` as `a`, `b` and an empty text; nil for unbalanced brackets or no name.
+    ///
+    /// By bytes: a combining character behind a bracket makes one grapheme of both.
     private static func path(_ name: String) -> [String]? {
-        guard let open = name.firstIndex(of: "[") else {
-            return name.isEmpty || name.contains("]") ? nil : [name]
+        let bytes = Array(name.utf8)
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "[")) else {
+            return bytes.isEmpty || bytes.contains(UInt8(ascii: "]")) ? nil : [name]
         }
-        var path = [String(name[..<open])]
-        var rest = name[open...]
+        var path = [text(bytes[..<open])]
+        var rest = bytes[open...]
         while !rest.isEmpty {
-            guard rest.first == "[", let close = rest.firstIndex(of: "]") else { return nil }
-            let inner = rest[rest.index(after: rest.startIndex)..<close]
-            if inner.contains("[") { return nil }
-            path.append(String(inner))
-            rest = rest[rest.index(after: close)...]
+            guard rest.first == UInt8(ascii: "["), let close = rest.firstIndex(of: UInt8(ascii: "]")) else {
+                return nil
+            }
+            let inner = rest[(rest.startIndex + 1)..<close]
+            if inner.contains(UInt8(ascii: "[")) { return nil }
+            path.append(text(inner))
+            rest = rest[(close + 1)...]
         }
         return path[0].isEmpty ? nil : path
     }
+
+    private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
     private final class Node {
         private var text: String?
@@ -65,7 +72,7 @@ enum BracketForm {
 
         private var value: Value {
             if let text { return .string(text) }
-            let isList = children.enumerated().allSatisfy { $1.name == String($0) }
+            let isList = children.enumerated().allSatisfy { $1.name.hasSameBytes(as: String($0)) }
             return isList ? .array(children.map(\.node.value)) : mapValue
         }
     }

@@ -69,7 +69,7 @@ struct MolliePayment: Sendable {
         out.append("resource", "payment")
         out.append("id", .string(id))
         out.append("mode", "test")
-        out.append("createdAt", .string(createdAt.text))
+        out.append("createdAt", .string(createdAt.mollieText))
         out.append("amount", amount)
         out.append("status", .string(status))
         for name in ["description", "metadata", "redirectUrl", "cancelUrl", "webhookUrl", "customerId"] {
@@ -78,8 +78,8 @@ struct MolliePayment: Sendable {
         out.append("metadata", asked["metadata"] ?? .null, unlessPresent: true)
         out.append("sequenceType", asked["sequenceType"] ?? "oneoff")
         out.append("profileId", "pfl_000001")
-        if status == "open" { out.append("expiresAt", .string((createdAt + .seconds(900)).text)) }
-        for entry in reachedAt { out.append(entry.name, .string(entry.at.text)) }
+        if status == "open" { out.append("expiresAt", .string((createdAt + .seconds(900)).mollieText)) }
+        for entry in reachedAt { out.append(entry.name, .string(entry.at.mollieText)) }
         var links: Object = Object()
         links.append("self", Self.link("\(origin)/v2/payments/\(id)", MollieStandIn.mediaType))
         if status == "open" { links.append("checkout", Self.link("\(origin)/checkout/\(id)", "text/html")) }
@@ -144,5 +144,13 @@ extension Object {
     fileprivate mutating func append(_ name: String, _ value: Value, unlessPresent: Bool) {
         if unlessPresent, self[name] != nil { return }
         append(name, value)
+    }
+}
+
+extension Instant {
+    /// As Mollie writes it: whole seconds and the offset in digits, `2026-01-31T09:30:00+00:00`.
+    var mollieText: String {
+        String(decoding: Instant(microseconds: seconds * 1_000_000).text.utf8.prefix(19), as: UTF8.self)
+            + "+00:00"
     }
 }

@@ -29,7 +29,25 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         let id: String
         let url: String
         let secret: String
+        /// What it is told of.
+        var eventTypes: [String] = ["*"]
+        var mode = "test"
+
+        func hears(_ type: String) -> Bool { eventTypes.contains("*") || eventTypes.contains(type) }
     }
+
+    /// What a webhook may be told of, with `*` for all of it.
+    private static let eventTypes = [
+        "*", "payment.paid", "payment.authorized", "payment.failed", "payment.canceled", "payment.expired",
+        "payment.pending", "payment-link.paid", "refund.queued", "refund.pending", "refund.processing",
+        "refund.refunded", "refund.failed", "refund.canceled", "chargeback.received", "chargeback.reversed",
+        "capture.pending", "capture.succeeded", "capture.failed", "balance-transaction.created",
+        "payout.initiated", "payout.completed", "payout.failed", "sales-invoice.created",
+        "sales-invoice.issued",
+        "sales-invoice.canceled", "sales-invoice.paid", "profile.created", "profile.verified",
+        "profile.blocked",
+        "profile.deleted",
+    ]
 
     package init(
         clock: any RunClock, cryptography: any Cryptography, transport: any Transport,
@@ -184,16 +202,33 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         guard let url = body["url"]?.string, url.hasPrefix("http://") || url.hasPrefix("https://") else {
             throw .unprocessable("url", "The url is no valid URL")
         }
+        let types = try Self.eventTypes(of: body)
         let id = nextID("hook")
-        let hook = Hook(id: id, url: url, secret: "secret_of_\(id)")
+        let hook = Hook(id: id, url: url, secret: "secret_of_\(id)", eventTypes: types)
         hooks.append(hook)
         return answer(
             201,
             [
                 "resource": "webhook", "id": .string(id), "name": .string(name), "url": .string(url),
-                "eventTypes": body["eventTypes"] ?? ["*"], "status": "enabled",
+                "profileId": "pfl_000001", "createdAt": .string(clock.now().mollieText),
+                "eventTypes": .array(types.map(Value.string)), "status": "enabled",
+                "mode": .string(hook.mode),
                 "webhookSecret": .string(hook.secret),
             ])
+    }
+
+    /// A list of known types, or one of them as a text.
+    private static func eventTypes(of body: Value) throws(MollieProblem) -> [String] {
+        let given = body["eventTypes"] ?? .null
+        let types = given.string.map { [$0] } ?? given.array?.compactMap(\.string) ?? []
+        guard !types.isEmpty, given.string != nil || types.count == given.array?.count else {
+            throw .unprocessable(
+                "eventTypes", "The event types are required: a list such as [payment.paid], or *")
+        }
+        for type in types where !eventTypes.contains(type) {
+            throw .unprocessable("eventTypes", "The event type \(type) is unknown")
+        }
+        return types
     }
 
     private func answer(_ status: Int, _ value: Value?) -> StandInAnswer {
@@ -208,7 +243,7 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         [
             "resource": "customer", "id": .string(id), "mode": "test", "name": asked["name"] ?? .null,
             "email": asked["email"] ?? .null, "locale": asked["locale"] ?? .null,
-            "metadata": asked["metadata"] ?? .null, "createdAt": .string(now.text),
+            "metadata": asked["metadata"] ?? .null, "createdAt": .string(now.mollieText),
             "_links": ["self": MolliePayment.link("\(origin)/v2/customers/\(id)", mediaType)],
         ]
     }
@@ -249,7 +284,10 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
     package func notify(_ id: String, plan: DeliveryPlan = DeliveryPlan()) -> Bool {
         let parcels = lock.withLock { () -> [WebhookCourier.Parcel]? in
             guard let payment = payments[id] else { return nil }
-            var parcels = hooks.map { signedParcel(payment, to: $0, isForged: plan.isForged) }
+            let type = "payment.\(payment.status)"
+            var parcels = hooks.filter { $0.hears(type) }.map {
+                signedParcel(payment, to: $0, isForged: plan.isForged)
+            }
             if let url = payment.webhookURL { parcels.append(Self.classicParcel(id, to: url)) }
             return parcels
         }
@@ -275,7 +313,7 @@ package final class MollieStandIn: InboundHandler, Provider, @unchecked Sendable
         let id = nextID("event")
         let event: Value = [
             "resource": "event", "id": .string(id), "type": .string("payment.\(payment.status)"),
-            "entityId": .string(payment.id), "createdAt": .string(clock.now().text),
+            "entityId": .string(payment.id), "createdAt": .string(clock.now().mollieText),
             "_embedded": ["entity": payment.value], "_links": [:],
         ]
         events[id] = event

@@ -9,7 +9,8 @@ enum StripeParameters {
         "customer_update",
         "discounts", "expand", "expires_at", "invoice_creation", "line_items", "locale", "metadata", "mode",
         "payment_intent_data", "payment_method_collection", "payment_method_options", "payment_method_types",
-        "phone_number_collection", "return_url", "setup_intent_data", "shipping_address_collection",
+        "phone_number_collection", "redirect_on_completion", "return_url", "setup_intent_data",
+        "shipping_address_collection",
         "submit_type",
         "subscription_data", "success_url", "tax_id_collection", "ui_mode",
     ]
@@ -21,16 +22,27 @@ enum StripeParameters {
         "address", "description", "email", "expand", "metadata", "name", "phone", "shipping", "source",
     ]
 
-    static func checkSession(_ body: Value) throws(StripeProblem) {
+    /// In seconds: the shortest and the longest time that a session may stay open.
+    static let lifetimeMin: Int64 = 30 * 60
+    static let lifetimeMax: Int64 = 24 * 3600
+
+    private static let hostedModes = ["hosted", "hosted_page"]
+    /// Forms that stand on the seller's own page.
+    private static let embeddedModes = ["embedded", "embedded_page", "custom", "elements"]
+
+    /// Whether the buyer is sent to a page of Stripe's.
+    static func isHosted(_ body: Value) -> Bool { !embeddedModes.contains(text(body, "ui_mode") ?? "hosted") }
+
+    /// Checks what is asked for at that second since 1970.
+    static func checkSession(_ body: Value, at now: Int64) throws(StripeProblem) {
         try refuseUnknown(body, sessionNames)
         try refuseEmpty(body, ["customer", "customer_email", "customer_creation"])
         guard let mode = text(body, "mode") else { throw .missing("mode") }
         guard ["payment", "setup", "subscription"].contains(mode) else {
             throw .invalid("mode", "Invalid mode: must be one of payment, setup, or subscription")
         }
-        guard let success = text(body, "success_url") else { throw .missing("success_url") }
-        try checkURL(success, "success_url")
-        if let cancel = text(body, "cancel_url") { try checkURL(cancel, "cancel_url") }
+        try checkReturn(body)
+        try checkExpiry(body, at: now)
         if mode != "setup" { try checkLines(body) }
         if text(body, "customer") != nil, text(body, "customer_creation") != nil {
             throw .invalid(
@@ -82,6 +94,50 @@ enum StripeParameters {
     }
 
     // MARK: - Parts
+
+    /// A hosted page leads to `success_url`, an embedded form to `return_url`, unless it never leads anywhere.
+    private static func checkReturn(_ body: Value) throws(StripeProblem) {
+        let mode = text(body, "ui_mode") ?? "hosted"
+        guard (hostedModes + embeddedModes).contains(mode) else {
+            throw .invalid(
+                "ui_mode",
+                "Invalid ui_mode: must be one of \((hostedModes + embeddedModes).joined(separator: ", "))")
+        }
+        let isHosted = isHosted(body)
+        for name in isHosted ? ["return_url", "redirect_on_completion"] : ["success_url", "cancel_url"]
+        where text(body, name) != nil {
+            throw .invalid(name, "\(name) cannot be given with ui_mode \(mode).")
+        }
+        let redirects = text(body, "redirect_on_completion") ?? "always"
+        guard ["always", "if_required", "never"].contains(redirects) else {
+            throw .invalid(
+                "redirect_on_completion",
+                "Invalid redirect_on_completion: must be one of always, if_required, or never")
+        }
+        let needed = isHosted ? "success_url" : "return_url"
+        if redirects == "never" {
+            guard text(body, needed) == nil else {
+                throw .invalid(needed, "\(needed) cannot be given with redirect_on_completion never.")
+            }
+            return
+        }
+        guard let address = text(body, needed) else { throw .missing(needed) }
+        try checkURL(address, needed)
+        if let cancel = text(body, "cancel_url") { try checkURL(cancel, "cancel_url") }
+    }
+
+    private static func checkExpiry(_ body: Value, at now: Int64) throws(StripeProblem) {
+        guard let text = text(body, "expires_at") else { return }
+        guard text.utf8.allSatisfy({ (48...57).contains($0) }), let expiry = Int64(text) else {
+            throw .invalid("expires_at", "Invalid integer: \(text)", code: "parameter_invalid_integer")
+        }
+        guard expiry >= now + lifetimeMin else {
+            throw .invalid("expires_at", "expires_at must be at least 30 minutes after the session is made.")
+        }
+        guard expiry <= now + lifetimeMax else {
+            throw .invalid("expires_at", "expires_at must be at most 24 hours after the session is made.")
+        }
+    }
 
     private static func checkLines(_ body: Value) throws(StripeProblem) {
         guard let lines = body["line_items"]?.array, !lines.isEmpty else { throw .missing("line_items") }

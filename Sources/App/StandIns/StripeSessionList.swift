@@ -32,6 +32,9 @@ struct StripeSessionList {
         guard let limit = Int(asked), (1...100).contains(limit) else {
             throw .invalid("limit", "limit is 1 to 100", code: "parameter_invalid_integer")
         }
+        if parameters["starting_after"] != nil, parameters["ending_before"] != nil {
+            throw .invalid("ending_before", "Only one of starting_after and ending_before may be given.")
+        }
         (self.parameters, self.limit) = (parameters, limit)
     }
 
@@ -42,13 +45,15 @@ struct StripeSessionList {
         if let id = parameters["starting_after"]?.string {
             fitting = Array(fitting[try place(of: id, in: sessions, fitting, after: true)...])
         }
+        var page = Array(fitting.prefix(limit))
         if let id = parameters["ending_before"]?.string {
-            fitting = Array(
-                fitting[..<(try place(of: id, in: sessions, fitting, after: false))].suffix(limit))
+            // The page that ends before that session: what is newer still comes before the page.
+            fitting = Array(fitting[..<(try place(of: id, in: sessions, fitting, after: false))])
+            page = Array(fitting.suffix(limit))
         }
         return [
-            "object": "list", "url": "/v1/checkout/sessions", "has_more": .bool(fitting.count > limit),
-            "data": .array(fitting.prefix(limit).map(\.value)),
+            "object": "list", "url": "/v1/checkout/sessions", "has_more": .bool(fitting.count > page.count),
+            "data": .array(page.map(\.value)),
         ]
     }
 

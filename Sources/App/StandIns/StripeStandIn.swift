@@ -35,7 +35,7 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
         webhookSecrets = options.webhookSecrets
         for customer in options.customers {
             customers[customer.id] = Self.customer(
-                customer.id, email: customer.email, metadata: Object(), createdAt: clock.now())
+                customer.id, ["email": .string(customer.email)], createdAt: clock.now())
             if customer.isDeclined { declined.insert(customer.id) }
         }
     }
@@ -145,15 +145,19 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
     }
 
     private func createSession(_ call: StandInCall, _ body: Value) throws(StripeProblem) -> StandInAnswer {
-        try StripeParameters.checkSession(body)
+        let now = clock.now().seconds
+        try StripeParameters.checkSession(body, at: now)
         let customer = StripeParameters.text(body, "customer")
         if let customer, customers[customer] == nil {
             throw .unknownObject("customer", customer, parameter: "customer")
         }
         let id = nextID("cs_test")
-        let now = clock.now().seconds
-        sessions[id] = StripeSession(id: id, parameters: body, origin: call.origin, createdAt: now)
+        let session = StripeSession(id: id, parameters: body, origin: call.origin, createdAt: now)
+        sessions[id] = session
         sessionIDs.append(id)
+        clock.schedule(at: Instant(microseconds: session.expiresAt * 1_000_000)) { [weak self] in
+            self?.expire(id)
+        }
         return .json(200, sessions[id]?.value ?? .null)
     }
 
@@ -161,8 +165,7 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
         try StripeParameters.checkCustomer(body)
         return .json(
             200,
-            addCustomer(
-                email: StripeParameters.text(body, "email"), metadata: body["metadata"]?.textMap ?? Object()))
+            addCustomer(body))
     }
 
     private func createCharge(_ body: Value) throws(StripeProblem) -> StandInAnswer {
@@ -193,18 +196,30 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
             ])
     }
 
-    private func addCustomer(email: String?, metadata: Object) -> Value {
+    /// Makes one of `email`, `name`, `phone`, `description`, `address`, `shipping` and `metadata`.
+    private func addCustomer(_ asked: Value) -> Value {
         let id = nextID("cus")
-        let customer = Self.customer(id, email: email, metadata: metadata, createdAt: clock.now())
+        let customer = Self.customer(id, asked, createdAt: clock.now())
         customers[id] = customer
         return customer
     }
 
-    private static func customer(_ id: String, email: String?, metadata: Object, createdAt: Instant) -> Value
-    {
-        [
-            "id": .string(id), "object": "customer", "created": .int(createdAt.seconds),
-            "email": email.map(Value.string) ?? .null, "livemode": false, "metadata": .object(metadata),
+    private static func customer(_ id: String, _ asked: Value, createdAt: Instant) -> Value {
+        func text(_ name: String) -> Value { StripeParameters.text(asked, name).map(Value.string) ?? .null }
+        func map(_ name: String) -> Value { asked[name]?.object.map(Value.object) ?? .null }
+        return [
+            "id": .string(id), "object": "customer", "address": map("address"), "balance": 0,
+            "created": .int(createdAt.seconds), "currency": nil, "default_source": nil, "delinquent": false,
+            "description": text("description"), "discount": nil, "email": text("email"),
+            "invoice_prefix": .string(String(decoding: id.utf8.suffix(6), as: UTF8.self)),
+            "invoice_settings": [
+                "custom_fields": nil, "default_payment_method": nil, "footer": nil, "rendering_options": nil,
+            ],
+            "livemode": false, "metadata": .object(asked["metadata"]?.textMap ?? Object()),
+            "name": text("name"),
+            "phone": text("phone"), "preferred_locales": [], "shipping": map("shipping"),
+            "tax_exempt": "none",
+            "test_clock": nil,
         ]
     }
 
@@ -239,7 +254,7 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
             session.email = email
             if let amountTotal { session.amountTotal = amountTotal }
             if session.customer == nil, session.createsCustomer {
-                session.customer = self.addCustomer(email: email, metadata: Object())["id"]?.string
+                session.customer = self.addCustomer(["email": .string(email)])["id"]?.string
             }
         }
     }
@@ -320,8 +335,13 @@ package final class StripeStandIn: InboundHandler, Provider, @unchecked Sendable
             return .controlProblem(404, "no such session")
         }
         if call.method == "POST" {
-            pay(session.id)
-            return InboundResponse(status: 303, headers: [HTTPHeader("Location", session.successURL)])
+            guard pay(session.id) != nil else {
+                return .html("Pay at the stand-in", "<p>\(session.id) cannot be paid any more.</p>")
+            }
+            guard !session.returnAddress.isEmpty else {
+                return .html("Paid", "<p>\(session.id) is paid.</p>")
+            }
+            return InboundResponse(status: 303, headers: [HTTPHeader("Location", session.returnAddress)])
         }
         let sum = "\(session.amountTotal ?? 0) \(session.currency ?? "")".escapedForHTML
         return .html(

@@ -25,7 +25,7 @@ final class DemoStage: @unchecked Sendable {
             throw CommandFailure(
                 .internal, "folder", "no folder can be made: \(error.reason)", place: error.path)
         }
-        standIns = try StandInCommands.Running()
+        standIns = try StandInCommands.Running(firstPort: 0)
     }
 
     /// Ends everything and removes the folder.

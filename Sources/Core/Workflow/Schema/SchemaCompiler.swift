@@ -27,8 +27,9 @@ struct SchemaCompiler {
     private let source: Value
     private(set) var nodes: [SchemaNode] = []
     private(set) var faults: [SchemaFaults.Fault] = []
-    private var positions: [[String]: Int] = [:]
-    private var anchors: [String: Int] = [:]
+    // Names as bytes: canonically equivalent ones are not the same name.
+    private var positions: [[[UInt8]]: Int] = [:]
+    private var anchors: [[UInt8]: Int] = [:]
     private var references: [(node: Int, target: String, path: [String])] = []
 
     init(source: Value) { self.source = source }
@@ -48,10 +49,11 @@ struct SchemaCompiler {
     // MARK: - One schema
 
     private mutating func schema(_ value: Value, at path: [String]) -> Int {
-        if let known = positions[path] { return known }
+        let place = path.map { Array($0.utf8) }
+        if let known = positions[place] { return known }
         let index = nodes.count
         nodes.append(SchemaNode())
-        positions[path] = index
+        positions[place] = index
         guard nodes.count <= Self.nodeCountMax, path.count <= Self.depthMax else {
             if faults.isEmpty { fault(path, "the schema is too large") }
             return index
@@ -94,7 +96,7 @@ struct SchemaCompiler {
         switch name {
         case "$anchor":
             guard let anchor = value.string else { return fault(path, "`$anchor` is a text") }
-            anchors[anchor] = node
+            anchors[Array(anchor.utf8)] = node
         case "$id" where path.count > 1:
             fault(
                 path, "an inner `$id` is not supported", hint: "use `$anchor` or a pointer such as #/$defs/x")
@@ -239,11 +241,12 @@ struct SchemaCompiler {
     // MARK: - References
 
     private mutating func resolve(_ target: String, path: [String]) -> Int? {
-        let root = source["$id"]?.string ?? ""
-        let local = !root.isEmpty && target.hasPrefix(root) ? String(target.dropFirst(root.count)) : target
-        guard local.isEmpty || local.hasPrefix("#"),
-            let bytes = Percent.decode(local.dropFirst().utf8, plusIsSpace: false),
-            let fragment = String(validating: bytes, as: UTF8.self)
+        let bytes = Array(target.utf8)
+        let root = Array((source["$id"]?.string ?? "").utf8)
+        let local = !root.isEmpty && bytes.starts(with: root) ? bytes[root.count...] : bytes[...]
+        guard local.isEmpty || local.first == UInt8(ascii: "#"),
+            let fragment = Percent.decode(local.dropFirst(), plusIsSpace: false),
+            let text = String(validating: fragment, as: UTF8.self)
         else {
             fault(
                 path, "a `$ref` reaches the same schema only",
@@ -251,13 +254,14 @@ struct SchemaCompiler {
             return nil
         }
         if fragment.isEmpty { return schema(source, at: []) }
-        if !fragment.hasPrefix("/") {
-            if anchors[fragment] == nil { fault(path, "no `$anchor` is called `\(fragment.prefix(60))`") }
+        guard fragment.first == UInt8(ascii: "/") else {
+            if anchors[fragment] == nil { fault(path, "no `$anchor` is called `\(text.prefix(60))`") }
             return anchors[fragment]
         }
         var value = source
         var names: [String] = []
-        for part in fragment.split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
+        for part in fragment.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst()
+        {
             let name = Self.unescaped(part)
             guard let next = value[name] ?? Int(name).flatMap({ value[$0] }) else {
                 fault(path, "`$ref` names nothing in this schema")
@@ -270,9 +274,9 @@ struct SchemaCompiler {
     }
 
     /// `~1` is a slash and `~0` a tilde, in one pass.
-    private static func unescaped(_ part: Substring) -> String {
+    private static func unescaped(_ part: ArraySlice<UInt8>) -> String {
         var out: [UInt8] = []
-        for byte in part.utf8 {
+        for byte in part {
             if out.last == UInt8(ascii: "~"), byte == UInt8(ascii: "1") {
                 out[out.count - 1] = UInt8(ascii: "/")
             } else if out.last == UInt8(ascii: "~"), byte == UInt8(ascii: "0") {
