@@ -38,7 +38,7 @@ enum StandInCommands {
         private let transport: CurlTransport
         private let listeners: Collected<MicroHTTPServer>
 
-        /// - Parameter firstPort: Of five in a row; 0 for any that are free.
+        /// On five ports from that one on, or for 0 on any that are free.
         init(firstPort: UInt16) throws(CommandFailure) {
             let clock = SystemClock()
             let transport = CurlTransport { clock.now() }

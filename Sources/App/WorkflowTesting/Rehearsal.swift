@@ -67,7 +67,7 @@ package struct Rehearsal {
         case .attemptFailed(let path, let attempt, let error, _, let retryAt):
             return ["retry     \(path): attempt \(attempt) failed (\(error.code)), again at \(retryAt.text)"]
         case .stepOpened(let path, let over):
-            return ["open      \(path)" + (over.map { ": \(JSON.text($0))" } ?? "")]
+            return ["open      \(path)" + (over.map { ": \(JSON.text($0.shown))" } ?? "")]
         case .stepSleeping(let path, let until, _): return ["sleep     \(path): until \(until.text)"]
         case .stepWaiting(let path, let until, _):
             return ["wait      \(path): " + (until.map { "until \($0.text) at most" } ?? "for a signal")]

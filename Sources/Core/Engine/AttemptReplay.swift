@@ -142,7 +142,7 @@ package struct AttemptReplay {
             guard attempt.sent == nil else { return }
             attempt.note =
                 "it cannot be built without the secrets: "
-                + surroundings.redactor.redact(error.message)
+                + Redaction(surroundings.redactor, machine.state.sensitive).redact(error.message)
         }
     }
 
@@ -152,7 +152,7 @@ package struct AttemptReplay {
         let builder = RequestBuilder(
             template: template, stepPath: attempt.step, run: machine.state.run, attempt: attempt.number,
             scope: scope(of: index, surroundings), surroundings: surroundings, at: attempt.startedAt)
-        return Self.shown(try builder.request(), surroundings.redactor)
+        return Self.shown(try builder.request(), Redaction(surroundings.redactor, machine.state.sensitive))
     }
 
     private func scope(of index: Int, _ surroundings: Surroundings) -> RunScope {
@@ -165,13 +165,13 @@ package struct AttemptReplay {
 
     // MARK: - Redaction
 
-    private static func shown(_ request: OutboundRequest, _ secrets: Redactor) -> OutboundRequest {
+    private static func shown(_ request: OutboundRequest, _ secrets: Redaction) -> OutboundRequest {
         var shown = request
         shown.url = secrets.redact(request.url)
         shown.headers = request.headers.map {
             HTTPHeader($0.name, shownValue(of: $0.name, secrets.redact($0.value)))
         }
-        shown.body = secrets.redact(request.body)
+        shown.body = secrets.redact(body: request.body, contentType: request.headers["content-type"])
         return shown
     }
 

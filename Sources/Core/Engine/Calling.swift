@@ -26,11 +26,14 @@ package struct ChildCall: Sendable, Hashable {
     package var workflow: String
     /// The child's `trigger.body`.
     package var input: Value
+    /// Values of the input that are never shown, with places counted from its root; in it stand masks.
+    package var sensitive: [SensitivePart]
     package var parent: RunParent
 
-    package init(workflow: String, input: Value, parent: RunParent) {
+    package init(workflow: String, input: GuardedValue, parent: RunParent) {
         self.workflow = workflow
-        self.input = input
+        self.input = input.shown
+        sensitive = input.parts
         self.parent = parent
     }
 

@@ -1,7 +1,7 @@
 import Billing
 import Ports
 package import Storage
-import Values
+package import Values
 
 // The stored form of a record. A reader of any later version must read what this one wrote: kinds,
 // keys and names of facts are never reused with another meaning.
@@ -34,8 +34,16 @@ import Values
 // is not UTF-8: `~"<base64>"`.
 
 extension JournalRecord {
+    /// The record as a store keeps it, of a run without sensitive values.
+    package var stored: StoredEntry { stored(of: RunID(number: 0), by: nil) }
+
     /// The record as a store keeps it.
-    package var stored: StoredEntry {
+    ///
+    /// - Parameters:
+    ///   - run: Whose record it is; sealed values are bound to it.
+    ///   - sealer: Seals sensitive values; without one they are left out.
+    /// - Returns: What ``init(stored:of:by:)`` reads.
+    package func stored(of run: RunID, by sealer: (any JournalSealer)?) -> StoredEntry {
         var facts = FactsWriter()
         var body: [UInt8]?
         let key: String
@@ -44,10 +52,12 @@ extension JournalRecord {
         case .runStarted(let start):
             (key, kind, body) = ("start", "run.started", start.body)
             facts.write(start)
+            facts.write(start.sensitive, place: "\(run)/\(key)", sealer)
         case .stepSettled(let path, let result):
             (key, kind) = ("outcome/" + path, result.error == nil ? "step.succeeded" : "step.failed")
             facts.text("path", path)
             body = facts.write(result)
+            facts.write(result.sensitive, place: "\(run)/\(key)", sealer)
         case .stepSkipped(let path, let reason):
             (key, kind) = ("outcome/" + path, "step.skipped")
             facts.text("path", path)
@@ -62,7 +72,10 @@ extension JournalRecord {
         case .stepOpened(let path, let over):
             (key, kind) = ("open/" + path, "step.opened")
             facts.text("path", path)
-            if let over { facts.value("over", over) }
+            if let over {
+                facts.value("over", over.shown)
+                facts.write(over.parts, place: "\(run)/\(key)", sealer)
+            }
         case .stepSleeping(let path, let until, let isWallTime):
             (key, kind) = ("sleep/" + path, "step.sleeping")
             facts.text("path", path)
@@ -109,13 +122,21 @@ extension JournalRecord {
             chargeMilliseconds: chargeMilliseconds)
     }
 
-    /// Reads what ``stored`` wrote, in this or an earlier version.
+    /// Reads what ``stored(of:by:)`` wrote, in this or an earlier version.
     ///
-    /// - Throws: ``JournalProblem`` where the entry is of no known kind or lacks a fact.
-    package init(stored: StoredEntry) throws(JournalProblem) {
+    /// - Parameters:
+    ///   - stored: The entry.
+    ///   - run: Whose it is.
+    ///   - sealer: Opens sensitive values; without one there are masks in their places.
+    /// - Throws: ``JournalProblem`` where the entry is of no known kind, lacks a fact, or its sealed values do not open.
+    package init(
+        stored: StoredEntry, of run: RunID = RunID(number: 0), by sealer: (any JournalSealer)? = nil
+    ) throws(JournalProblem) {
         let facts: FactsReader
         do throws(JSONProblem) {
-            facts = FactsReader(key: stored.key, values: try JSON.parseKept(stored.facts))
+            facts = FactsReader(
+                key: stored.key, values: try JSON.parseKept(stored.facts), place: "\(run)/\(stored.key)",
+                sealer: sealer)
         } catch {
             throw JournalProblem(key: stored.key, reason: "its facts are not JSON: \(error.reason)")
         }
@@ -134,7 +155,9 @@ extension JournalRecord {
                 error: try facts.error(),
                 interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
         case "step.opened":
-            entry = .stepOpened(path: try facts.text("path"), over: facts.values["over"])
+            let parts = try facts.sensitive()
+            entry = .stepOpened(
+                path: try facts.text("path"), over: facts.values["over"].map { GuardedValue($0, parts) })
         case "step.sleeping":
             entry = .stepSleeping(
                 path: try facts.text("path"), until: Instant(microseconds: try facts.int("until")),

@@ -4,22 +4,22 @@ import Values
 // What is recorded passes through here, so that no entry, and nothing folded from one, holds a secret (I9).
 
 extension JournalEntry {
-    func redacted(by redactor: Redactor) -> JournalEntry {
+    func redacted(by redaction: Redaction) -> JournalEntry {
         switch self {
-        case .runStarted(let start): return .runStarted(start.redacted(by: redactor))
+        case .runStarted(let start): return .runStarted(start.redacted(by: redaction))
         case .stepSettled(let path, let result):
-            return .stepSettled(path: path, result.redacted(by: redactor))
+            return .stepSettled(path: path, result.redacted(by: redaction))
         case .attemptFailed(let path, let attempt, let error, let interval, let retryAt):
             return .attemptFailed(
-                path: path, attempt: attempt, error: error.redacted(by: redactor), interval: interval,
+                path: path, attempt: attempt, error: error.redacted(by: redaction), interval: interval,
                 retryAt: retryAt)
         case .stepOpened(let path, let over):
-            return .stepOpened(path: path, over: over.map { redactor.redact($0) })
-        case .signalReceived(let signal): return .signalReceived(signal.redacted(by: redactor))
-        case .outputFailed(let error): return .outputFailed(error.redacted(by: redactor))
-        case .runHeld(let reason): return .runHeld(reason: redactor.redact(reason))
-        case .cancelRequested(let reason): return .cancelRequested(reason: redactor.redact(reason))
-        case .runFinished(let outcome): return .runFinished(outcome.redacted(by: redactor))
+            return .stepOpened(path: path, over: over.map { redaction.guarded($0) })
+        case .signalReceived(let signal): return .signalReceived(signal.redacted(by: redaction))
+        case .outputFailed(let error): return .outputFailed(error.redacted(by: redaction))
+        case .runHeld(let reason): return .runHeld(reason: redaction.redact(reason))
+        case .cancelRequested(let reason): return .cancelRequested(reason: redaction.redact(reason))
+        case .runFinished(let outcome): return .runFinished(outcome.redacted(by: redaction))
         // These hold no text from outside.
         default: return self
         }
@@ -27,13 +27,13 @@ extension JournalEntry {
 }
 
 extension RunStart {
-    func redacted(by redactor: Redactor) -> RunStart {
+    func redacted(by redaction: Redaction) -> RunStart {
         var start = self
-        start.headers = headers.redacted(by: redactor)
-        start.query = query.map { (redactor.redact($0.name), redactor.redact($0.value)) }
-        start.input = input.map { redactor.redact($0) }
-        start.concurrencyKey = concurrencyKey.map { redactor.redact($0) }
-        let body = redactor.redact(body: body, contentType: headers["content-type"])
+        start.headers = headers.redacted(by: redaction)
+        start.query = query.map { (redaction.redact($0.name), redaction.redact($0.value)) }
+        start.input = input.map { redaction.redact($0) }
+        start.concurrencyKey = concurrencyKey.map { redaction.redact($0) }
+        let body = redaction.redact(body: body, contentType: headers["content-type"])
         // The value that was read from the body as it came would bring the secret back.
         if body != self.body { (start.body, start.parsedBody) = (body, nil) }
         return start
@@ -41,16 +41,21 @@ extension RunStart {
 }
 
 extension StepResult {
-    func redacted(by redactor: Redactor) -> StepResult {
+    func redacted(by redaction: Redaction) -> StepResult {
         var result = self
-        result.error = error?.redacted(by: redactor)
+        result.error = error?.redacted(by: redaction)
         switch content {
-        case .response(let response): result.content = .response(response.redacted(by: redactor))
-        case .output(let value): result.content = .output(redactor.redact(value))
-        case .signal(let signal): result.content = .signal(signal.redacted(by: redactor))
+        case .response(let response): result.content = .response(response.redacted(by: redaction))
+        case .output(let value):
+            let output = redaction.guarded(value)
+            result.content = .output(output.shown)
+            result.sensitive += output.parts.map { $0.below("output") }
+        case .signal(let signal): result.content = .signal(signal.redacted(by: redaction))
         case .child(var child):
-            child.output = redactor.redact(child.output)
+            let output = redaction.guarded(child.output)
+            child.output = output.shown
             result.content = .child(child)
+            result.sensitive += output.parts.map { $0.below("output") }
         case .timedOut, .winner, .none: break
         }
         return result
@@ -58,38 +63,38 @@ extension StepResult {
 }
 
 extension OutboundResponse {
-    func redacted(by redactor: Redactor) -> OutboundResponse {
+    func redacted(by redaction: Redaction) -> OutboundResponse {
         var response = self
-        response.headers = headers.redacted(by: redactor)
-        response.body = redactor.redact(body: body, contentType: headers["content-type"])
+        response.headers = headers.redacted(by: redaction)
+        response.body = redaction.redact(body: body, contentType: headers["content-type"])
         return response
     }
 }
 
 extension [HTTPHeader] {
-    func redacted(by redactor: Redactor) -> [HTTPHeader] {
-        map { HTTPHeader(redactor.redact($0.name), redactor.redact($0.value)) }
+    func redacted(by redaction: Redaction) -> [HTTPHeader] {
+        map { HTTPHeader(redaction.redact($0.name), redaction.redact($0.value)) }
     }
 }
 
 extension RunSignal {
     /// Also its id: a sender may give a secret for a key, and the same one leads to the same id.
-    package func redacted(by redactor: Redactor) -> RunSignal {
-        RunSignal(id: redactor.redact(id), name: name, body: redactor.redact(body))
+    func redacted(by redaction: Redaction) -> RunSignal {
+        RunSignal(id: redaction.redact(id), name: name, body: redaction.redact(body))
     }
 }
 
 extension StepError {
-    func redacted(by redactor: Redactor) -> StepError {
-        StepError(code: code, message: redactor.redact(message))
+    func redacted(by redaction: Redaction) -> StepError {
+        StepError(code: code, message: redaction.redact(message))
     }
 }
 
 extension RunOutcome {
-    package func redacted(by redactor: Redactor) -> RunOutcome {
+    func redacted(by redaction: Redaction) -> RunOutcome {
         var outcome = self
-        outcome.output = redactor.redact(output)
-        outcome.error = error?.redacted(by: redactor)
+        outcome.output = redaction.redact(output)
+        outcome.error = error?.redacted(by: redaction)
         return outcome
     }
 }

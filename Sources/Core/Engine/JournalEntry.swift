@@ -17,7 +17,7 @@ package indirect enum JournalEntry: Sendable {
     case attemptFailed(
         path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
     /// A group began, or a step with a strategy, with what it runs over; nil for a group that runs once.
-    case stepOpened(path: String, over: Value?)
+    case stepOpened(path: String, over: GuardedValue?)
     /// A step sleeps, free of charge, until that instant.
     ///
     /// `isWallTime` says that the instant itself was asked for; else a duration was, and a step of the wall clock
@@ -70,6 +70,7 @@ package struct RunStart: Sendable {
         var clockShift = Duration.zero
         var parsedBody: Value?
         var input: Value?
+        var sensitive: [SensitivePart] = []
 
         init(
             triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
@@ -95,6 +96,7 @@ package struct RunStart: Sendable {
             copy.clockShift = clockShift
             copy.parsedBody = parsedBody
             copy.input = input
+            copy.sensitive = sensitive
             return copy
         }
     }
@@ -184,6 +186,11 @@ package struct RunStart: Sendable {
         get { facts.parsedBody }
         set { ownFacts.parsedBody = newValue }
     }
+    /// Values that the caller's answers called sensitive, below `body`: in the body itself stand masks.
+    package var sensitive: [SensitivePart] {
+        get { facts.sensitive }
+        set { ownFacts.sensitive = newValue }
+    }
 }
 
 /// A message from outside to a run.
@@ -229,6 +236,8 @@ package struct StepResult: Sendable {
     package var interval: Meter.Interval?
     /// Whether an earlier run did the work, so that this one neither pays for it nor undoes it.
     package var isCopied = false
+    /// Values that are never shown, below `body`, `headers` or `output`: in the content stand masks.
+    package var sensitive: [SensitivePart] = []
 
     package init(error: StepError?, content: Content, attemptCount: Int, interval: Meter.Interval?) {
         self.error = error

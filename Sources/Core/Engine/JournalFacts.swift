@@ -116,6 +116,15 @@ struct FactsWriter {
         }
     }
 
+    /// Where sensitive values stand, and they themselves under a seal.
+    mutating func write(_ parts: [SensitivePart], place: String, _ sealer: (any JournalSealer)?) {
+        guard !parts.isEmpty else { return }
+        value("sensitive", .array(parts.map { .string($0.placeText) }))
+        guard let sealer else { return }
+        let sealed = sealer.seal(JSON.bytes(.array(parts.map(\.sealable))), for: place)
+        text("sealed", Base64.encode(sealed))
+    }
+
     mutating func write(_ signal: RunSignal) {
         text("id", signal.id)
         text("name", signal.name)
@@ -135,6 +144,23 @@ struct FactsWriter {
 struct FactsReader {
     let key: String
     let values: Value
+    /// Of the entry, for what it seals.
+    let place: String
+    let sealer: (any JournalSealer)?
+
+    func sensitive() throws(JournalProblem) -> [SensitivePart] {
+        guard values["sensitive"] != nil, let sealer else { return [] }
+        guard let sealed = values["sealed"]?.string.flatMap({ Base64.decode($0) }),
+            let plain = sealer.open(sealed, for: place), let items = (try? JSON.parse(plain))?.array
+        else {
+            throw JournalProblem(
+                key: key,
+                reason: "its sealed values do not open: start the server with the master key of that time")
+        }
+        let parts = items.compactMap { SensitivePart($0) }
+        guard parts.count == items.count else { throw problem("sealed") }
+        return parts
+    }
 
     private func problem(_ name: String) -> JournalProblem {
         JournalProblem(key: key, reason: "the fact \(name) is missing or of another kind")
@@ -189,6 +215,7 @@ struct FactsReader {
         }
         start.concurrencyKey = values["concurrency_key"]?.string
         start.isQueued = values["queued"] != nil
+        start.sensitive = try sensitive()
         start.clockShift = .microseconds(values["clock_shift"]?.int ?? 0)
         start.input = values["input"]
         return start
@@ -224,6 +251,7 @@ struct FactsReader {
             attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
             interval: values["start"] == nil ? nil : try interval())
         result.isCopied = values["copied"]?.bool == true
+        result.sensitive = try sensitive()
         return result
     }
 

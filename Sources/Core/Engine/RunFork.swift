@@ -80,6 +80,7 @@ package struct RunFork: Sendable {
         if let body = wish.body {
             start.body = JSON.bytes(body)
             (start.parsedBody, start.input) = (nil, nil)
+            start.sensitive = []
             start.headers.removeAll { $0.name == "content-type" || $0.name == "content-length" }
             start.headers.append(.init("content-type", "application/json"))
         }

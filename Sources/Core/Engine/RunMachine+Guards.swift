@@ -17,7 +17,8 @@ extension RunMachine {
             let scope = RunScope(
                 state: state, plan: plan, surroundings: surroundings, frame: state.scopeFrame(of: index),
                 item: nil, response: nil, meter: nil)
-            facts["reads"] = surroundings.redactor.redact(GuardReads.values(in: expression.text, scope))
+            facts["reads"] = Redaction(surroundings.redactor, state.sensitive).redact(
+                GuardReads.values(in: expression.text, scope))
         } else {
             facts["reads"] = [:]
         }

@@ -33,7 +33,7 @@ extension RunMachine {
         object["parent"] = state.start?.parent?.value ?? .null
         object["children"] = .array(children)
         object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
-        object["trigger_body"] = state.trigger?.body ?? .null
+        object["trigger_body"] = state.trigger?.shownBody ?? .null
         return object
     }
 

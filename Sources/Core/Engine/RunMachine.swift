@@ -98,6 +98,11 @@ struct Turn {
     var decision = Decision()
     /// Of this turn's expressions, step by step.
     let meter: EvaluationMeter
+    /// Sensitive values of the answer that is being judged, before its entry is recorded.
+    var judged = SensitiveTexts()
+
+    /// What is taken out of all that is recorded or handed on.
+    var redaction: Redaction { Redaction(surroundings.redactor, machine.state.sensitive, judged) }
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
         self.machine = machine
@@ -213,10 +218,10 @@ struct Turn {
     mutating func record(
         _ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0, isRedacted: Bool = false
     ) {
-        let redactor = surroundings.redactor
+        let redaction = self.redaction
         let record = JournalRecord(
             sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge,
-            entry: isRedacted || redactor.isEmpty ? entry : entry.redacted(by: redactor))
+            entry: isRedacted || redaction.isEmpty ? entry : entry.redacted(by: redaction))
         machine.state.apply(record, plan: plan, at: node)
         decision.records.append(record)
     }
@@ -428,7 +433,7 @@ extension Turn {
 
     /// A computed value that leaves the run in another way than in a request: no secret leaves with it.
     func outgoing(_ value: Value) throws(ExpressionFailure) -> Value {
-        surroundings.redactor.redact(try storable(value))
+        redaction.redact(try storable(value))
     }
 
     mutating func fail(_ index: Int, _ error: StepError) {
@@ -464,7 +469,7 @@ extension Turn {
 
     /// At most 1 KiB, without secrets.
     func bounded(_ text: String) -> String {
-        let redacted = surroundings.redactor.redact(text)
+        let redacted = redaction.redact(text)
         return redacted.utf8.count <= 1024
             ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
     }

@@ -112,6 +112,8 @@ package struct RunState: Sendable {
     private(set) var undoable: [Int] = []
     /// How many of those the undoing has not come to yet; nil before it begins.
     private var undoCount: Int?
+    /// What the run's texts must not show beside the tenant's secrets.
+    private(set) var sensitive = SensitiveTexts()
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
     /// Every signal that ever came.
@@ -251,6 +253,7 @@ extension RunState {
         switch record.entry {
         case .runStarted(let start):
             trigger = TriggerView(start)
+            sensitive.add(start.sensitive)
             clockShift = start.clockShift
             isQueued = start.isQueued
             byteCount += start.body.count
@@ -258,6 +261,7 @@ extension RunState {
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)
+            sensitive.add(result.sensitive)
             switch result.content {
             case .response(let response): byteCount += response.body.count
             case .child(let child): nodes[index].child = child.run
@@ -288,7 +292,7 @@ extension RunState {
             set(index, .waitingRetry(attempt: attempt + 1, at: retryAt))
         case .stepOpened(let path, let over):
             guard let index = known ?? node(path, plan) else { return }
-            open(index, over: over, plan)
+            open(index, over: over?.value, plan)
         case .stepSleeping(let path, let until, let isWallTime):
             guard let index = known ?? node(path, plan) else { return }
             nodes[index].restsByWallTime = isWallTime

@@ -21,19 +21,37 @@ extension Turn {
                 index, attempt, .init(error: error, response: nil, interval: interval),
                 isRetryable: isRetryable)
         case .success(let response):
-            var response = Self.stored(response, redactor: surroundings.redactor)
-            let verdict = verdict(on: response, of: index, template.response, retry: retry)
+            let response = Self.stored(response, redactor: surroundings.redactor)
+            var answer = GuardedAnswer(response, template.response.sensitive)
+            judged.add(answer.parts)
+            let verdict = verdict(
+                on: response, shownAs: answer.response, of: index, template.response, retry: retry)
             // What was in flight, and what undoes, is many answers; that they came is enough to know by then.
-            if machine.state.isTooLarge { response.body = [] }
+            if machine.state.isTooLarge {
+                answer.response.body = []
+                answer.parts.removeAll { $0.place.first == .name("body") }
+            }
+            answer.response = withoutSensitive(answer.response)
             settle(
-                index, attempt, .init(error: verdict.error, response: response, interval: interval),
+                index, attempt,
+                .init(
+                    error: verdict.error, response: answer.response, sensitive: answer.parts,
+                    interval: interval),
                 isRetryable: verdict.isRetryable)
+            judged = SensitiveTexts()
         }
+    }
+
+    /// Echoes of sensitive values are masked wherever the answer has them.
+    private func withoutSensitive(_ response: OutboundResponse) -> OutboundResponse {
+        let own = Redaction(Redactor(secrets: [] as [String]), machine.state.sensitive, judged)
+        return own.isEmpty ? response : response.redacted(by: own)
     }
 
     struct Attempt {
         var error: StepError?
         var response: OutboundResponse?
+        var sensitive: [SensitivePart] = []
         var interval: Meter.Interval
     }
 
@@ -46,11 +64,11 @@ extension Turn {
                 charge: machine.state.charge(for: attempt.interval))
             decision.effects.append(.wake(step: index, at: retryAt, isWallTime: false))
         } else {
-            settle(
-                index,
-                StepResult(
-                    error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
-                    attemptCount: number, interval: attempt.interval), isRedacted: true)
+            var result = StepResult(
+                error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
+                attemptCount: number, interval: attempt.interval)
+            result.sensitive = attempt.sensitive
+            settle(index, result, isRedacted: true)
         }
     }
 
@@ -96,7 +114,8 @@ extension Turn {
 
     /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
     private func verdict(
-        on response: OutboundResponse, of index: Int, _ rule: ResponseRule, retry: RetryPolicy
+        on response: OutboundResponse, shownAs shown: OutboundResponse, of index: Int, _ rule: ResponseRule,
+        retry: RetryPolicy
     ) -> Verdict {
         let isPlain = rule.failWhen == nil && rule.schema == nil
         if (200..<300).contains(response.status), isPlain, response.fault == nil { return Verdict() }
@@ -105,7 +124,7 @@ extension Turn {
             of: index,
             response: ResponseBranch(status: response.status, headers: response.headers, body: body))
         guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
-            let error = StepError(code: "status", message: bounded(Self.describe(response, body)))
+            let error = StepError(code: "status", message: bounded(Self.describe(shown)))
             return Verdict(error: error, isRetryable: isRetryable(response, retry, scope: scope))
         }
         if let fault = response.fault {
@@ -116,7 +135,7 @@ extension Turn {
             if let failWhen = rule.failWhen, try GuardReading.isTrue(try failWhen.evaluate(in: scope)) {
                 let error = StepError(
                     code: "fail_when",
-                    message: bounded("fail_when is true for \(Self.describe(response, body))"))
+                    message: bounded("fail_when is true for \(Self.describe(shown))"))
                 return Verdict(error: error, isRetryable: isExpressionTrue(retry, scope: scope))
             }
         } catch {
@@ -154,7 +173,7 @@ extension Turn {
         StepError(code: "unreadable_answer", message: "the answer cannot be read: \(reason)")
     }
 
-    private static func describe(_ response: OutboundResponse, _ body: Value) -> String {
+    private static func describe(_ response: OutboundResponse) -> String {
         if let fault = response.fault {
             return "status \(response.status); the body cannot be read: \(fault)"
         }

@@ -13,7 +13,7 @@ extension Turn {
             guard let name = try value(template.workflow, index).string, WorkflowName.isName(name) else {
                 throw .notAValue(reason: "a call takes the name of a workflow")
             }
-            let input = try outgoing(try value(template.input ?? .constant(.null), index))
+            let input = redaction.guarded(try storable(try value(template.input ?? .constant(.null), index)))
             let depth = (machine.state.start?.parent?.depth ?? 0) + 1
             guard depth <= Self.callDepthMax else {
                 let message = "call: runs call each other more than \(Self.callDepthMax) deep"

@@ -25,7 +25,7 @@ extension Turn {
                 return fail(index, Self.tooManyItems)
             }
             guard hasRoom(for: count) else { return fail(index, Self.tooManySteps) }
-            record(.stepOpened(path: path(index), over: over), at: index)
+            record(.stepOpened(path: path(index), over: GuardedValue(over)), at: index)
         } catch {
             fail(index, stepError(error, in: "over"))
         }

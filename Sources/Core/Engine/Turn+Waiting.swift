@@ -99,7 +99,7 @@ extension Turn {
     ///
     /// The same one twice is one.
     mutating func receive(_ signal: RunSignal) {
-        let signal = signal.redacted(by: surroundings.redactor)
+        let signal = signal.redacted(by: redaction)
         guard !machine.state.signalIDs.contains(signal.id), machine.state.ending == nil else { return }
         record(.signalReceived(signal), isRedacted: true)
         if let index = machine.state.firstWaiter(for: signal.name), let kept = machine.state.mailbox.last {
@@ -174,7 +174,7 @@ extension Turn {
                 throw .notAValue(reason: "the header \(field.name) contains a control character")
             }
             if field.name.lowercased() == "content-type" { hasType = true }
-            reply.headers.append(HTTPHeader(field.name, surroundings.redactor.redact(value)))
+            reply.headers.append(HTTPHeader(field.name, redaction.redact(value)))
         }
         guard let body = template.body else { return reply }
         let value = try outgoing(try body.value(in: scope))

@@ -6,14 +6,17 @@ package final class TriggerView: ScopeBranch {
     let start: RunStart
     /// Read once, by the content type.
     package let body: Value
+    /// The same as people are shown it.
+    let shownBody: Value
 
     package init(_ start: RunStart) {
         self.start = start
-        body =
+        shownBody =
             start.input ?? start.parsedBody
             ?? BodyReader.value(
                 of: start.body, contentType: start.headers["content-type"],
                 contentEncoding: start.headers["content-encoding"])
+        body = start.sensitive.below("body").restored(in: shownBody)
     }
 
     package func member(_ name: String) -> ScopeNode? {
@@ -74,15 +77,21 @@ package final class StepView: Sendable {
         if case .child(let called) = result.content { child = called.run } else { child = nil }
         if case .winner(let number) = result.content { winner = number } else { winner = nil }
         switch result.content {
-        case .child(let called): (status, headers, output) = (nil, [], called.value)
+        case .child(let called):
+            (status, headers) = (nil, [])
+            output = result.sensitive.below("output").restored(in: called.value)
         case .none, .timedOut, .signal, .winner: (status, headers, output) = (nil, [], .null)
-        case .output(let value): (status, headers, output) = (nil, [], value)
+        case .output(let value):
+            (status, headers) = (nil, [])
+            output = result.sensitive.below("output").restored(in: value)
         case .response(let response):
             status = response.status
-            headers = parsesBody ? response.headers : []
+            headers = parsesBody ? result.sensitive.below("headers").restored(in: response.headers) : []
             output =
                 parsesBody
-                ? BodyReader.value(of: response.body, contentType: response.headers["content-type"]) : .null
+                ? result.sensitive.below("body").restored(
+                    in: BodyReader.value(of: response.body, contentType: response.headers["content-type"]))
+                : .null
         }
     }
 

@@ -74,6 +74,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case badHeader = "MR1502"
     case twoAuthorizations = "MR1503"
     case controlCharacter = "MR1504"
+    case badSensitivePath = "MR1505"
 
     // Warnings: the file can be used.
     case openWebhook = "MR1901"

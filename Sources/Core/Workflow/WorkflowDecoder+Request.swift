@@ -3,7 +3,7 @@ import Values
 
 extension WorkflowDecoder {
     private static let requestKeys = ["method", "url", "headers", "query", "body", "auth", "idempotency_key"]
-    private static let responseKeys = ["timeout", "schema", "accept", "fail_when"]
+    private static let responseKeys = ["timeout", "schema", "accept", "fail_when", "sensitive"]
     private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     /// Fields that the engine or the transport sets.
     private static let reservedHeaders: Set<String> = [
@@ -234,10 +234,30 @@ extension WorkflowDecoder {
         view.hasResponse = true
         rule.failWhen = fields["fail_when"].flatMap { bareExpression($0, under: "fail_when") }
         view.hasResponse = false
+        if let node = fields["sensitive"] { rule.sensitive = sensitivePaths(node) }
         if let accept = fields["accept"] {
             let items = accept.items ?? [accept]
             rule.accept = items.compactMap { wholeNumber($0, as: "a status", in: 100...599) }
         }
         return rule
+    }
+
+    private mutating func sensitivePaths(_ node: Node) -> [SensitivePath] {
+        let items = node.items ?? [node]
+        if items.isEmpty {
+            note(
+                .emptyList, at: node.mark, "sensitive names no place",
+                hint: "remove it, or write `body.access_token`")
+        }
+        return items.compactMap { item in
+            guard let text = text(item, as: "a sensitive place") else { return nil }
+            if let path = SensitivePath(text) { return path }
+            note(
+                .badSensitivePath, at: item.mark, "\(quote(text)) is no place in an answer",
+                hint:
+                    "write `body.access_token`, `body.keys[*].secret`, `headers.x-token`, or `body` for all of it"
+            )
+            return nil
+        }
     }
 }

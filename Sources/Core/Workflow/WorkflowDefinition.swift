@@ -324,6 +324,8 @@ package struct ResponseRule: Sendable {
     package var accept: [Int]
     /// Sees the answer as `response`; true fails the attempt.
     package var failWhen: (any CompiledExpression)?
+    /// Places whose values are used, but never shown.
+    package var sensitive: [SensitivePath] = []
 
     package init(
         timeout: Duration = .seconds(30), schema: JSONSchema? = nil, accept: [Int] = [],

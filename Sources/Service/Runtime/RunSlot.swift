@@ -8,6 +8,8 @@ import Workflow
 final class RunSlot: @unchecked Sendable {
     // Unchecked: all that changes is read and written under the runtime's lock.
     let tenant: TenantID
+    /// Seals its sensitive values.
+    let sealer: any JournalSealer
     /// Of its tenant; nil where that is not metered.
     let funds: TenantFunds?
     /// What it may still take off them by what it has in flight.
@@ -62,9 +64,10 @@ final class RunSlot: @unchecked Sendable {
 
     init(
         tenant: TenantID, funds: TenantFunds?, machine: RunMachine, surroundings: Surroundings,
-        secretGeneration: Int
+        secretGeneration: Int, sealer: any JournalSealer
     ) {
         self.tenant = tenant
+        self.sealer = sealer
         self.funds = funds
         self.machine = machine
         self.surroundings = surroundings

@@ -18,7 +18,8 @@ extension Runtime {
     package func attempts(
         of record: RunRecord, _ selection: AttemptReplay.Selection
     ) throws(StoreError) -> AttemptPage {
-        let reading = try reading(of: record)
+        // With masks in the places of sensitive values, so that none is in a request that is shown.
+        let reading = try reading(of: record, opensSealed: false)
         guard case .read(let machine, let records) = reading else {
             return AttemptPage(attempts: [], problem: reading.problem)
         }

@@ -32,6 +32,7 @@ extension Runtime {
             if call.input.holdsBytes || !call.input.isNested(atMost: JSON.depthMax) {
                 start.input = call.input
             }
+            start.sensitive = call.sensitive.map { $0.below("body") }
             start.parent = call.parent
             let request = StartRequest(
                 tenant: owner, plan: plan, start: start,

@@ -141,7 +141,8 @@ extension Runtime {
 
     func commit(of decision: Decision, slot: RunSlot) -> RunCommit {
         var commit = RunCommit(
-            run: slot.run, tenant: slot.tenant, entries: decision.records.map(\.stored),
+            run: slot.run, tenant: slot.tenant,
+            entries: decision.records.map { $0.stored(of: slot.run, by: slot.sealer) },
             isMetered: slot.isMetered)
         slot.machine.noteFacts(byteCount: commit.entries.reduce(0) { $0 + $1.facts.count })
         for record in decision.records {

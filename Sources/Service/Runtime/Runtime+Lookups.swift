@@ -41,7 +41,7 @@ extension Runtime {
     /// Steps, output, error and trigger of a run, folded from its journal.
     package func view(of record: RunRecord) throws(StoreError) -> Object {
         var object = Object()
-        let reading = try reading(of: record)
+        let reading = try reading(of: record, opensSealed: false)
         guard case .read(let machine, let records) = reading else {
             object["note"] = .string(reading.problem ?? "")
             return object
@@ -67,13 +67,17 @@ extension Runtime {
         }
     }
 
-    func reading(of record: RunRecord) throws(StoreError) -> Reading {
+    func reading(of record: RunRecord, opensSealed: Bool = true) throws(StoreError) -> Reading {
         guard let plan = try catalog.plan(digest: record.digest, of: record.tenant) else {
             return .unreadable("the workflow's source no longer loads in this version: see the events")
         }
+        // For people there are masks in the places of sensitive values.
+        let sealer = opensSealed ? vault.sealer(of: record.tenant) : nil
         var records: [JournalRecord] = []
         for entry in try store.entries(of: record.run) {
-            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
+            do throws(JournalProblem) {
+                records.append(try JournalRecord(stored: entry, of: record.run, by: sealer))
+            } catch {
                 return .unreadable("the journal entry \(error.key) cannot be read: \(error.reason)")
             }
         }

@@ -67,7 +67,7 @@ extension Runtime {
             machine: machine,
             surroundings: try surroundings(
                 of: record.tenant, plan: machine.plan, secrets: secrets, generation: generation),
-            secretGeneration: generation)
+            secretGeneration: generation, sealer: vault.sealer(of: record.tenant))
         if record.status == .waiting { slot.stored = .waiting(until: record.wakeAt) }
         return slot
     }
@@ -82,7 +82,10 @@ extension Runtime {
         var factByteCount = 0
         for entry in try store.entries(of: record.run) {
             factByteCount += entry.facts.count
-            do throws(JournalProblem) { records.append(try JournalRecord(stored: entry)) } catch {
+            do throws(JournalProblem) {
+                records.append(
+                    try JournalRecord(stored: entry, of: record.run, by: vault.sealer(of: record.tenant)))
+            } catch {
                 strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
                 return nil
             }

@@ -31,7 +31,8 @@ extension Runtime {
         let slot = RunSlot(
             tenant: request.tenant.tenant, funds: standing.funds,
             machine: RunMachine(run: run, plan: request.plan),
-            surroundings: surroundings, secretGeneration: generation)
+            surroundings: surroundings, secretGeneration: generation,
+            sealer: vault.sealer(of: request.tenant.tenant))
         if let waiter = request.waiter { slot.waiters.append(waiter) }
         slot.replier = request.replier
         var start = request.start

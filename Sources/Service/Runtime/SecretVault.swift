@@ -10,6 +10,7 @@ package import Values
 package final class SecretVault: @unchecked Sendable {
     // Unchecked: everything below `lock` is read and written under `lock`.
     private let store: any TenantStore
+    private let cryptography: any Cryptography
     /// Nil where the master key is not that of the database.
     private let keys: SealingKeys?
     private let lock = Lock()
@@ -31,6 +32,7 @@ package final class SecretVault: @unchecked Sendable {
         store: any TenantStore, cryptography: any Cryptography, masterKey: [UInt8]
     ) throws(StoreError) {
         self.store = store
+        self.cryptography = cryptography
         keys = try SealingKeys(of: store, masterKey: masterKey, cryptography)
     }
 
@@ -115,4 +117,27 @@ package final class SecretVault: @unchecked Sendable {
             replaced[tenant, default: [:]][name] = values + [before]
         }
     }
+}
+
+// MARK: - Sensitive values of runs
+
+extension SecretVault {
+    func sealer(of tenant: TenantID) -> any JournalSealer { TenantSealer(keys: keys, tenant: tenant) }
+}
+
+/// Seals under a tenant's key, bound to run and entry; a rotation of the master key changes nothing of it.
+private struct TenantSealer: JournalSealer {
+    /// Nil where the master key is not that of the database: nothing opens then, and nothing is kept in clear.
+    let keys: SealingKeys?
+    let tenant: TenantID
+
+    func seal(_ plaintext: [UInt8], for place: String) -> [UInt8] {
+        keys?.seal(plaintext, of: tenant, context: context(place)) ?? []
+    }
+
+    func open(_ sealed: [UInt8], for place: String) -> [UInt8]? {
+        keys?.open(sealed, of: tenant, context: context(place))
+    }
+
+    private func context(_ place: String) -> [UInt8] { Array("journal 1|\(tenant)|\(place)".utf8) }
 }

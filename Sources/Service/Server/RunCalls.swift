@@ -124,11 +124,14 @@ struct RunCalls {
     private static let eventByteCountMax = 2 << 20
 
     private static func event(_ entry: StoredEntry) -> Value {
-        [
+        // Facts that cannot be read are shown as none: the rest of the entry still helps.
+        var facts = (try? JSON.parseKept(entry.facts))?.object
+        // What is sealed is for the engine alone; `sensitive` says what it is.
+        facts?["sealed"] = nil
+        return [
             "sequence": .int(entry.sequence), "at": .string(entry.at.text), "kind": .string(entry.kind),
             "charge_ms": .int(entry.chargeMilliseconds),
-            // Facts that cannot be read are shown as none: the rest of the entry still helps.
-            "facts": (try? JSON.parseKept(entry.facts)) ?? .null,
+            "facts": facts.map { .object($0) } ?? .null,
             "body": entry.body.map { Value(bytes: $0) } ?? .null,
         ]
     }
