@@ -87,6 +87,28 @@ struct ProtocolTests {
     }
 
     @Test(
+        "A target in absolute form is its path, and its host is the host",
+        arguments: [
+            ("http://api.example/a/b?x=1", "/a/b", "x=1"), ("HTTPS://api.example:8443/", "/", ""),
+            ("http://api.example", "/", ""), ("http://[::1]?x=1", "/", "x=1"),
+        ])
+    func absoluteForm(target: String, path: String, query: String) throws {
+        try withListener(handler: { request, respond in
+            let host = HTTPHeader("X-Host", request.headers["host"] ?? "none")
+            echo(request) { respond(InboundResponse(status: 200, headers: $0.headers + [host])) }
+        }) { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("GET \(target) HTTP/1.1\r\nHost: other.example\r\n\r\n")
+            let response = try client.response()
+            #expect(response.status == 200)
+            #expect(response.headers["x-path"] == path)
+            #expect(response.headers["x-query"] ?? "" == query)
+            let authority = target.split(separator: "/", maxSplits: 2)[1].split(separator: "?")[0]
+            #expect(response.headers["x-host"] == authority.split(separator: "/").first.map(String.init))
+        }
+    }
+
+    @Test(
         "It listens on every form of address",
         arguments: [
             ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1"),

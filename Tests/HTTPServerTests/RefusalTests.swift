@@ -35,7 +35,17 @@ struct RefusalTests {
             "GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /%c0%af HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /?a=%zz HTTP/1.1\r\nHost: x\r\n\r\n",
-            "GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET http://user@x/a HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET ftp://x/a HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: x\r\n\r\n",
+            "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3 \t3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ３\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1e1\r\n\r\nabc",
+            "GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n",
             "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n",
         ])
@@ -43,8 +53,55 @@ struct RefusalTests {
         try withListener { listener in
             let client = try RawClient(port: listener.port)
             client.send(text)
+            let response = try client.response()
+            #expect(response.status == 400)
+            #expect(response.headers["content-type"] == "application/json")
+            #expect(response.headers["connection"]?.lowercased() == "close")
+            #expect(response.text.hasPrefix(#"{"error":{"code":"bad_"#), "\(response.text)")
+            #expect(client.readToEnd() == [], "one head, one body, and the end")
+        }
+    }
+
+    @Test(
+        "A length of more digits than a number has is a body that is too large",
+        arguments: [
+            "99999999999999999999", "9223372036854775807", "18446744073709551616", "1000000000000000000",
+        ])
+    func hugeLength(length: String) throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(length)\r\n\r\n")
+            let response = try client.response()
+            #expect(response.status == 413)
+            #expect(response.text.contains("\"body_too_large\""))
+            #expect(client.readToEnd() == [])
+        }
+    }
+
+    @Test("A request that cannot be read is answered beside others that are being read, and they go on")
+    func besideOthers() throws {
+        try withListener { listener in
+            let upload = try RawClient(port: listener.port)
+            upload.send("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+            let bad = try RawClient(port: listener.port)
+            bad.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +7\r\n\r\n1234567")
+            let response = try bad.response()
+            #expect(response.status == 400 && response.text.contains("bad_framing"))
+            #expect(bad.readToEnd() == [])
+            upload.send("cd")
+            #expect(try upload.response().text == "abcd")
+        }
+    }
+
+    @Test(
+        "A body whose chunks cannot be read is answered once, and its connection closed",
+        arguments: ["zz\r\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n"])
+    func badChunks(body: String) throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
             try #expect(client.response().status == 400)
-            #expect(client.readToEnd() != nil)
+            #expect(client.readToEnd() == [])
         }
     }
 

@@ -34,6 +34,11 @@ struct RequestHead {
         for field in UnsafeBufferPointer(start: fields.fields, count: fields.field_count) {
             headers.append(HTTPHeader(text(field.name, field.name_size), text(field.value, field.value_size)))
         }
+        if let authority = parsed.authority {
+            for index in headers.indices where headers[index].name == "host" {
+                headers[index].value = authority
+            }
+        }
         return .success(
             RequestHead(
                 method: String(cString: raw.method), path: parsed.path, segments: parsed.segments,
@@ -46,16 +51,26 @@ struct RequestHead {
     }
 }
 
-/// A request target in origin form, taken apart.
+/// A request target, taken apart: in origin form (`/a?b`), or in the absolute form (`http://host/a?b`), which RFC 9112,
+/// 3.2.2, has servers take as well.
 struct RequestTarget {
+    /// Of the absolute form, in place of the header Host.
+    var authority: String?
     var path: String
     /// None for `/`; `/a/` has an empty last one.
     var segments: [String]
     var query: [(name: String, value: String)]
 
-    /// Nil unless it starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
+    /// Nil unless its path starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
     init?(_ target: String) {
         var target = target
+        if !target.utf8.starts(with: "/".utf8) {
+            guard let parts = Self.absolute(target) else { return nil }
+            guard let read = RequestTarget(parts.target) else { return nil }
+            self = read
+            authority = parts.authority
+            return
+        }
         guard let read = target.withUTF8({ RequestTarget(bytes: $0) }) else { return nil }
         self = read
     }
@@ -81,6 +96,18 @@ struct RequestTarget {
             guard let query = FormEncoding.pairs(Array(bytes[(pathEnd + 1)...])) else { return nil }
             self.query = query
         }
+    }
+
+    /// Authority and origin form of an absolute one; a user name is refused, as RFC 9110, 4.2.4, has it.
+    private static func absolute(_ target: String) -> (authority: String, target: String)? {
+        let lower = target.prefix(8).lowercased()
+        guard lower.hasPrefix("http://") || lower == "https://" else { return nil }
+        let rest = target.utf8.dropFirst(lower == "https://" ? 8 : 7)
+        let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
+        let authority = rest[..<end]
+        guard !authority.isEmpty, authority.allSatisfy(WebAddress.isHostByte) else { return nil }
+        let origin = String(rest[end...]) ?? ""
+        return (String(authority) ?? "", origin.hasPrefix("/") ? origin : "/" + origin)
     }
 
     private static func text(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {

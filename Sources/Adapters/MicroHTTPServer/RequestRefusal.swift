@@ -15,7 +15,10 @@ enum RequestRefusal: Error {
         case .badFraming:
             .error(400, "bad_framing", "The request's lines or lengths can be read in two ways.")
         case .badHost: .error(400, "bad_host", "Send exactly one Host header.")
-        case .badTarget: .error(400, "bad_target", "The request target is not a path of valid UTF-8.")
+        case .badTarget:
+            .error(
+                400, "bad_target",
+                "The request target is no path and no http URL, or what it encodes is not valid UTF-8.")
         case .bodyTooLarge: .error(413, "body_too_large", "The body is larger than this listener takes.")
         case .headersTooLarge:
             .error(431, "headers_too_large", "The headers are more or larger than this listener takes.")

@@ -149,6 +149,55 @@ void millrace_http_read_head(struct MHD_Connection *connection, const char *meth
     out->byte_count = info ? info->header_size : 0;
 }
 
+/* ---- Lines that the library would refuse by itself ---- */
+
+/* It answers a Content-Length that is no number, and a line without a colon, in HTML, and the first with two heads, and
+   asks nobody before. So such a line is changed, as soon as the request line has arrived, into one that it takes and that
+   on_field refuses, because the name begins with a control character. What arrives later keeps the library's answer. */
+
+static const size_t checked_byte_count_max = 16 << 10;
+
+static bool is_length_line(const char *line, const char *colon) {
+    return colon - line == 14 && strncasecmp(line, "content-length", 14) == 0;
+}
+
+/* Whether the library takes the value; more digits than it takes become a number that is still too large for a body. */
+static bool is_length(char *value, char *end) {
+    while (value < end && (*value == ' ' || *value == '\t')) value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) end--;
+    if (decimal(value, (size_t)(end - value)) >= 0) return true;
+    for (char *digit = value; digit < end; digit++)
+        if (*digit < '0' || *digit > '9') return false;
+    if (end == value || *value == '0') return false;
+    memset(value, ' ', (size_t)(end - value - 18));
+    memset(end - 18, '9', 18);
+    return true;
+}
+
+static void check_line(char *line, char *end) {
+    /* A folded line belongs to the one before it. */
+    if (*line == ' ' || *line == '\t') return;
+    char *colon = memchr(line, ':', (size_t)(end - line));
+    if (colon != NULL && colon != line && (!is_length_line(line, colon) || is_length(colon + 1, end))) return;
+    if (colon == NULL || colon == line) line[end - line > 1 ? 1 : 0] = ':';
+    if (end - line > 1) *line = '\x01';
+}
+
+/* The target is followed by the version, two zeros for the end of the line, and the fields as far as they have arrived;
+   behind them the buffer, which is larger than what is looked at here, is zero: the library clears it for each request. */
+static void check_lines(char *target) {
+    char *end = target + checked_byte_count_max;
+    size_t size = strnlen(target, checked_byte_count_max - 16);
+    char *version = target + size + 1;
+    if (version + 10 > end || strnlen(version, 9) != 8 || version[9] != 0) return;
+    for (char *line = version + 10; line < end && *line != '\r' && *line != '\n';) {
+        char *line_end = memchr(line, '\n', strnlen(line, (size_t)(end - line)));
+        if (line_end == NULL) return;
+        check_line(line, line_end);
+        line = line_end + 1;
+    }
+}
+
 /* ---- The daemon ---- */
 
 struct millrace_http_server {
@@ -203,6 +252,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (info == NULL || info->socket_context == NULL) return NULL;
     void *exchange = server->callbacks.began(server->callbacks.context, info->socket_context, target);
+    check_lines((char *)target);
     // The library is about to split the query, an allocation for each argument, and where the memory of
     // the connection ends it neither answers nor closes. We split our own copy, so it gets a single one:
     // the text is its read buffer, which it overwrites itself in a moment.
