@@ -171,7 +171,8 @@ struct RetryTests {
             ("on: [connection]", .interrupted(reason: "reset"), true),
             ("on: [timeout]", .timeout, true), ("on: [timeout]", .connection(reason: "refused"), false),
             ("max: 2", .destinationRefused, false), ("max: 2", .tls(reason: "expired"), false),
-            ("max: 2", .responseTooLarge, false), ("max: 2", .invalidRequest(reason: "no host"), false),
+            ("max: 2", .responseTooLarge(limit: "1"), false),
+            ("max: 2", .invalidRequest(reason: "no host"), false),
         ] as [(String, TransportFailure, Bool)])
     func failureDecides(policy: String, failure: TransportFailure, isRetried: Bool) throws {
         var play = try Play(Self.workflow(policy))

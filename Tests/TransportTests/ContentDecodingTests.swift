@@ -107,7 +107,12 @@ struct ContentDecodingTests {
             .get()
         #expect(whole?.body.count == 200_000)
         let tooLarge = answer(Self.bomb, headers: "Content-Encoding: gzip\r\n", byteCountMax: 199_999)
-        #expect(throws: TransportFailure.responseTooLarge) { try tooLarge?.get() }
+        #expect(
+            throws: TransportFailure.responseTooLarge(
+                limit: "its body has at most 199999 bytes (the setting answer-bytes-max)")
+        ) {
+            try tooLarge?.get()
+        }
     }
 
     @Test("an empty body has nothing to decode")

@@ -13,7 +13,7 @@ struct FaultTests {
                 request.bodyByteCountMax = 1000
                 #expect(transport.response(request)?.body.count == 1000)
                 request.bodyByteCountMax = 999
-                #expect(transport.failure(request) == .responseTooLarge)
+                #expect(transport.failure(request)?.label == "response_too_large")
             }
         }
     }
@@ -27,7 +27,7 @@ struct FaultTests {
         }
         withServer(server) { server in
             withTransport { transport in
-                #expect(transport.failure(.get(server.url())) == .responseTooLarge)
+                #expect(transport.failure(.get(server.url()))?.label == "response_too_large")
             }
         }
     }
@@ -53,7 +53,9 @@ struct FaultTests {
         }
         withServer(server) { server in
             withTransport { transport in
-                #expect(transport.failure(.get(server.url(), timeout: .seconds(1))) == .responseTooLarge)
+                #expect(
+                    transport.failure(.get(server.url(), timeout: .seconds(1)))?.label == "response_too_large"
+                )
             }
         }
     }
@@ -202,7 +204,9 @@ struct FaultTests {
                 let (kept, answered) = (server.connectionCount, server.requests.count)
                 let failure = transport.failure(Self.post(server.url(), bodyByteCount: 3 << 20))
                 // Within a large body, curl may say itself that the connection broke off.
-                let expected = death == .closesWithinBody ? ["connection", "interrupted"] : ["connection"]
+                let expected =
+                    [.closesWithinBody, .closesUnread].contains(death)
+                    ? ["connection", "interrupted"] : ["connection"]
                 #expect(expected.contains(failure?.label ?? ""), "\(String(describing: failure))")
                 #expect(server.connectionCount == kept, "nothing was opened for a second sending")
                 #expect(server.requests.count - answered <= 1)

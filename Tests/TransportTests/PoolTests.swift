@@ -215,4 +215,116 @@ struct PoolTests {
             }
         }
     }
+
+    /// Answers nothing until told, and counts what has come.
+    private static func holding(_ isOpen: Promise<Bool>) -> LoopbackServer {
+        LoopbackServer { peer in
+            while peer.request() != nil {
+                _ = isOpen.wait(atMost: .seconds(20))
+                peer.answer("x")
+            }
+        }
+    }
+
+    private static func reserved(_ url: String) -> OutboundRequest {
+        var request = OutboundRequest.get(url, pool: 99, timeout: .seconds(20))
+        request.egress.usesReserve = true
+        return request
+    }
+
+    private func wait(_ what: Comment, _ holds: () -> Bool) {
+        let end = ContinuousClock.now + patience
+        while !holds(), ContinuousClock.now < end { _ = Promise<Bool>().wait(atMost: .milliseconds(2)) }
+        #expect(holds(), what)
+    }
+
+    @Test("pools that hold all they may of a host leave places for the next one and for the operator")
+    func shareOfHost() {
+        let isOpen = Promise<Bool>()
+        withServer(Self.holding(isOpen)) { server in
+            withTransport { transport in
+                let outcomes = Outcomes()
+                for pool in 1...2 {
+                    for index in 0..<150 {
+                        var request = OutboundRequest.get(
+                            server.url(), pool: Int64(pool), timeout: .seconds(20))
+                        request.tag = .init(run: Int64(pool), step: index)
+                        transport.send(request) { outcomes.add($0) }
+                    }
+                }
+                // 128 places, of which 16 are the operator's: the two come to between 96 and 105.
+                wait("the pools take their shares") { server.requests.count >= 96 }
+                transport.send(.get(server.url("/third"), pool: 3, timeout: .seconds(20))) {
+                    outcomes.add($0)
+                }
+                wait("a third tenant's request leaves at once") {
+                    server.requests.contains { $0.hasPrefix("GET /third ") }
+                }
+                for _ in 0..<16 { transport.send(Self.reserved(server.url("/own"))) { outcomes.add($0) } }
+                wait("the operator's requests leave at once") {
+                    server.requests.count { $0.hasPrefix("GET /own ") } == 16
+                }
+                #expect(server.requests.count < 128)
+
+                let waits = transport.placeWaits(ofRun: 1)
+                #expect(waits.count >= 150 - 84)
+                #expect(
+                    waits.allSatisfy {
+                        $0.limit == .shareOfHost(128) && $0.host == "127.0.0.1:\(server.port)"
+                    })
+                isOpen.fulfil(true)
+                #expect(outcomes.wait(for: 317))
+                #expect(outcomes.responses.count == 317)
+                #expect(transport.placeWaits(ofRun: 1).isEmpty)
+            }
+        }
+    }
+
+    @Test("pools that hold all they may of all places leave some for the next one and for the operator")
+    func shareOfAll() {
+        let isOpen = Promise<Bool>()
+        withServer(Self.holding(isOpen)) { server in
+            withServer(.answering()) { quick in
+                var options = CurlTransportOptions()
+                options.transferCountMax = 64
+                options.transferCountMaxPerPool = 32
+                withTransport(options) { transport in
+                    let outcomes = Outcomes()
+                    for pool in 1...4 {
+                        for index in 0..<80 {
+                            var request = OutboundRequest.get(
+                                server.url(), pool: Int64(pool), timeout: .seconds(20))
+                            request.tag = .init(run: Int64(pool), step: index)
+                            transport.send(request) { outcomes.add($0) }
+                        }
+                    }
+                    wait("the pools take their shares") { server.requests.count >= 48 }
+                    #expect(transport.response(.get(quick.url(), pool: 5))?.status == 200)
+                    #expect(transport.response(Self.reserved(quick.url()))?.status == 200)
+                    #expect(transport.placeWaits(ofRun: 1).first?.limit == .shareOfAll(64))
+                    isOpen.fulfil(true)
+                    #expect(outcomes.wait(for: 320))
+                    #expect(outcomes.responses.count == 320)
+                }
+            }
+        }
+    }
+
+    @Test("fewer than eight places are too few to be shared out: one pool may have them all")
+    func fewPlaces() {
+        for count in 1...7 {
+            let isOpen = Promise<Bool>()
+            withServer(Self.holding(isOpen)) { server in
+                var options = CurlTransportOptions()
+                options.transferCountMaxPerHost = count
+                withTransport(options) { transport in
+                    let outcomes = Outcomes()
+                    for _ in 0..<10 { transport.send(.get(server.url(), pool: 1)) { outcomes.add($0) } }
+                    wait("all \(count) places are taken") { server.requests.count == count }
+                    isOpen.fulfil(true)
+                    #expect(outcomes.wait(for: 10))
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,8 @@ final class ConnectionPool {
     var lanes: [String: Lane] = [:]
     /// Lanes whose host has room.
     var ready = Fifo<Lane>()
+    /// Whether it may take the places that are kept for the operator.
+    var usesReserve = false
     /// Whether it stands in the ring of pools, or among the parked ones.
     var isListed = false
     /// Transfers under way.

@@ -62,6 +62,13 @@ package final class CurlTransport: Transport, @unchecked Sendable {
         if !post(.perform(action)) { action() }
     }
 
+    package func placeWaits(ofRun run: Int64) -> [PlaceWait] {
+        if isOnLoopThread { return loop.placeWaits(ofRun: run) }
+        let found = Promise<[PlaceWait]>()
+        guard inbox.post(.perform { [self] in found.fulfil(loop.placeWaits(ofRun: run)) }) else { return [] }
+        return found.wait(atMost: .seconds(1)) ?? []
+    }
+
     package func cancel(_ id: TransferID) { _ = post(.cancel(id.number)) }
 
     /// Cancels everything and ends the thread, as the port says.

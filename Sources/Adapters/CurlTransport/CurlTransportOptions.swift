@@ -1,8 +1,10 @@
 /// Bounds of a ``CurlTransport``.
 package struct CurlTransportOptions: Sendable {
     /// Transfers under way at once, at least 1; more wait in a queue, pools taking turns.
+    ///
+    /// An eighth is the operator's, as of those to one host.
     package var transferCountMax = 512
-    /// Transfers under way at once to one host and port, over all pools.
+    /// Transfers under way at once to one host and port, shared out between all pools.
     package var transferCountMaxPerHost = 128
     /// Transfers under way at once in one pool, so that a slow tenant leaves room for the others.
     package var transferCountMaxPerPool = 256

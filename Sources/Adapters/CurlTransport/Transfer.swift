@@ -16,7 +16,9 @@ final class Transfer: @unchecked Sendable {
     var turn: UInt64 = 0
     var startedAt: Instant?
     var pool: ConnectionPool?
-    var host: Host?
+    var lane: Lane?
+    /// When it came to the loop.
+    var acceptedAt: Instant?
     /// Kept alive here for as long as curl may ask for a decision.
     var rules: EgressRules?
     var exchange: UnsafeMutablePointer<millrace_exchange>?

@@ -10,7 +10,7 @@ extension TransferLoop {
         of result: millrace_result, exchange: millrace_exchange, timeout: Duration
     ) -> Result<OutboundResponse, TransportFailure> {
         if Int(exchange.stopped) != MILLRACE_STOPPED_NOT, result.code != 0,
-            let failure = failure(stopped: exchange.stopped, code: result.code)
+            let failure = failure(of: exchange, code: result.code)
         {
             return .failure(failure)
         }
@@ -38,16 +38,16 @@ extension TransferLoop {
             response.body = bytes
             // They speak of what was on the wire.
             if isDecoded { response.headers.removeAll(where: ContentDecoding.describesCoding) }
-        case .tooLarge: return .failure(.responseTooLarge)
+        case .tooLarge: return .failure(.responseTooLarge(limit: bodyLimit(exchange)))
         case .unreadable(let reason): response.fault = reason
         }
         return .success(response)
     }
 
     /// Ends that our own callbacks asked for.
-    private static func failure(stopped: Int32, code: Int32) -> TransportFailure? {
-        switch Int(stopped) {
-        case MILLRACE_STOPPED_TOO_LARGE: return .responseTooLarge
+    private static func failure(of exchange: millrace_exchange, code: Int32) -> TransportFailure? {
+        switch Int(exchange.stopped) {
+        case MILLRACE_STOPPED_TOO_LARGE: return .responseTooLarge(limit: limit(exchange))
         case MILLRACE_STOPPED_REPEATED: return .keptConnectionClosed
         case MILLRACE_STOPPED_NO_MEMORY: return .interrupted(reason: "no memory for the response")
         default: break
@@ -55,6 +55,21 @@ extension TransferLoop {
         // One refused address of several is no failure while another of them is being tried.
         let refusals = [CURLE_COULDNT_CONNECT.rawValue, CURLE_ABORTED_BY_CALLBACK.rawValue]
         return refusals.contains(UInt32(code)) ? .destinationRefused : nil
+    }
+
+    /// Which bound a response has crossed.
+    private static func limit(_ exchange: millrace_exchange) -> String {
+        if exchange.head_bytes_seen > exchange.head_bytes_max {
+            return "its header lines have at most \(exchange.head_bytes_max) bytes"
+        }
+        if exchange.head_lines_seen > exchange.head_lines_max {
+            return "it has at most \(exchange.head_lines_max) header lines"
+        }
+        return bodyLimit(exchange)
+    }
+
+    private static func bodyLimit(_ exchange: millrace_exchange) -> String {
+        "its body has at most \(exchange.body_bytes_max) bytes (the setting answer-bytes-max)"
     }
 
     /// Reasons never contain an address: it would tell a tenant what a name resolves to inside.
@@ -78,7 +93,8 @@ extension TransferLoop {
             CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_SHUTDOWN_FAILED, CURLE_USE_SSL_FAILED:
             return .tls(reason: reason)
         // curl says this of a header line above its own limit of 100 KB.
-        case CURLE_OUT_OF_MEMORY where exchange.is_sent: return .responseTooLarge
+        case CURLE_OUT_OF_MEMORY where exchange.is_sent:
+            return .responseTooLarge(limit: "its header lines have at most \(exchange.head_bytes_max) bytes")
         default: return .interrupted(reason: reason)
         }
     }

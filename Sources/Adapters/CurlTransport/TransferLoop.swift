@@ -88,6 +88,8 @@ final class TransferLoop {
             let pool = pool(transfer.request.egress.pool)
             transfer.rules = try pool.rules(transfer.request.egress)
             transfer.turn = turn
+            transfer.acceptedAt = clock()
+            pool.usesReserve = transfer.request.egress.usesReserve
             queue.append(transfer, authority: check.authority, pool: pool)
             waiting[transfer.id] = transfer
         } catch let refusal as RequestCheck.Refusal {
@@ -96,6 +98,18 @@ final class TransferLoop {
             transfer.complete(.failure(.invalidRequest(reason: refusal.reason)), at: clock())
         } catch {
             transfer.complete(.failure(.invalidRequest(reason: "unknown")), at: clock())
+        }
+    }
+
+    /// What the transfers of a run that have not started wait for.
+    func placeWaits(ofRun run: Int64) -> [PlaceWait] {
+        waiting.values.compactMap { transfer in
+            guard let tag = transfer.request.tag, tag.run == run, let host = transfer.lane?.host.authority,
+                let since = transfer.acceptedAt, let limit = queue.reason(of: transfer)
+            else { return nil }
+            // The queue marks the scheme behind a slash.
+            let name = host.split(separator: "/").first.map(String.init) ?? host
+            return PlaceWait(step: tag.step, host: name, limit: limit, since: since)
         }
     }
 

@@ -61,7 +61,7 @@ final class Exchange: @unchecked Sendable {
 
     private func takeHead(_ raw: RawHead, _ handle: OpaquePointer) -> Bool {
         switch RequestHead.read(raw, target: target, from: handle, limits: server.limits) {
-        case .failure(let refusal): return send(refusal.response, on: handle)
+        case .failure(let refusal): return send(refusal.response(server.limits), on: handle)
         case .success(let head):
             self.head = head
             connection.lock.withLock { stage = .body }
@@ -74,7 +74,7 @@ final class Exchange: @unchecked Sendable {
     private func takeBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard body.count + bytes.count <= server.limits.bodyByteCountMax else {
             // The library takes no answer inside a body, and the caller may never end it.
-            RequestRefusal.bodyTooLarge.sendPastLibrary(to: connection.socket)
+            RequestRefusal.bodyTooLarge.sendPastLibrary(to: connection.socket, server.limits)
             body = []
             connection.lock.withLock { stage = .discarding }
             return true

@@ -10,7 +10,7 @@ enum RequestRefusal: Error {
     case headersTooLarge
     case targetTooLong
 
-    var response: InboundResponse {
+    func response(_ limits: ListenerLimits) -> InboundResponse {
         switch self {
         case .badFraming:
             .error(400, "bad_framing", "The request's lines or lengths can be read in two ways.")
@@ -19,16 +19,25 @@ enum RequestRefusal: Error {
             .error(
                 400, "bad_target",
                 "The request target is no path and no http URL, or what it encodes is not valid UTF-8.")
-        case .bodyTooLarge: .error(413, "body_too_large", "The body is larger than this listener takes.")
+        case .bodyTooLarge:
+            .error(
+                413, "body_too_large",
+                "A body has at most \(limits.bodyByteCountMax) bytes (the setting body-bytes-max).")
         case .headersTooLarge:
-            .error(431, "headers_too_large", "The headers are more or larger than this listener takes.")
-        case .targetTooLong: .error(414, "target_too_long", "The request target is too long.")
+            .error(
+                431, "headers_too_large",
+                "A request has at most \(limits.headerCountMax) header fields and, with its first line, "
+                    + "\(limits.headerByteCountMax) bytes of them.")
+        case .targetTooLong:
+            .error(
+                414, "target_too_long",
+                "A request target has at most \(limits.headerByteCountMax / 2) bytes.")
         }
     }
 
     /// For the middle of a body, where the library takes no answer.
-    func sendPastLibrary(to socket: Int32) {
-        let response = response
+    func sendPastLibrary(to socket: Int32, _ limits: ListenerLimits) {
+        let response = response(limits)
         var bytes = Array(
             """
             HTTP/1.1 \(response.status) Refused\r
@@ -45,7 +54,7 @@ enum RequestRefusal: Error {
 
 extension InboundResponse {
     /// Both texts are our own and need no escaping.
-    static func error(_ status: Int, _ code: StaticString, _ message: StaticString) -> InboundResponse {
+    static func error(_ status: Int, _ code: StaticString, _ message: String) -> InboundResponse {
         InboundResponse(
             status: status, headers: [HTTPHeader("Content-Type", "application/json")],
             body: Array(#"{"error":{"code":"\#(code)","message":"\#(message)","details":null}}"#.utf8))

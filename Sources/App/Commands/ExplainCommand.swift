@@ -88,6 +88,7 @@ enum ExplainCommand {
                 "\(reason["settled"]?.text ?? "") of \(counted(Int(reason["count"]?.int ?? 0), "item")) settled"
             case "turn": "its turn"
             case "answer": "an answer"
+            case "place": place(reason)
             case "retry": "attempt \(reason["attempt"]?.text ?? "")"
             case "time": "the time"
             case "run": reason["run"]?.text ?? ""
@@ -98,6 +99,17 @@ enum ExplainCommand {
         if let since = reason["since"], !since.isNull { text += ", since \(times.text(since))" }
         if let until = reason["until"], !until.isNull { text += ", until \(times.text(until))" }
         return text
+    }
+
+    /// Which places a request waits for that has not left yet.
+    private static func place(_ reason: Value) -> String {
+        let (count, host) = (reason["places"]?.text ?? "", reason["host"]?.text ?? "")
+        return switch reason["of"]?.text {
+        case "host": "one of \(count) places to \(host)"
+        case "share_of_host": "one of the tenant's share of \(count) places to \(host)"
+        case "share_of_all": "one of the tenant's share of \(count) places for requests"
+        default: "one of \(count) places for requests"
+        }
     }
 
     private static func text(ofPause pause: Value, _ times: Times) -> String {

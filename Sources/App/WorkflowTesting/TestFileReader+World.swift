@@ -184,7 +184,7 @@ extension TestFileReader {
         case "interrupted": return .failure(.interrupted(reason: "so the test says"))
         case "tls": return .failure(.tls(reason: "so the test says"))
         case "destination_refused": return .failure(.destinationRefused)
-        case "response_too_large": return .failure(.responseTooLarge)
+        case "response_too_large": return .failure(.responseTooLarge(limit: "so the test says"))
         case "unreadable_answer":
             var response = OutboundResponse(status: 200, headers: [], body: [])
             response.fault = "so the test says"

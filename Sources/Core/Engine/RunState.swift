@@ -178,7 +178,7 @@ package struct RunState: Sendable {
     }
 
     /// Requests, signals and calls that are to be answered, and children that are open.
-    var hasInFlight: Bool { frames[0].inFlightCount > 0 }
+    package var hasInFlight: Bool { frames[0].inFlightCount > 0 }
 
     /// Whether children are open that no step waits for.
     var hasStrays: Bool { calls.hasStrays }

@@ -44,8 +44,20 @@ package struct OutboundRequest: Sendable {
     /// The peer may close such a connection at the moment in which the request leaves, and it is not known then whether
     /// the request arrived. False for what is not to be sent again: it gets a connection of its own.
     package var mayReuseConnection = true
+    /// Which step of which run it is of; for whoever asks what it waits for.
+    package var tag: Tag?
     /// Asked before it starts where it had to wait for other requests; nil for what starts whenever it may.
     package var gate: (any StartGate)?
+
+    package struct Tag: Sendable, Hashable {
+        package var run: Int64
+        package var step: Int
+
+        package init(run: Int64, step: Int) {
+            self.run = run
+            self.step = step
+        }
+    }
 
     package init(
         method: String, url: String, headers: [HTTPHeader] = [], body: [UInt8] = [],
@@ -94,6 +106,8 @@ package struct EgressPolicy: Sendable, Hashable {
     package var denied: [Destination]
     /// Connections are shared only between requests of the same pool: one for each tenant.
     package var pool: Int64
+    /// Whether its requests may take the places that are kept for the operator.
+    package var usesReserve = false
 
     package init(allowed: [Destination] = [], denied: [Destination] = [], pool: Int64 = 0) {
         self.allowed = allowed
@@ -135,7 +149,7 @@ package enum TransportFailure: Error, Sendable, Hashable {
     /// The URL, a header or the method cannot be sent; nothing left the machine.
     case invalidRequest(reason: String)
     /// The response's body or headers are larger than allowed.
-    case responseTooLarge
+    case responseTooLarge(limit: String)
     /// The peer broke off or does not speak HTTP; the request may have been carried out.
     case interrupted(reason: String)
     /// The caller withdrew it, or the transport is shutting down.
@@ -165,7 +179,7 @@ package enum TransportFailure: Error, Sendable, Hashable {
         case .destinationRefused:
             "destination not allowed: only public addresses, and those the operator allows"
         case .invalidRequest(let reason): "the request cannot be sent: \(reason)"
-        case .responseTooLarge: "the response is larger than allowed"
+        case .responseTooLarge(let limit): "the response is larger than allowed: \(limit)"
         case .interrupted(let reason): "the connection broke off: \(reason)"
         case .cancelled: "cancelled"
         }
@@ -183,6 +197,32 @@ package struct TransferOutcome: Sendable {
         self.result = result
         self.startedAt = startedAt
         self.finishedAt = finishedAt
+    }
+}
+
+/// A request that waits in a transport's queue for others to end.
+package struct PlaceWait: Sendable, Hashable {
+    /// Which places are taken, with their number.
+    package enum Limit: Sendable, Hashable {
+        /// Those of requests to one host.
+        case host(Int)
+        /// Those that one tenant may have of them.
+        case shareOfHost(Int)
+        /// Those of all requests.
+        case all(Int)
+        case shareOfAll(Int)
+    }
+
+    package var step: Int
+    package var host: String
+    package var limit: Limit
+    package var since: Instant
+
+    package init(step: Int, host: String, limit: Limit, since: Instant) {
+        self.step = step
+        self.host = host
+        self.limit = limit
+        self.since = since
     }
 }
 
@@ -208,6 +248,9 @@ package protocol Transport: Sendable {
     /// Runs `action` soon on the thread that calls completions, after those that are due now; at once, on
     /// the caller's thread, where the transport has no such thread or is shut down.
     func perform(_ action: @escaping @Sendable () -> Void)
+    /// What the requests of a run that have not started wait for. Blocks for a moment; not to be called under a lock that
+    /// completions take.
+    func placeWaits(ofRun run: Int64) -> [PlaceWait]
     /// Cancels everything and ends the transport's threads; every completion has been called when
     /// this returns, and later requests complete as cancelled.
     func shutDown()
@@ -215,4 +258,5 @@ package protocol Transport: Sendable {
 
 extension Transport {
     package func perform(_ action: @escaping @Sendable () -> Void) { action() }
+    package func placeWaits(ofRun run: Int64) -> [PlaceWait] { [] }
 }

@@ -75,6 +75,9 @@ extension Runtime {
     ) -> Action {
         request.egress = slot.isMetered ? options.tenantEgress : options.operatorEgress
         request.egress.pool = slot.tenant.number
+        request.egress.usesReserve = !slot.isMetered
+        request.bodyByteCountMax = options.answerByteCountMax
+        request.tag = .init(run: slot.run.number, step: step)
         sentCount += 1
         // An undoing goes on without room.
         if slot.isMetered, !isUndoing { request.gate = slot }

@@ -50,9 +50,27 @@ extension Runtime {
         let (live, isSuspended) = lock.withLock {
             (slots[record.run]?.machine, suspended[record.tenant] != nil)
         }
-        return (live ?? machine).view(
+        let view = (live ?? machine).view(
             errorsIn: records, pausedBy: isSuspended ? "suspension" : "balance",
             in: try standIns(for: record, machine.plan, asAddresses: false))
+        guard let live, live.state.hasInFlight else { return view }
+        return noting(transport.placeWaits(ofRun: record.run.number), in: view, of: live)
+    }
+
+    /// Of a request that has not left yet, what it waits for is a place and not an answer.
+    private func noting(_ waits: [PlaceWait], in view: Object, of machine: RunMachine) -> Object {
+        guard !waits.isEmpty, let steps = view["steps"]?.array else { return view }
+        let byPath = Dictionary(waits.map { (machine.path(of: $0.step), $0) }) { first, _ in first }
+        var view = view
+        view["steps"] = .array(
+            steps.map { step in
+                guard let wait = byPath[step["id"]?.text ?? ""], var object = step.object,
+                    step["waits_for"]?["kind"] == "answer"
+                else { return step }
+                object["waits_for"] = wait.value
+                return .object(object)
+            })
+        return view
     }
 
     /// A run read from its journal, whether it is over or not.
@@ -102,5 +120,22 @@ extension Runtime {
             }
         }
         return (waiting + open).sorted { $0.0 < $1.0 }
+    }
+}
+
+extension PlaceWait {
+    /// For `waits_for`.
+    fileprivate var value: Value {
+        let (of, count): (Value, Int) =
+            switch limit {
+            case .host(let count): ("host", count)
+            case .shareOfHost(let count): ("share_of_host", count)
+            case .all(let count): ("all", count)
+            case .shareOfAll(let count): ("share_of_all", count)
+            }
+        return [
+            "kind": "place", "of": of, "places": .int(Int64(count)), "host": .string(host),
+            "since": .string(since.text),
+        ]
     }
 }

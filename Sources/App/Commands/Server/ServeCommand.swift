@@ -125,6 +125,8 @@ final class ServerProcess: Sendable {
         let address = settings.address(name)
         var limits = ListenerLimits()
         limits.connectionCountMax = files.connectionCountMax
+        limits.connectionCountMaxPerAddress = Int(clamping: settings.integer("connections-per-address-max"))
+        limits.bodyByteCountMax = Int(clamping: settings.integer("body-bytes-max"))
         let threads = name == "listen" ? Int(clamping: settings.integer("server-threads")) : 1
         do throws(ListenerError) {
             return try MicroHTTPServer.start(
@@ -182,7 +184,10 @@ final class ServerProcess: Sendable {
         wanted.runtime.overdraftMax = settings.duration("overdraft-max")
         wanted.webhookRate = Int(clamping: settings.integer("webhook-rate"))
         wanted.webhookBurst = Int(clamping: settings.integer("webhook-burst"))
+        wanted.runtime.answerByteCountMax = Int(clamping: settings.integer("answer-bytes-max"))
         wanted.transport.transferCountMax = files.requestCountMax
+        wanted.transport.transferCountMaxPerPool = Int(clamping: settings.integer("requests-per-tenant-max"))
+        wanted.transport.transferCountMaxPerHost = Int(clamping: settings.integer("requests-per-host-max"))
         wanted.api.pricePerMinuteMinor = settings.integer("price-per-minute")
         wanted.api.currency = settings.text("currency") ?? wanted.api.currency
         wanted.api.publicURL = settings.url("public-url") ?? "http://\(address)"

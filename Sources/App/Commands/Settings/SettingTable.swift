@@ -82,6 +82,29 @@ package enum SettingTable {
             name: "requests-max", audience: .server, kind: .integer(1...100_000), placeholder: "COUNT",
             standard: "512", summary: "requests of steps under way at once; more wait"),
         Setting(
+            name: "requests-per-tenant-max", audience: .server, kind: .integer(1...100_000),
+            placeholder: "COUNT",
+            standard: "256", summary: "of these, requests of one tenant; more wait"),
+        Setting(
+            name: "requests-per-host-max", audience: .server, kind: .integer(1...100_000),
+            placeholder: "COUNT",
+            standard: "128",
+            summary:
+                "requests of steps under way at once to one host and port, shared out between tenants; more wait"
+        ),
+        Setting(
+            name: "answer-bytes-max", audience: .server, kind: .integer(1024...67_108_864),
+            placeholder: "BYTES",
+            standard: "1048576",
+            summary:
+                "bytes of the body that a step's request is answered with, decoded; a longer one fails the "
+                + "attempt with `response_too_large`"),
+        Setting(
+            name: "body-bytes-max", audience: .server, kind: .integer(65_536...67_108_864),
+            placeholder: "BYTES",
+            standard: "1048576",
+            summary: "bytes of a request's body on either listener; a longer one is answered 413"),
+        Setting(
             name: "webhook-rate", audience: .server, kind: .integer(0...1_000_000), placeholder: "COUNT",
             standard: "1000",
             summary:
@@ -93,6 +116,10 @@ package enum SettingTable {
         Setting(
             name: "connections-max", audience: .server, kind: .integer(8...100_000), placeholder: "COUNT",
             standard: "4096", summary: "connections at once to each listener"),
+        Setting(
+            name: "connections-per-address-max", audience: .server, kind: .integer(8...100_000),
+            placeholder: "COUNT", standard: "1024",
+            summary: "of these, connections from one address; more are closed"),
         Setting(
             name: "server-threads", audience: .server, kind: .integer(1...64), placeholder: "COUNT",
             standard: "1",
