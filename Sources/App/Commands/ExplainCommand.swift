@@ -82,6 +82,7 @@ enum ExplainCommand {
             switch kind {
             case "steps": "steps " + list(reason["steps"])
             case "balance": "a balance above zero"
+            case "suspension": "the end of the tenant's suspension"
             case "operator": "`millrace resume`"
             case "end": "nothing: what it is part of is ending"
             case "items":
@@ -113,7 +114,12 @@ enum ExplainCommand {
     }
 
     private static func text(ofPause pause: Value, _ times: Times) -> String {
-        var text = pause["by"] == "balance" ? "the balance" : "hand"
+        var text =
+            switch pause["by"]?.text {
+            case "balance": "the balance"
+            case "suspension": "the tenant's suspension"
+            default: "hand"
+            }
         if let since = pause["since"], !since.isNull { text += ", since \(times.text(since))" }
         if let reason = pause["reason"], !reason.isNull { text += ": \(reason.text)" }
         return text

@@ -1,6 +1,11 @@
 import Ports
 import Values
 
+extension RunPlan {
+    /// Whether any step has a `when`.
+    package var hasGuards: Bool { steps.contains { $0.guardExpression != nil } }
+}
+
 extension RunMachine {
     /// A step's `when` for people: its text, whether it held, and what it read.
     ///

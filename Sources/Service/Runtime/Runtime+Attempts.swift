@@ -46,13 +46,17 @@ extension Runtime {
     ) throws(StoreError) -> Surroundings {
         let real = try vault.secrets(of: record.tenant)
         var standIns = OpenSecrets()
-        for name in Set(plan.definition.secretNames).union(real.byName.keys) where name != "*" {
+        // A workflow that reaches `secrets` without naming one may read any of them; one of them signs every request.
+        let readsAny = plan.definition.secretNames.contains("*")
+        var names = Set(plan.definition.secretNames.filter { $0 != "*" })
+        names.formUnion(real.byName.keys.filter { readsAny || $0 == "MILLRACE_SIGNING_SECRET" })
+        for name in names {
             let text = "standin-\(name.lowercased())-7f3q"
             standIns.byName[name] = OpenSecrets.Secret(
                 value: asAddresses ? "https://\(text).invalid" : text, hosts: [])
         }
         // The real ones too: one may stand in a constant or in what has been received.
-        var hidden = standIns.byName.values.map(\.value) + real.byName.values.map(\.value)
+        var hidden = standIns.byName.values.map(\.value) + names.compactMap { real.byName[$0]?.value }
         let bare = surroundings(record, standIns, Redactor(secrets: [] as [String]))
         if let token = bare.signalToken(for: record.run) { hidden.append(token) }
         return surroundings(record, standIns, Redactor(secrets: hidden))

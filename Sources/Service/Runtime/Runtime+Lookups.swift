@@ -52,7 +52,7 @@ extension Runtime {
         }
         let view = (live ?? machine).view(
             errorsIn: records, pausedBy: isSuspended ? "suspension" : "balance",
-            in: try standIns(for: record, machine.plan, asAddresses: false))
+            in: machine.plan.hasGuards ? try standIns(for: record, machine.plan, asAddresses: false) : nil)
         guard let live, live.state.hasInFlight else { return view }
         return noting(transport.placeWaits(ofRun: record.run.number), in: view, of: live)
     }

@@ -169,7 +169,7 @@ struct BillingCalls {
             throw Refusal(
                 Answer.error(
                     429, "too_many_purchases",
-                    "\(count) purchases of the last day are not paid: pay one of them, or try again later",
+                    "\(count) purchase\(count == 1 ? "" : "s") of the last day not paid: pay one, or try again later",
                     headers: [HTTPHeader("Retry-After", "3600")]))
         }
     }

@@ -79,9 +79,10 @@ extension BillingPage {
     }
 
     static let general = Text(
-        title: "Thank you",
+        title: "Run time of this server",
         paragraphs: [
-            "If you have paid, the run time will be added as soon as the payment provider confirms the payment."
+            "If you have just paid, the run time will be added as soon as the payment provider confirms the payment.",
+            "To buy run time, use millrace buy MINUTES, or POST /api/billing/purchases with your key.",
         ])
     static let unknown = Text(
         title: "There is no such purchase",

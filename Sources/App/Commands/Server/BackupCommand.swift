@@ -124,7 +124,7 @@ enum CheckedCopy {
         } else {
             invocation.console.print(done)
             invocation.console.print(
-                "  \(check.tenantCount) tenants, \(check.runCount) runs, \(check.openRunCount) of them open; "
+                "  \(counted(check.tenantCount, "tenant")), \(counted(check.runCount, "run")), \(check.openRunCount) of them open; "
                     + "the newest began \(check.newestRun?.startedAt.text ?? "never")")
             invocation.console.print(
                 "  \(check.ledger.entryCount) ledger entries: "

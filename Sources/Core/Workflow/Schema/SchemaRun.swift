@@ -177,9 +177,11 @@ struct SchemaRun {
             if tracksEvaluated { evaluated.items.insert(index) }
         }
         let least = node.counts["minContains"] ?? 1
-        if count < least { fail(path, "has \(count) items of the wanted kind, fewer than \(least)") }
+        if count < least {
+            fail(path, "has \(count) item\(count == 1 ? "" : "s") of the wanted kind, fewer than \(least)")
+        }
         if let most = node.counts["maxContains"], count > most {
-            fail(path, "has \(count) items of the wanted kind, more than \(most)")
+            fail(path, "has \(count) item\(count == 1 ? "" : "s") of the wanted kind, more than \(most)")
         }
     }
 
