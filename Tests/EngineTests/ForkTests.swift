@@ -379,4 +379,27 @@ struct ForkTests {
         }
         #expect(throws: Never.self) { try Self.fork(old, .fork, from: "reserve", onto: other) }
     }
+
+    @Test(
+        "onto a version with another order inside a group, and fewer items at a time, nothing kept is done again"
+    )
+    func otherOrderInside() throws {
+        func text(_ rule: String, _ concurrency: Int) -> String {
+            """
+            steps:
+              all:
+                strategy: {type: fan_out, over: 2, concurrency: \(concurrency)}
+                steps:
+                  a: {request: {url: https://a.example/}}
+                  b: {\(rule)request: {url: https://b.example/}}
+              ship: {after: all, request: {url: https://s.example/}}
+            """
+        }
+        var old = try Play(text("", 2))
+        old.begin()
+        for path in ["all/2/b", "all/1/b", "all/2/a", "all/1/a", "ship"] { old.answer(path) }
+        let other = try plan(text("after: a, ", 1))
+        let (play, lines) = Self.begin(try Self.fork(old, .fork, from: "ship", onto: other), plan: other)
+        #expect(lines.last == "send ship#1" && play.sent.count == 1)
+    }
 }

@@ -119,7 +119,7 @@ struct GraphTests {
               c: {after: [a], request: {url: https://c.example/}}
             """)
         play.begin()
-        #expect(play.answer("b", 404) == ["b failed: status"])
+        #expect(play.answer("b", 404) == ["b failed: status", "in flight: a"])
         #expect(play.answer("a") == ["a succeeded", "finished: failed", "finish failed"])
         #expect(play.outcome?.failedStep == "b")
         #expect(play.steps["c"] == "not_reached")

@@ -104,7 +104,7 @@ struct JournalCodingTests {
                 error: StepError(code: "timed_out", message: "m"), content: .timedOut, attemptCount: 0,
                 interval: nil)),
         .stepSkipped(path: "w", reason: .timedOut),
-        .runTooLarge(byteCountMax: 67_108_864),
+        .runTooLarge(byteCountMax: 67_108_864), .stepsInFlight(paths: ["a", "each/3/b"]),
         .outputFailed(StepError(code: "raised", message: "output: no\n")),
         .runPaused, .runResumed, .runHeld(reason: "a \"look\""), .runReleased,
         .cancelRequested(reason: "why"),

@@ -27,7 +27,7 @@ struct LifeTests {
         #expect(play.feed(.answered(step: 99, attempt: 1, outcome)) == [])
         #expect(play.feed(.answered(step: -1, attempt: 1, outcome)) == [])
         #expect(play.feed(.retryDue(step: 99, at: play.now)) == [])
-        #expect(play.feed(.fundsEnded(unsent: [99, -1], at: play.now)) == ["paused"])
+        #expect(play.feed(.fundsEnded(unsent: [99, -1], at: play.now)) == ["paused", "in flight: b"])
     }
 
     @Test("a run that is over decides nothing more")
@@ -58,7 +58,7 @@ struct LifeTests {
     func cancelWaitsForFlight() throws {
         var play = try Play(Self.two)
         play.begin()
-        #expect(play.feed(.cancelRequested(reason: "x", at: play.now)) == ["cancel: x"])
+        #expect(play.feed(.cancelRequested(reason: "x", at: play.now)) == ["cancel: x", "in flight: a b"])
         #expect(play.feed(.cancelRequested(reason: "again", at: play.now)) == [])
         #expect(play.answer("a") == ["a succeeded"])
         #expect(play.answer("b", 503) == ["b failed: status", "finished: cancelled", "finish cancelled"])
@@ -117,7 +117,7 @@ struct LifeTests {
     func fundsEndAndReturn() throws {
         var play = try Play(Self.two)
         play.begin()
-        #expect(play.feed(.fundsEnded(unsent: [1], at: play.now)) == ["paused"])
+        #expect(play.feed(.fundsEnded(unsent: [1], at: play.now)) == ["paused", "in flight: a"])
         #expect(play.feed(.fundsEnded(unsent: [], at: play.now)) == [])
         #expect(play.answer("a") == ["a succeeded"])
         #expect(play.answer("b", attempt: 1) == [], "it was never sent")

@@ -226,6 +226,7 @@ struct Play {
         case .stepWaiting(let path, _, _): "\(path) waits"
         case .stepCalling(let path, let child): "\(path) calls \(child.number)"
         case .runAdmitted: "admitted"
+        case .stepsInFlight(let paths): "in flight: \(paths.joined(separator: " "))"
         case .signalReceived(let signal): "signal \(signal.id)"
         case .runTimedOut: "timed out"
         case .runTooLarge: "too large"

@@ -26,7 +26,7 @@ struct RunTimeoutTests {
             "timeout: 1h\nsteps:\n  a: {request: {url: https://a.example/}}\n  b: {after: a, lua: return 1}")
         play.begin()
         play.now = Self.due
-        #expect(play.feed(.timeoutDue(at: play.now)) == ["timed out"])
+        #expect(play.feed(.timeoutDue(at: play.now)) == ["timed out", "in flight: a"])
         #expect(play.feed(.timeoutDue(at: play.now)) == [])
         #expect(play.answer("a", 503) == ["a failed: status", "finished: failed", "finish failed"])
         #expect(play.outcome?.error?.code == "run_timed_out" && play.chargedMilliseconds == 10)
@@ -38,7 +38,8 @@ struct RunTimeoutTests {
         play.begin()
         play.now = Self.due
         play.feed(.timeoutDue(at: play.now))
-        #expect(try play.crash().last == "finish failed")
+        #expect(try play.crash() == ["wake run +0ms", "send a#1"])
+        #expect(play.answer("a").last == "finish failed")
         #expect(play.outcome?.error?.code == "run_timed_out")
     }
 

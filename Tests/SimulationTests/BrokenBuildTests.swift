@@ -10,7 +10,7 @@ struct BrokenBuildTests {
         (.entriesRewritten, .i4),
         (.balancesMoved, .i6), (.ledgerRewritten, .i6), (.ledgerUnchained, .i6),
         (.copiesForgotten, .i3), (.copiesCharged, .i7), (.ordersRepeated, .i3),
-        (.balanceTooHigh, .i12),
+        (.balanceTooHigh, .i12), (.inFlightForgotten, .i11),
     ]
 
     @Test("each defect is seen within the 200 seeds, as the promise that it breaks", arguments: expected)

@@ -71,7 +71,9 @@ enum Coverage {
           4200  entry step.succeeded
             70  entry step.succeeded of an undoing
            410  entry step.waiting
+            60  entry steps.in_flight
             20  fault clock set back
+            10  fault crash while ending
            140  fault full disk
            530  fault late alarm
             25  fault lost answer of a commit
@@ -88,7 +90,6 @@ enum Coverage {
             60  fault takeover
            100  fork 202
             25  fork 202 duplicate
-             1  fork 409 step_changed
              6  fork 422 step_unknown
             17  fork of a billing run
              3  fork of a child

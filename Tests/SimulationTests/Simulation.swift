@@ -46,6 +46,7 @@ final class Simulation: @unchecked Sendable {
         timeline, random.fork(2), faultPercent: 0,
         observe: { [unowned self] in count("fault network \($0)") },
         deliver: { [unowned self] in deliver($0, respond: $1) })
+    private lazy var endingRandom = SeededRandom(seed: seed &+ 77)
     private(set) lazy var world = World(self, random.fork(3))
     private(set) lazy var crowd = Crowd(self, random.fork(4))
 
@@ -71,6 +72,7 @@ final class Simulation: @unchecked Sendable {
             timeline, disk: disk,
             Oracle.OracleOptions(
                 checksCharges: !faults.setsClockBack && faults.workStep < .milliseconds(1),
+                checksAnswers: !faults.setsClockBack,
                 runRetention: .seconds(2 * 86_400))
         ) { cryptography.sha256($0) }
     }
@@ -239,6 +241,7 @@ final class Simulation: @unchecked Sendable {
                         "\(number) commits \(commit.run) \(Story.text(of: commit.entries)): \(Story.text(of: result))"
                     )
                     oracle.note(commit, result, isNewest: number == processCount)
+                    dieWhileEnding(after: commit, number)
                 },
                 complain: { [unowned self] in oracle.complain(.port, $0) }))
     }
@@ -321,6 +324,16 @@ final class Simulation: @unchecked Sendable {
     private func plan(_ fault: @escaping @Sendable () -> Void) {
         let at = Self.start + random.duration(.zero, Self.stormLength)
         timeline.plan(at: at) { [unowned self] in if isStorm { fault() } }
+    }
+
+    /// Something ends while requests are under way: a good moment for the process to end, too.
+    private func dieWhileEnding(after commit: RunCommit, _ number: Int) {
+        guard isStorm, number == processCount,
+            commit.entries.contains(where: { $0.kind == "steps.in_flight" }),
+            endingRandom.happens(faults.crashWhileEndingPercent)
+        else { return }
+        count("fault crash while ending")
+        process?.life.light(fuse: endingRandom.number(0...8))
     }
 
     /// A second process opens the disk while the first one still runs.

@@ -17,6 +17,7 @@ package import Values
 //   step.sleeping        sleep/<path>              path, until, wall                       -
 //   step.waiting         wait/<path>               path, until, wall                       -
 //   step.calling         call/<path>               path, child                             -
+//   steps.in_flight      in_flight/<sequence>      paths                                   -
 //   signal.received      signal/<id>               id, name, body                          -
 //   run.timed_out        timeout                   -                                       -
 //   run.too_large        size                      max                                     -
@@ -90,6 +91,9 @@ extension JournalRecord {
             (key, kind) = ("call/" + path, "step.calling")
             facts.text("path", path)
             facts.text("child", "\(child)")
+        case .stepsInFlight(let paths):
+            (key, kind) = ("in_flight/\(sequence)", "steps.in_flight")
+            facts.value("paths", .array(paths.map { .string($0) }))
         case .signalReceived(let signal):
             (key, kind) = ("signal/" + signal.id, "signal.received")
             facts.write(signal)
@@ -169,6 +173,7 @@ extension JournalRecord {
                 isWallTime: facts.values["wall"]?.bool == true)
         case "step.calling":
             entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))
+        case "steps.in_flight": entry = .stepsInFlight(paths: try facts.texts("paths"))
         case "signal.received": entry = .signalReceived(try facts.signal(prefix: ""))
         case "run.timed_out": entry = .runTimedOut
         case "run.too_large": entry = .runTooLarge(byteCountMax: Int(clamping: try facts.int("max")))

@@ -27,6 +27,10 @@ package indirect enum JournalEntry: Sendable {
     case stepWaiting(path: String, until: Instant?, isWallTime: Bool = false)
     /// A step waits, free of charge, for the end of the run that it has started.
     case stepCalling(path: String, child: RunID)
+    /// These requests, and no others, may have left when the entry before it ended a scope or paused the run.
+    ///
+    /// Without it a restart could not tell a request whose answer is still to come from one that never left.
+    case stepsInFlight(paths: [String])
     /// Kept until a step takes it, also where none waits yet.
     case signalReceived(RunSignal)
     /// The run's own time is over.

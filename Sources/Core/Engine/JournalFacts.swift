@@ -171,6 +171,13 @@ struct FactsReader {
         return text
     }
 
+    func texts(_ name: String) throws(JournalProblem) -> [String] {
+        guard let items = values[name]?.array else { throw problem(name) }
+        let texts = items.compactMap(\.string)
+        guard texts.count == items.count else { throw problem(name) }
+        return texts
+    }
+
     func int(_ name: String) throws(JournalProblem) -> Int64 {
         guard let number = values[name]?.int else { throw problem(name) }
         return number

@@ -192,7 +192,9 @@ extension RunMachine {
     /// Top-level steps in which a compensation ended so.
     fileprivate func stepsUndone(_ phase: RunState.Phase) -> [String] {
         state.undoable.compactMap { index in
-            guard let compensation = state.nodes[index].compensation, state.phase(compensation) == phase
+            // The run never went on from one that lost its race.
+            guard !state.nodes[index].isLost, let compensation = state.nodes[index].compensation,
+                state.phase(compensation) == phase
             else { return nil }
             return RunFork.topLevelStep(path(of: index))
         }

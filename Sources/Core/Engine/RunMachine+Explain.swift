@@ -84,6 +84,10 @@ extension RunMachine {
     /// A compensation that is due and has not begun, or a step of the file.
     private func waitsToStart(_ index: Int, _ timeline: RunTimeline) -> Value {
         let readyAt = readyAt(index, timeline)
+        if state.nodes[index].isSettling {
+            guard let hold = timeline.hold, state.isHeld else { return Self.reason("answer", since: readyAt) }
+            return Self.reason("operator", since: max(hold.since, readyAt), ["reason": .string(hold.reason)])
+        }
         if state.ending != nil || state.isClosed(around: index), !isCompensation(index) {
             // A group may have ended long before the run does.
             let ends = [
@@ -177,7 +181,10 @@ extension RunMachine {
 
     /// In the order in which they are sent.
     var dueCompensations: [Int] {
-        guard let ending = state.ending, ending.status != .succeeded else { return [] }
+        guard let ending = state.ending, ending.status != .succeeded else {
+            let isDue = state.ending != nil || state.isDone
+            return isDue ? state.lost.reversed().compactMap { state.nodes[$0].compensation } : []
+        }
         return state.undoable.reversed().compactMap { state.nodes[$0].compensation }
     }
 

@@ -41,14 +41,15 @@ package struct RunMachine: Sendable {
         state.nodes.indices.contains(node) && plan.isCompensation[state.nodes[node].step]
     }
 
-    /// Whether that attempt is under way (decided, and not answered yet), and whether it is one of an undoing.
+    /// Whether that attempt is under way (decided, and not answered yet), and whether a run that is ending needs it: to
+    /// undo a step, or to learn what became of one.
     ///
     /// Mutating, although it changes nothing: asked of a machine in a class, it is not copied for the question.
     package mutating func standing(of node: Int, attempt: Int) -> (isInFlight: Bool, isUndoing: Bool) {
         guard state.nodes.indices.contains(node) else { return (false, false) }
         return (
             state.nodes[node].phase == .inFlight(attempt: attempt),
-            plan.isCompensation[state.nodes[node].step]
+            plan.isCompensation[state.nodes[node].step] || state.nodes[node].isSettling && state.ending != nil
         )
     }
 
@@ -66,11 +67,15 @@ package struct RunMachine: Sendable {
     ///   - input: What has happened.
     ///   - surroundings: What the decision rests on beside the journal.
     ///   - now: When it is decided, in place of the input's own instant; nil for that.
+    ///   - isContinuing: Whether the decision before it is stored in one commit with this one, so that nothing of
+    ///     it has left yet.
     /// - Returns: What is to be stored, and what is to be done once it is.
     package mutating func handle(
-        _ input: RunInput, in surroundings: Surroundings, at now: Instant? = nil
+        _ input: RunInput, in surroundings: Surroundings, at now: Instant? = nil, isContinuing: Bool = false
     ) -> Decision {
         guard !state.isOver else { return Decision() }
+        if !isContinuing { state.batch += 1 }
+        state.news = RunState.ScopeNews()
         var turn = Turn(
             machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: now ?? input.at)
         // The turn must be the only owner of the state, or its first change would copy all steps; swapped,
@@ -138,6 +143,7 @@ struct Turn {
         case .started(let start, let isFunded): begin(start, copies: [], isFunded: isFunded)
         case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
         case .recovered:
+            machine.state.doubtAllReady(at: at, plan)
             rearm()
             // What may have been sent before is sent again, also where the run has become too large with it.
             return advance()
@@ -224,6 +230,7 @@ struct Turn {
             entry: isRedacted || redaction.isEmpty ? entry : entry.redacted(by: redaction))
         machine.state.apply(record, plan: plan, at: node)
         decision.records.append(record)
+        if !machine.state.news.isEmpty { noteInFlight() }
     }
 
     private func isAwaited(_ step: Int, attempt: Int) -> Bool {
@@ -258,28 +265,37 @@ extension Turn {
 
     /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
     mutating func advance() {
-        while machine.state.ending == nil {
-            if let frame = machine.state.nextTouched() {
+        while true {
+            if machine.state.ending == nil, let frame = machine.state.nextTouched() {
                 endIfDone(frame)
                 continue
             }
-            guard !machine.state.isAtRest, !machine.state.isQueued, let index = machine.state.nextReady()
+            guard !machine.state.isAtRest, !machine.state.isQueued else { break }
+            let doubtful = machine.state.nextSettling()
+            guard let index = doubtful ?? (machine.state.ending == nil ? machine.state.nextReady() : nil)
             else { break }
             guard meter.used < Self.computingTimeMax else {
                 decision.effects.append(.goOn)
                 break
             }
             meter.beginGroup()
-            startStep(index)
+            if doubtful == nil { startStep(index) } else { settleDoubt(about: index) }
         }
         // What is ready at rest may be out all the same, sent before the journal was read again; the time of its
         // answer is not to be counted beside what it overlaps.
         if !machine.state.isAtRest { machine.state.settleMeter() }
         cancelChildren()
-        guard !machine.state.hasInFlight, !machine.state.hasStrays, let outcome = finalOutcome() else {
-            return
-        }
-        if outcome.status == .succeeded || isUndone() { finish(outcome) }
+        guard !machine.state.hasInFlight, !machine.state.hasStrays else { return }
+        guard areLosersUndone(), let outcome = finalOutcome() else { return }
+        if outcome.status == .succeeded || isUndone(next: { $0.nextUndoing() }) { finish(outcome) }
+    }
+
+    /// Whether what the losers of races have done is undone; a run that does not succeed undoes it with all else.
+    private mutating func areLosersUndone() -> Bool {
+        guard !machine.state.lost.isEmpty,
+            machine.state.ending.map({ $0.status == .succeeded }) ?? machine.state.isDone
+        else { return true }
+        return isUndone { $0.nextLost() }
     }
 
     /// How the run ends, now that nothing is in flight; nil while steps are left.
@@ -305,8 +321,8 @@ extension Turn {
     /// left.
     ///
     /// One after the other, so that each finds what the ones after its step have restored.
-    private mutating func isUndone() -> Bool {
-        while let index = machine.state.nextUndoing() {
+    private mutating func isUndone(next: (inout RunState) -> Int?) -> Bool {
+        while let index = next(&machine.state) {
             switch machine.state.phase(index) {
             case .pending, .ready:
                 if machine.state.isHeld { return false }
@@ -320,22 +336,23 @@ extension Turn {
         return true
     }
 
-    /// Whether every compensation that was due succeeded; nil where none was due.
-    private var compensationResult: RunOutcome.Compensation? {
-        let due = machine.state.undoable.compactMap { machine.state.nodes[$0].compensation }
+    /// Whether every compensation of those nodes succeeded; nil where none was due.
+    private func compensationResult(_ undone: [Int]) -> RunOutcome.Compensation? {
+        let due = undone.compactMap { machine.state.nodes[$0].compensation }
         guard !due.isEmpty else { return nil }
         return due.allSatisfy { machine.state.phase($0) == .succeeded } ? .succeeded : .failed
     }
 
     private mutating func finish(_ outcome: RunOutcome) {
         var outcome = outcome
-        if outcome.status != .succeeded { outcome.compensation = compensationResult }
+        let undone = outcome.status == .succeeded ? machine.state.lost : machine.state.undoable
+        outcome.compensation = compensationResult(undone)
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
         // As it was recorded: whoever waits for it is told no more than the journal says.
         decision.effects.append(.finish(machine.state.outcome ?? outcome))
     }
 
-    private mutating func startStep(_ index: Int) {
+    mutating func startStep(_ index: Int) {
         let step = step(index)
         // The step itself was asked; its items all run.
         if machine.state.nodes[index].item > 0 { return act(index, step) }

@@ -45,7 +45,7 @@ extension RunState {
             frames[frame].admittedCount - frames[frame].settledCount < strategy.concurrency
         {
             frames[frame].admittedCount += 1
-            becomeReady(frames[frame].first + frames[frame].admittedCount - 1)
+            begin(frames[frame].first + frames[frame].admittedCount - 1)
         }
     }
 
@@ -61,8 +61,10 @@ extension RunState {
     mutating func close(_ frame: Int) {
         guard !frames[frame].isClosed else { return }
         frames[frame].isClosed = true
+        news.closed.append(frame)
         calls.mustEnd()
-        for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
+        for index in frames[frame].first..<(frames[frame].first + frames[frame].count)
+        where !nodes[index].isSettling {
             switch nodes[index].phase {
             case .waitingRetry, .sleeping, .waiting: set(index, .ready)
             case .open: if let opened = nodes[index].opened { close(opened) }
@@ -84,7 +86,7 @@ extension RunState {
             let parsesBody = plan.isRead[step] ? true : Self.isLoop(nodes[index].frame, frames, nodes, plan)
             return StepView(result, parsesBody: parsesBody)
         }
-        cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil)
+        cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil, plan)
         defer { forget(frame, plan) }
         guard let strategy = plan.steps[step].strategy, nodes[index].item == 0 else {
             return StepView(result, parsesBody: true)
@@ -109,7 +111,7 @@ extension RunState {
         let frame = frames[frame]
         return (0..<frame.count).map { offset in
             let node = nodes[frame.first + offset]
-            return StepBranch(phase: node.phase, view: node.result)
+            return StepBranch(phase: node.isLost ? .cancelled : node.phase, view: node.result)
                 .itemValue(of: strategy.item(offset + 1, of: frame.over))
         }
     }
@@ -117,15 +119,22 @@ extension RunState {
     /// - Parameters:
     ///   - frame: With all that is open below it.
     ///   - leavesUnbegun: Whether it has come to a good end, so that what is not settled never began.
-    private mutating func cancel(_ frame: Int, leavesUnbegun: Bool) {
+    private mutating func cancel(_ frame: Int, leavesUnbegun: Bool, _ plan: RunPlan) {
         let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard frames[frame].settledCount < frames[frame].count else { return }
         frames[frame].isClosed = true
         for index in range where !nodes[index].phase.isSettled {
             let isUnbegun = frames[frame].scope == nil && nodes[index].item > frames[frame].admittedCount
             if case .calling(let child, _) = nodes[index].phase { calls.addStray(child, of: index) }
+            if nodes[index].mayHaveLeft, plan.compensationIndex[nodes[index].step] != nil,
+                nodes[index].opened == nil
+            {
+                nodes[index].isLost = true
+                beginSettling(index)
+                continue
+            }
             set(index, isUnbegun || leavesUnbegun ? .pending : .cancelled)
-            if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false) }
+            if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false, plan) }
         }
     }
 

@@ -29,6 +29,16 @@ extension RunState {
         var sentAt = Instant(microseconds: 0)
         /// While it rests: whether until a time of the wall clock, and not for a duration.
         var restsByWallTime = false
+        /// The batch of decisions in which that was; volatile. ``RunState/notSent`` if it was not sent after all.
+        var decidedIn = 0
+        /// Whether its request may have left in an earlier batch or process, and no outcome of it is recorded.
+        var mayHaveLeft = false
+        /// Whether the scope around it, or the run, ended while that was so: its outcome is still to be learnt.
+        var isSettling = false
+        /// Whether its attempt in flight repeats one whose outcome nobody knows; volatile.
+        var isInDoubt = false
+        /// Whether it lost a race while its request was under way: if it succeeds, it is undone.
+        var isLost = false
         /// The frame of its items or of its own steps, once it is open.
         var opened: Int?
         /// The run that it has started.
@@ -46,6 +56,9 @@ extension RunState {
             self.item = item
             self.waitingCount = waitingCount
         }
+
+        /// Whether nothing around it may end, because somebody outside is at work on it, or may be.
+        var isUnderWay: Bool { phase.isInFlight || isSettling }
 
         /// Whether what comes after it alone is skipped with it.
         var cutsOff: Bool { phase == .skipped && !isLeftOut }

@@ -104,6 +104,14 @@ package struct RunState: Sendable {
     private var touched: [Int] = []
     /// Nodes that became ready, in that order.
     private var ready = NodeQueue()
+    /// Nodes whose outcome is to be learnt although the scope around them has ended.
+    var settling: Set<Int> = []
+    /// Nodes that lost a race, succeeded all the same, and can be undone; in that order.
+    private(set) var lost: [Int] = []
+    /// Which batch of decisions this is, for ``Node/decidedIn``; volatile.
+    var batch = 0
+    /// What has ended since this was last looked at; volatile.
+    var news = ScopeNews()
     /// Nodes in a phase that rests; few, however many nodes there are.
     private(set) var resting: Set<Int> = []
     /// Nodes that wait for a signal, by its name, in the order in which they began to.
@@ -224,6 +232,11 @@ extension RunState {
         waiters[name]?.first { if case .waiting = nodes[$0].phase { true } else { false } }
     }
 
+    /// The compensation of the loser of a race that succeeded last of those not yet undone.
+    func nextLost() -> Int? {
+        lost.reversed().lazy.compactMap { nodes[$0].compensation }.first { !nodes[$0].phase.isSettled }
+    }
+
     /// The compensation that is due: that of the node that succeeded last of those not yet undone.
     mutating func nextUndoing() -> Int? {
         var count = undoCount ?? undoable.count
@@ -287,6 +300,7 @@ extension RunState {
             guard let index = known ?? node(path, plan) else { return }
             measure(interval)
             nodes[index].failedAttemptCount = attempt
+            (nodes[index].mayHaveLeft, nodes[index].isInDoubt) = (false, false)
             if nodes[index].firstFailedAt == nil { nodes[index].firstFailedAt = interval.end }
             nodes[index].restsByWallTime = false
             set(index, .waitingRetry(attempt: attempt + 1, at: retryAt))
@@ -305,6 +319,8 @@ extension RunState {
             guard let index = known ?? node(path, plan) else { return }
             nodes[index].child = child
             set(index, .calling(child: child, since: record.at))
+        case .stepsInFlight(let paths):
+            for path in paths { if let index = node(path, plan) { noteLeft(index) } }
         case .signalReceived(let signal):
             mailbox.append(signal)
             signalIDs.insert(signal.id)
@@ -318,10 +334,10 @@ extension RunState {
                 message: "the run's journal has come to more than \(byteCountMax) bytes")
             end(RunOutcome(status: .failed, error: error))
         case .outputFailed(let error): end(RunOutcome(status: .failed, error: error))
-        case .runPaused: isPaused = true
+        case .runPaused: (isPaused, news.hasPaused) = (true, true)
         case .runAdmitted: isQueued = false
         case .runResumed: isPaused = false
-        case .runHeld: isHeld = true
+        case .runHeld: (isHeld, news.hasPaused) = (true, true)
         case .runReleased: isHeld = false
         case .cancelRequested(let reason):
             end(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason)))
@@ -350,7 +366,7 @@ extension RunState {
 
     /// Every phase is set here, so that the counts of what is in flight are right.
     mutating func set(_ index: Int, _ phase: Phase) {
-        let was = nodes[index].phase.isInFlight
+        let was = nodes[index].isUnderWay
         if nodes[index].phase.isCalling { calls.settle(index) }
         if phase.isCalling { calls.begin(index, endsSoon: ending != nil || isClosed(around: index)) }
         if nodes[index].phase.isResting {
@@ -359,10 +375,15 @@ extension RunState {
             resting.insert(index)
         }
         nodes[index].phase = phase
-        guard was != phase.isInFlight else { return }
+        if phase.isSettled { forgetDoubts(about: index) }
+        if was != nodes[index].isUnderWay { countInFlight(index, by: was ? -1 : 1) }
+    }
+
+    /// A node is under way from now on, or no longer.
+    mutating func countInFlight(_ index: Int, by change: Int) {
         var next: Int? = nodes[index].frame
         while let frame = next {
-            frames[frame].inFlightCount += was ? -1 : 1
+            frames[frame].inFlightCount += change
             if frames[frame].isClosed, frames[frame].inFlightCount == 0 { touch(frame) }
             next = frames[frame].owner.map { nodes[$0].frame }
         }
@@ -370,7 +391,7 @@ extension RunState {
 
     mutating func startFrame(_ frame: Int) {
         let (first, count) = (frames[frame].first, frames[frame].count)
-        for index in first..<(first + count) where nodes[index].waitingCount == 0 { becomeReady(index) }
+        for index in first..<(first + count) where nodes[index].waitingCount == 0 { begin(index) }
     }
 
     private mutating func settle(_ index: Int, as phase: Phase, _ view: StepView?, plan: RunPlan) {
@@ -384,7 +405,7 @@ extension RunState {
         let offset = frames[frame].first - plan.scopes[scope].first
         for dependent in plan.dependents[step] {
             nodes[offset + dependent].waitingCount -= 1
-            if nodes[offset + dependent].waitingCount == 0 { becomeReady(offset + dependent) }
+            if nodes[offset + dependent].waitingCount == 0 { begin(offset + dependent) }
         }
         if frame > 0, frames[frame].settledCount == frames[frame].count { touch(frame) }
     }
@@ -416,11 +437,13 @@ extension RunState {
             nodes.append(compensation)
         }
         undoable.append(index)
+        if node.isLost { lost.append(index) }
     }
 
     /// A failed step fails its scope unless it says otherwise; `fail` and `finish` end the run.
     private mutating func note(_ result: StepResult, of index: Int, _ plan: RunPlan) {
-        guard ending == nil else { return }
+        // What became of one that lost its race changes nothing.
+        guard ending == nil, !nodes[index].isLost else { return }
         let step = plan.steps[nodes[index].step]
         guard let error = result.error else {
             guard case .finish = step.action else { return }
@@ -451,8 +474,9 @@ extension RunState {
     /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
     private mutating func end(_ outcome: RunOutcome) {
         ending = outcome
+        news.hasEnded = true
         calls.mustEnd()
-        for index in nodes.indices {
+        for index in nodes.indices where !nodes[index].isSettling {
             switch nodes[index].phase {
             case .waitingRetry, .sleeping, .waiting: set(index, .ready)
             default: break
@@ -465,6 +489,13 @@ extension RunState {
         guard case .wait(let rule) = plan.steps[nodes[index].step].action else { return }
         set(index, phase)
         for name in rule.signals { waiters[name, default: NodeQueue()].append(index) }
+    }
+
+    /// All that a node waits for is settled.
+    ///
+    /// A fork onto another version may have taken its outcome over before that, in the order of the first one.
+    mutating func begin(_ index: Int) {
+        if nodes[index].phase == .pending { becomeReady(index) }
     }
 
     mutating func becomeReady(_ index: Int) {
@@ -507,7 +538,8 @@ extension RunState.Phase {
 extension RunState {
     mutating func markInFlight(_ index: Int, at now: Instant) {
         set(index, .inFlight(attempt: attempt(index)))
-        nodes[index].sentAt = now
+        (nodes[index].sentAt, nodes[index].decidedIn) = (now, batch)
+        if nodes[index].mayHaveLeft { nodes[index].isInDoubt = true }
     }
 
     /// A request that was decided but not sent goes back to where it came from.

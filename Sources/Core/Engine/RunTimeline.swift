@@ -57,7 +57,7 @@ struct RunTimeline {
             endingSince = endingSince ?? record.at
         case .runTimedOut, .runTooLarge, .outputFailed: endingSince = endingSince ?? record.at
         case .stepOpened(let path, _): openedAt[path] = record.at
-        case .signalReceived, .stepCalling, .runFinished, .clockStepped: break
+        case .signalReceived, .stepsInFlight, .stepCalling, .runFinished, .clockStepped: break
         }
         note(isAtRest: hold != nil || unfundedSince != nil || isQueued, at: record.at)
     }

@@ -14,6 +14,8 @@ extension Turn {
         case .failure(.cancelled):
             // The process is stopping: no outcome. The step is sent again, under the same key (I3).
             machine.state.withdraw(index)
+            // One that was refused its start has taken no time.
+            if outcome.startedAt < outcome.finishedAt { machine.state.nodes[index].mayHaveLeft = true }
         case .failure(let failure):
             let error = StepError(code: failure.label, message: bounded(failure.message))
             let isRetryable = retry.on.contains { $0.covers(failure) }
@@ -101,9 +103,13 @@ extension Turn {
         return at + delay <= (machine.state.firstFailedAt(index) ?? at) + until
     }
 
-    /// Nothing is tried again where a scope is ending, but for what undoes it.
+    /// Nothing is tried again where a scope is ending, but for what undoes it, and what may have to be undone.
     private func mayTryAgain(_ index: Int) -> Bool {
         if machine.isCompensation(index) { return true }
+        // That this try failed says nothing about the one before it, of which nobody knows.
+        if machine.state.nodes[index].isInDoubt, machine.state.nodes[index].isSettling {
+            return plan.compensationIndex[machine.state.nodes[index].step] != nil
+        }
         return machine.state.ending == nil && !machine.state.isClosed(around: index)
     }
 

@@ -115,9 +115,10 @@ extension Turn {
     }
 
     /// The others are left to themselves: what they answer is not heard, and their time in flight is charged
-    /// up to now.
+    /// up to now. Only those that can be undone are let finish, so that what they have done is undone.
     private mutating func endRace(_ owner: Int, _ frame: Int, winner: Int) {
-        var abandoned = machine.state.inFlight(in: frame)
+        let kept = Set(keepLosers(of: frame))
+        var abandoned = machine.state.inFlight(in: frame).filter { !kept.contains($0) }
         // What was decided in this same turn has not been sent.
         abandoned.removeAll { index in
             let position = decision.effects.firstIndex { effect in

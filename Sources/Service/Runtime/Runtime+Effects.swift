@@ -21,7 +21,7 @@ extension Runtime {
         let isHeld = slot.machine.state.isHeld
         let sends = effects.contains(where: \.isSend)
         let maySend = sends && !isStopping && !isEnding && !isHeld && hasRoom(slot)
-        // An undoing is what ends a run, and does not wait for a top-up.
+        // An undoing is what ends a run, as is learning what became of a request; neither waits for a top-up.
         for effect in effects {
             switch effect {
             // Not in flight: after a reload an answer that had waited may have settled it in the same decision.
@@ -32,6 +32,7 @@ extension Runtime {
                     actions.append(send(slot, step, attempt, request, isUndoing: isUndoing))
                 } else {
                     unsent.append(step)
+                    slot.machine.noteUnsent(step)
                 }
             case .abandon(let step): actions.append(abandon(slot, step))
             case .wake(let step, let instant, let isWallTime):

@@ -208,9 +208,10 @@ extension Runtime {
         let clockReading = clockReading(for: slot)
         var decision =
             clockReading.stepped.map { slot.machine.handle($0, in: slot.surroundings) } ?? Decision()
-        for input in inputs {
+        for (index, input) in inputs.enumerated() {
             let next = slot.machine.handle(
-                clockReading.adjusted(input), in: slot.surroundings, at: clockReading.instant(of: input))
+                clockReading.adjusted(input), in: slot.surroundings, at: clockReading.instant(of: input),
+                isContinuing: index > 0 || clockReading.stepped != nil)
             decision.records += next.records
             decision.effects += next.effects
         }

@@ -35,6 +35,8 @@ enum Defect: String, CaseIterable, Sendable {
     case copiesForgotten
     /// What a retry takes over is charged once more (I7).
     case copiesCharged
+    /// What was under way when something ended is forgotten by the next process (I11).
+    case inFlightForgotten
     /// The same order for a retry, said twice, makes two runs (I3).
     case ordersRepeated
 
@@ -110,7 +112,8 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
                 guard case .success(.stored(_, let depletion)) = result else { return completion(result) }
                 completion(.success(.stored(balance: nil, depletion: depletion)))
             }
-        case .referencesOff, .copiesForgotten, .entriesRewritten, .balancesMoved, .ledgerRewritten,
+        case .referencesOff, .copiesForgotten, .inFlightForgotten, .entriesRewritten, .balancesMoved,
+            .ledgerRewritten,
             .ledgerUnchained:
             break
         }
@@ -135,7 +138,12 @@ final class BrokenStore: ForwardingStore, @unchecked Sendable {
     }
 
     override func entries(of run: RunID) throws(StoreError) -> [StoredEntry] {
-        let entries = try super.entries(of: run)
+        var entries = try super.entries(of: run)
+        if defect == .inFlightForgotten {
+            for index in entries.indices where entries[index].kind == "steps.in_flight" {
+                entries[index].facts = Array("{\"paths\":[]}".utf8)
+            }
+        }
         guard defect == .copiesForgotten, entries.last?.kind == "run.finished" else { return entries }
         // The request that succeeded last.
         let forgotten = entries.last { $0.kind == "step.succeeded" && $0.body != nil }

@@ -23,6 +23,10 @@ struct KnownRun {
     var concurrencyKey: String?
     /// Whether something has been recorded that ends the run once nothing is in flight.
     var isEnding = false
+    /// Whether that was a cancel, the timeout, the size or the output, after which no step may begin.
+    var mustEnd = false
+    /// Paths that were under way when something around them ended, or the run paused.
+    var listed: Set<String> = []
     var finishedAt: Instant?
     /// How it ended.
     var status: String?
@@ -36,6 +40,8 @@ struct KnownRun {
     private var meter = Meter()
     /// Steps that succeeded, and what has been undone, in that order.
     private var (succeeded, undone): ([String], [String]) = ([], [])
+    /// Of those that succeeded, the ones whose race had been won by another before.
+    private(set) var lost: [String] = []
 
     /// As `run.started` says it.
     struct RunOrigin {
@@ -100,14 +106,17 @@ struct KnownRun {
         case "run.cancel_requested":
             // It also ends a pause by a person.
             heldAt = nil
-            isEnding = true
-        case "run.timed_out", "run.too_large", "run.output_failed": isEnding = true
+            (isEnding, mustEnd) = (true, true)
+        case "run.timed_out", "run.too_large", "run.output_failed": (isEnding, mustEnd) = (true, true)
+        case "steps.in_flight": listed.formUnion((facts["paths"]?.array ?? []).compactMap(\.string))
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at
             status = facts["status"]?.string
-            let due = succeeded.reversed().filter { blueprint.canUndo($0) }
-            if facts["status"]?.string != "succeeded", undone != due {
+            let done = facts["status"]?.string == "succeeded" ? lost : succeeded
+            let due = done.reversed().filter { blueprint.canUndo($0) }
+            // What lost a race may be undone before a run fails by its output.
+            if undone != due, lost.isEmpty || undone.sorted() != due.sorted() {
                 complain(.i11, "undone were \(undone), due were \(due)")
             }
         default: break
@@ -125,6 +134,8 @@ struct KnownRun {
             undone.append(String(path.dropLast("/compensate".count)))
         } else if kind == "step.succeeded" {
             succeeded.append(path)
+            let around = blueprint.place(of: path)?.around ?? []
+            if around.contains(where: { settled.contains($0) && $0 != path }) { lost.append(path) }
         }
     }
 }

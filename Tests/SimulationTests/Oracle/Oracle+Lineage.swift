@@ -107,6 +107,7 @@ extension Oracle {
     /// Counts what lies on the disk at the end.
     func count(into tally: inout Tally) {
         tally.count("send", sendCount)
+        tally.count("send to settle", settledCount)
         tally.count("credit", references.count)
         tally.count("depletion", depletionCount)
         for (order, given) in forkOrders where !given.wasOver {
@@ -153,7 +154,9 @@ struct Succession {
             if entry.kind == "run.finished" { failedStep = facts["step"]?.string.map(Self.own) }
             guard entry.key.hasPrefix("outcome/"), let path = facts["path"]?.string else { continue }
             if path.hasSuffix("/compensate") {
-                if entry.kind == "step.succeeded" { redone.insert(Self.own(path)) }
+                // The first run never went on from what lost a race.
+                let isLost = first.lost.contains(String(path.dropLast("/compensate".count)))
+                if entry.kind == "step.succeeded", !isLost { redone.insert(Self.own(path)) }
             } else if !path.contains("/") {
                 kinds[path] = entry.kind
             }

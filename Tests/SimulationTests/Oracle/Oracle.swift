@@ -28,6 +28,10 @@ final class Oracle: @unchecked Sendable {
     private var requests: [String: [UInt8]] = [:]
     /// The longest that an attempt under each key may take.
     private var timeouts: [String: Duration] = [:]
+    /// The newest attempt sent of each path, of runs that are not over.
+    private var attempts: [RunID: [String: Int]] = [:]
+    /// Of requests that were sent although something around them had ended; they do not wait for balance.
+    private var settlingKeys: Set<String> = []
     /// The longest of each tenant's.
     private var timeoutMaxes: [TenantID: Duration] = [:]
     /// What each tenant's runs were charged that they could not know before.
@@ -41,10 +45,14 @@ final class Oracle: @unchecked Sendable {
     /// What people have asked for, of runs that are made out of others.
     var forkOrders: [ForkOrder: ForkOrder.Given] = [:]
     var sendCount = 0
+    /// Requests sent after the end of something around them, to learn what became of them.
+    var settledCount = 0
 
     struct OracleOptions: Sendable {
         /// Whether each charge can be foretold: not where evaluations take part, or a clock went back.
         var checksCharges: Bool
+        /// Whether a process knows which tries were due before it: not if its clock is behind the one before.
+        var checksAnswers: Bool
         var runRetention: Duration
     }
 
@@ -113,6 +121,7 @@ final class Oracle: @unchecked Sendable {
                 lookForOthers(entry.facts + (entry.body ?? []), than: tenant, in: place)
             }
         }
+        if known.finishedAt != nil { checkAnswers(of: known) }
         if record.chargedMilliseconds != known.charged {
             complain(.i7, "\(run) is charged \(record.chargedMilliseconds), its entries \(known.charged)")
         }
@@ -123,6 +132,19 @@ final class Oracle: @unchecked Sendable {
         runs[run] = known
         if isNew { checkOrigin(of: known) }
         if !wasGoing, !known.isQueued { checkLimit(of: known) }
+    }
+
+    /// A run is over: of every request that it sent it has learnt the outcome, but of what lost a race and undoes
+    /// nothing.
+    private func checkAnswers(of known: KnownRun) {
+        guard options.checksAnswers, let sent = attempts.removeValue(forKey: known.run) else { return }
+        for (path, attempt) in sent.sorted(by: { $0.key < $1.key }) {
+            if known.settled.contains(path) || known.keys.contains("attempt/\(path)#\(attempt)") { continue }
+            let around = known.blueprint.place(of: path)?.around ?? []
+            if !known.blueprint.canUndo(path), around.contains(where: known.settled.contains) { continue }
+            complain(
+                .i11, "\(known.run) is over, and what became of attempt \(attempt) of \(path) is unknown")
+        }
     }
 
     /// A run begins, or has its turn: those with its key that go are no more than its file says.
@@ -222,7 +244,8 @@ final class Oracle: @unchecked Sendable {
         guard entry.chargeMilliseconds > 0 else { return 0 }
         let facts = (try? JSON.parse(entry.facts)) ?? .null
         let path = facts["path"]?.string ?? ""
-        guard !path.hasSuffix("/compensate"), let timeout = timeouts["\(run)/\(path)"],
+        guard !path.hasSuffix("/compensate"), !settlingKeys.contains("\(run)/\(path)"),
+            let timeout = timeouts["\(run)/\(path)"],
             let start = facts["start"]?.int, let end = facts["end"]?.int
         else { return entry.chargeMilliseconds }
         return max(0, (end - start) / 1000 - timeout.milliseconds) + 1
@@ -251,6 +274,11 @@ extension Oracle {
         }
         requests[key] = content
         timeouts[key] = request.timeout
+        if known.listed.contains(path) { settlingKeys.insert(key) }
+        if isNewest {
+            let attempt = request.headers["millrace-attempt"].flatMap { Int($0) } ?? 1
+            attempts[run, default: [:]][path] = max(attempts[run]?[path] ?? 0, attempt)
+        }
         timeoutMaxes[known.tenant] = max(timeoutMaxes[known.tenant] ?? .zero, request.timeout)
         checkTenant(request, known)
     }
@@ -274,15 +302,25 @@ extension Oracle {
         }
         // One that was taken over may still carry out what it had stored before.
         guard isNewest else { return }
+        let isPartOfSettled = place.around.contains(where: { known.settled.contains($0) })
         if known.settled.contains(path) { complain(.i2, "\(name) was sent after its outcome was durable") }
         if path.hasSuffix("/compensate") {
-            // What is undone lies in groups that are over.
-            if !known.isEnding { complain(.i1, "\(name) was sent, and nothing durable ends the run") }
+            // What is undone lies in groups that are over, or has lost a race.
+            let isLost = known.lost.contains(String(path.dropLast("/compensate".count)))
+            if !known.isEnding, !isLost {
+                complain(.i1, "\(name) was sent, and nothing durable ends the run")
+            }
             if known.copied.contains(String(path.dropLast("/compensate".count))) {
                 complain(.i3, "\(name) was sent, which undoes what another run has done")
             }
-        } else if place.around.contains(where: { known.settled.contains($0) }) {
+        } else if known.listed.contains(path), known.isEnding || isPartOfSettled {
+            // Its outcome is to be learnt: it may have left before.
+            settledCount += 1
+        } else if isPartOfSettled {
             complain(.i2, "\(name) was sent after the outcome of what it is part of")
+        } else if known.mustEnd {
+            complain(
+                .i1, "\(name) was sent while the run was ending, and nothing says that it had left before")
         } else if let at = known.pausedAt, at < timeline.now {
             complain(.i1, "\(name) was sent while the run was paused")
         }

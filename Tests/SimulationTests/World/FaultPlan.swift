@@ -31,6 +31,8 @@ struct FaultPlan: Sendable {
     /// Of a hundred commits whose answer is lost, so that they are handed in twice.
     var lostCommitAnswerPercent: Int
     var crashCount: Int
+    /// Of a hundred ends of runs and scopes with requests under way, those after which the process ends soon.
+    var crashWhileEndingPercent = 40
     var takeoverCount: Int
     var fullDiskCount: Int
     var stallCount: Int

@@ -142,7 +142,7 @@ struct FlowGenerator {
             case 1: step = wait()
             case 2 where strategy == nil: step = items(own)
             default:
-                step = request(own, business: "\(id)/\(own)\(mark)", isUndone: strategy?["type"] != "race")
+                step = request(own, business: "\(id)/\(own)\(mark)")
             }
             if number > 1, random.happens(60) { step["after"] = .string("\(id)_\(number - 1)") }
             inner[own] = .object(step)
@@ -156,7 +156,7 @@ struct FlowGenerator {
     /// A request for each item.
     private mutating func items(_ id: String) -> Object {
         let strategy = strategy()
-        var step = request(id, business: "\(id)/<< index >>", isUndone: strategy["type"] != "race")
+        var step = request(id, business: "\(id)/<< index >>")
         step["strategy"] = .object(strategy)
         return step
     }
@@ -188,7 +188,7 @@ struct FlowGenerator {
         return step
     }
 
-    private mutating func request(_ id: String, business: String? = nil, isUndone: Bool = true) -> Object {
+    private mutating func request(_ id: String, business: String? = nil) -> Object {
         let business = business ?? id
         var request = call("/\(random.pick(["charges", "mails", "stock"]))", step: business)
         if random.happens(80) { request["auth"] = ["bearer": "<< secrets.PAY_KEY >>"] }
@@ -198,7 +198,7 @@ struct FlowGenerator {
         if random.happens(30) { response["fail_when"] = "response.body.ok == false" }
         step["response"] = .object(response)
         if random.happens(30) { step["on_error"] = "continue" }
-        if isUndone, random.happens(35) {
+        if random.happens(35) {
             step["compensate"] = [
                 "request": .object(call("/undo", step: business + "/undo")),
                 "retry": ["max": 100, "delay": "1s", "max_delay": "1m"],
