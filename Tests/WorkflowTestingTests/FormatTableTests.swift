@@ -363,7 +363,8 @@ struct FormatTableTests {
         }
         let call = "steps: {one: {call: other}}"
         for code in [
-            "unknown_workflow", "call_too_deep", "call_deadlock", "child_skipped", "concurrency_key",
+            "unknown_workflow", "call_too_deep", "too_many_descendants", "call_deadlock", "child_skipped",
+            "concurrency_key",
         ] {
             failing[code] = (call, "mocks: {one: {error: {code: \(code)}}}")
         }

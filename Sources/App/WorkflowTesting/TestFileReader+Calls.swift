@@ -8,7 +8,8 @@ extension TestFileReader {
     private static let callAnswerKeys = ["output", "error", "took", "times"]
     /// Errors of a call that no child has.
     private static let callErrors: Set<String> = [
-        "unknown_workflow", "call_too_deep", "call_deadlock", "child_skipped", "concurrency_key",
+        "unknown_workflow", "call_too_deep", "too_many_descendants", "call_deadlock", "child_skipped",
+        "concurrency_key",
     ]
 
     /// Whether a path stands for a step that calls a workflow.

@@ -21,6 +21,19 @@ package struct RunParent: Sendable, Hashable {
     var value: Value { ["run": .string("\(run)"), "step": .string(step)] }
 }
 
+/// Where a run stands among all that one start has led to.
+package struct RunLineage: Sendable, Hashable {
+    /// The run that nobody has called.
+    package var root: RunID
+    /// How many runs that one had led to when this one started, itself counted; from 1.
+    package var ordinal: Int
+
+    package init(root: RunID, ordinal: Int) {
+        self.root = root
+        self.ordinal = ordinal
+    }
+}
+
 /// A child that a step asks for.
 package struct ChildCall: Sendable, Hashable {
     package var workflow: String

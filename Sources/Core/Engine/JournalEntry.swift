@@ -69,6 +69,7 @@ package struct RunStart: Sendable {
         var externalCustomerID: String?
         var origin: RunOrigin?
         var parent: RunParent?
+        var lineage: RunLineage?
         var concurrencyKey: String?
         var isQueued: Bool = false
         var clockShift = Duration.zero
@@ -95,6 +96,7 @@ package struct RunStart: Sendable {
                 tenantName: tenantName, externalCustomerID: externalCustomerID)
             copy.origin = origin
             copy.parent = parent
+            copy.lineage = lineage
             copy.concurrencyKey = concurrencyKey
             copy.isQueued = isQueued
             copy.clockShift = clockShift
@@ -163,6 +165,13 @@ package struct RunStart: Sendable {
     package var parent: RunParent? {
         get { facts.parent }
         set { ownFacts.parent = newValue }
+    }
+    /// Nil for a run that nobody has called.
+    ///
+    /// A retry or fork keeps that of the run it was made out of.
+    package var lineage: RunLineage? {
+        get { facts.lineage }
+        set { ownFacts.lineage = newValue }
     }
     /// Runs of the workflow with the same key share a limit; nil for none.
     package var concurrencyKey: String? {

@@ -77,6 +77,10 @@ struct FactsWriter {
             int("depth", Int64(parent.depth))
             if parent.isDetached { value("detached", true) }
         }
+        if let lineage = start.lineage {
+            text("root", "\(lineage.root)")
+            int("ordinal", Int64(lineage.ordinal))
+        }
         if let key = start.concurrencyKey { text("concurrency_key", key) }
         if start.isQueued { value("queued", true) }
         if start.clockShift != .zero { int("clock_shift", start.clockShift.microseconds) }
@@ -219,6 +223,9 @@ struct FactsReader {
             start.parent = RunParent(
                 run: try run("parent_run"), step: try text("parent_step"),
                 depth: Int(truncatingIfNeeded: try int("depth")), isDetached: values["detached"] != nil)
+        }
+        if values["root"] != nil {
+            start.lineage = RunLineage(root: try run("root"), ordinal: Int(clamping: try int("ordinal")))
         }
         start.concurrencyKey = values["concurrency_key"]?.string
         start.isQueued = values["queued"] != nil

@@ -119,6 +119,7 @@ extension RunState {
     /// - Parameters:
     ///   - frame: With all that is open below it.
     ///   - leavesUnbegun: Whether it has come to a good end, so that what is not settled never began.
+    ///   - plan: Of the run.
     private mutating func cancel(_ frame: Int, leavesUnbegun: Bool, _ plan: RunPlan) {
         let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard frames[frame].settledCount < frames[frame].count else { return }

@@ -29,7 +29,7 @@ extension RunState {
         var sentAt = Instant(microseconds: 0)
         /// While it rests: whether until a time of the wall clock, and not for a duration.
         var restsByWallTime = false
-        /// The batch of decisions in which that was; volatile. ``RunState/notSent`` if it was not sent after all.
+        /// The batch of decisions in which that was; ``RunState/notSent`` if it was not sent after all, volatile.
         var decidedIn = 0
         /// Whether its request may have left in an earlier batch or process, and no outcome of it is recorded.
         var mayHaveLeft = false

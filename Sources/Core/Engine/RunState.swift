@@ -185,6 +185,15 @@ package struct RunState: Sendable {
             || start?.parent.map { !$0.isDetached } ?? false
     }
 
+    /// Where the run stands among all that its first start has led to; as far as its own journal tells.
+    ///
+    /// Goes through all nodes.
+    package var knownLineage: RunLineage {
+        let childCount = nodes.count { $0.child != nil }
+        let own = start?.lineage ?? RunLineage(root: run, ordinal: 0)
+        return RunLineage(root: own.root, ordinal: own.ordinal + childCount)
+    }
+
     /// Requests, signals and calls that are to be answered, and children that are open.
     package var hasInFlight: Bool { frames[0].inFlightCount > 0 }
 

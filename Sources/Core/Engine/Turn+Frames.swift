@@ -114,8 +114,10 @@ extension Turn {
         return StepError(code: error.code, message: bounded("\(path(failed)): \(error.message)"))
     }
 
-    /// The others are left to themselves: what they answer is not heard, and their time in flight is charged
-    /// up to now. Only those that can be undone are let finish, so that what they have done is undone.
+    /// The others are left to themselves: what they answer is not heard.
+    ///
+    /// Their time in flight is charged up to now. Only those that can be undone are let finish, so that what they
+    /// have done is undone.
     private mutating func endRace(_ owner: Int, _ frame: Int, winner: Int) {
         let kept = Set(keepLosers(of: frame))
         var abandoned = machine.state.inFlight(in: frame).filter { !kept.contains($0) }

@@ -150,4 +150,9 @@ package enum StartResult: Sendable {
     case overloaded
     /// The store refused; nothing was stored.
     case unavailable(StoreError)
+
+    var isStarted: Bool {
+        if case .started = self { return true }
+        return false
+    }
 }

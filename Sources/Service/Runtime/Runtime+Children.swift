@@ -34,14 +34,41 @@ extension Runtime {
             }
             start.sensitive = call.sensitive.map { $0.below("body") }
             start.parent = call.parent
+            guard let place = placeOfChild(of: parent) else {
+                return try refuseDescendant(call, plan.definition.name, of: tenant, step: step)
+            }
+            start.lineage = place
             let request = StartRequest(
                 tenant: owner, plan: plan, start: start,
                 dedupe: RunCommit.Dedupe(key: call.dedupeKey, scope: RunCommit.Dedupe.anyWorkflow),
                 keepsWithoutFunds: true)
-            self.start(request) { [self] in childStarted(call, of: tenant, step: step, $0) }
+            self.start(request) { [self] in
+                if !$0.isStarted { lock.withLock { descendants.giveBack(place.root) } }
+                childStarted(call, of: tenant, step: step, $0)
+            }
         } catch {
             callLater(call, of: tenant, step: step)
         }
+    }
+
+    /// The first start has led to as many runs as may be.
+    ///
+    /// A child that a process before this one started is told all the same.
+    private func refuseDescendant(
+        _ call: ChildCall, _ workflow: String, of tenant: TenantID, step: Int
+    ) throws(StoreError) {
+        let dedupe = RunCommit.Dedupe(key: call.dedupeKey, scope: RunCommit.Dedupe.anyWorkflow)
+        if case .duplicate(let child, let isSameContent)? = try store.duplicate(
+            of: dedupe, workflow: workflow, of: tenant)
+        {
+            return childStarted(
+                call, of: tenant, step: step, .duplicate(of: child, isSameContent: isSameContent))
+        }
+        let limit = options.descendantCountMax
+        let message =
+            "one start has led to \(limit) runs by calls, the most that may be: pass lists on in larger parts, "
+            + "or have the operator raise descendants-max"
+        noteNoChild(call, step, StepError(code: "too_many_descendants", message: message))
     }
 
     /// Where the parent is ending, paused by a person or gone, nothing new starts.

@@ -72,6 +72,7 @@ extension Runtime {
         guard let slot, fatal == nil else { return uses.flatMap { $0(nil) } }
         waitingCount -= 1
         slots[run] = slot
+        noteDescendants(of: slot)
         takePlace(slot)
         stuck[run] = nil
         if let awaited = awaited.removeValue(forKey: run) {

@@ -50,6 +50,7 @@ extension Runtime {
         guard let slot = try slot(of: record) else { return false }
         lock.withLock {
             slots[record.run] = slot
+            noteDescendants(of: slot)
             takePlace(slot)
             restoreQueue(slot)
         }

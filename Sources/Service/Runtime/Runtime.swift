@@ -55,6 +55,7 @@ package final class Runtime: @unchecked Sendable {
     var queues: [ConcurrencyKey: ConcurrencyQueue] = [:]
     /// Those that wait there while others wait for their ends.
     var queuedCalls = QueuedCalls()
+    var descendants = Descendants()
     /// Open runs whose end a step of another waits for.
     var awaitedRuns: [RunID: AwaitingStep] = [:]
     /// Actions for the transport's thread; with the flag under `errandLock`.

@@ -20,6 +20,8 @@ package struct RuntimeOptions: Sendable {
     package var runByteCountMax = 64 << 20
     /// Bytes of an answer's body, decoded; a longer one fails the attempt.
     package var answerByteCountMax = 1 << 20
+    /// Runs that one start may lead to by calls, at any depth, before a call fails; at least 1.
+    package var descendantCountMax = 10_000
     /// Runs that are over are deleted after this; at least a day.
     package var runRetention: Duration = .seconds(30 * 86_400)
     /// Dedupe keys of tenants are forgotten after this; the operator's never are.

@@ -177,6 +177,7 @@ final class ServerProcess: Sendable {
         wanted.runtime.openRunCountPerTenantMax = settings.text("open-runs-per-tenant-max").flatMap {
             Int($0)
         }
+        wanted.runtime.descendantCountMax = Int(clamping: settings.integer("descendants-max"))
         wanted.runtime.runByteCountMax = Int(clamping: settings.integer("run-bytes-max"))
         wanted.runtime.parkingDelay = settings.duration("park-after")
         wanted.runtime.runRetention = settings.duration("run-retention")

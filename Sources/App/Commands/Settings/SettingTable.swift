@@ -76,6 +76,11 @@ package enum SettingTable {
             placeholder: "BYTES", standard: "67108864",
             summary: "bytes of a run's journal, above which the run fails with `run_too_large`"),
         Setting(
+            name: "descendants-max", audience: .server, kind: .integer(1...10_000_000), placeholder: "COUNT",
+            standard: "10000",
+            summary: "runs that one start may lead to by calls, at any depth; the next call fails with "
+                + "`too_many_descendants`"),
+        Setting(
             name: "park-after", audience: .server, kind: .duration(0...86_400), placeholder: "DURATION",
             standard: "5s", summary: "a run that only waits, for longer than this, leaves memory until then"),
         Setting(
