@@ -162,6 +162,24 @@ struct CommandWalkTests {
         try walk.look(["tenants", "ledger", tenant, "--limit", "5"], key: key, says: "r:1")
         let period = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z"]
         try walk.look(["tenants", "usage", tenant] + period, key: key)
+        try driveLeaving(walk, tenant)
+    }
+
+    private func driveLeaving(_ walk: CommandWalk, _ tenant: String) throws {
+        let key = walk.fixture.operatorKey
+        let file = "\(walk.folder.path)/export.jsonl"
+        try walk.drive(["tenants", "export", tenant, "--to", file], key: key, says: "lines to")
+        try walk.drive(["tenants", "export", tenant, "--to", file, "--json"], key: key, expecting: 2)
+        try walk.drive(["tenants", "export", tenant], key: key, expecting: 2, says: "--to")
+        // One that is not suspended is not erased, and an unknown one cannot be.
+        try walk.drive(
+            ["tenants", "erase", tenant, "--confirm", tenant], key: key, expecting: 3, says: "suspend")
+        let made = try walk.drive(["tenants", "create", "Leaving", "--json"], key: key)
+        let leaving = try #require(made.value["tenant_id"]?.string)
+        try walk.drive(["tenants", "suspend", leaving, "--reason", "leaves"], key: key)
+        try walk.drive(["tenants", "erase", leaving], key: key, expecting: 3, says: "confirm")
+        try walk.drive(
+            ["tenants", "erase", leaving, "--confirm", leaving, "--json"], key: key)
     }
 
     // MARK: - Secrets

@@ -1,4 +1,5 @@
 import Billing
+import Foundation
 import Storage
 import Testing
 import Values
@@ -123,5 +124,122 @@ struct OperationContractTests {
         #expect(throws: StoreError.missing(what: "tenant \(TenantID(number: 9))")) {
             try store.setSuspension(suspension, of: TenantID(number: 9))
         }
+    }
+
+    /// A tenant with all that there is, and another that must keep its own.
+    private func populated(_ backend: StoreBackend) throws -> StoreHarness {
+        let harness = try funded(backend, 1000)
+        let store = harness.store
+        for (tenant, first) in [(Sample.tenant, Int64(1)), (Sample.other, Int64(11))] {
+            try store.addKey(
+                APIKey(
+                    key: KeyID(number: first), tenant: tenant, scope: .full, secretHash: [1],
+                    createdAt: Sample.noon))
+            try store.setSecret(
+                SealedSecret(
+                    tenant: tenant, name: "A", sealed: [1, 2], hosts: [], updatedAt: Sample.noon))
+            for source in ["one", "two"] {
+                _ = try store.deployWorkflow(
+                    "order", of: tenant, digest: Array(source.utf8), source: Array(source.utf8),
+                    at: Sample.noon)
+            }
+            _ = try store.deleteWorkflow("order", of: tenant)
+            try store.countRefusals([
+                TriggerRefusal(
+                    tenant: tenant, workflow: "order", reason: .schema, count: 1, lastAt: Sample.noon,
+                    lastDetail: "x")
+            ])
+            for number in 0..<5 {
+                let run = Sample.run(first + Int64(number))
+                _ = try store.commitAndWait(
+                    Sample.start(run, tenant: tenant, dedupe: RunCommit.Dedupe(key: "k\(number)")))
+                _ = try store.commitAndWait(Sample.step(run, "a", tenant: tenant, charge: 3))
+                if number < 3 {
+                    _ = try store.commitAndWait(Sample.finish(run, tenant: tenant))
+                }
+            }
+        }
+        try store.setExternalCustomer("cus_1", of: Sample.tenant)
+        return harness
+    }
+
+    @Test("versions are listed through, deleted workflows among them", arguments: StoreBackend.allCases)
+    func versionsAreListedThrough(backend: StoreBackend) throws {
+        let harness = try populated(backend)
+        let store = harness.store
+        _ = try store.deployWorkflow(
+            "bill", of: Sample.tenant, digest: [3], source: [3], at: Sample.noon)
+        var seen: [String] = []
+        var after: (name: String, number: Int64)?
+        while let next = try store.allVersions(of: Sample.tenant, after: after, limit: 1).first {
+            seen.append("\(next.name) \(next.number)")
+            after = (next.name, next.number)
+        }
+        #expect(seen == ["bill 1", "order 1", "order 2"])
+        #expect(try store.allVersions(of: Sample.tenant, after: nil, limit: 9).count == 3)
+    }
+
+    @Test(
+        "an erased tenant leaves its ledger, which can still be verified, and nothing else",
+        arguments: StoreBackend.allCases)
+    func erasureLeavesTheLedger(backend: StoreBackend) throws {
+        let harness = try populated(backend)
+        var store = harness.store
+        let ledger = try store.ledger(of: Sample.tenant, before: nil, limit: 99)
+        try store.beginErasure(of: Sample.tenant, at: Sample.at(1))
+        try store.beginErasure(of: Sample.tenant, at: Sample.at(2))
+        #expect(try store.keys(of: Sample.tenant).isEmpty, "no key opens from then on")
+        #expect(try store.tenantsBeingErased().map(\.tenant) == [Sample.tenant])
+        let row = try #require(try store.tenant(Sample.tenant))
+        #expect(row.erasure == Tenant.Erasure(since: Sample.at(1)) && row.suspension?.webhooks == .refuse)
+        // In portions, through a restart.
+        #expect(try !store.eraseData(of: Sample.tenant, limit: 2, at: Sample.at(3)))
+        try harness.reopen()
+        store = harness.store
+        while try !store.eraseData(of: Sample.tenant, limit: 2, at: Sample.at(3)) {}
+        #expect(try store.tenantsBeingErased().isEmpty)
+        let erased = try #require(try store.tenant(Sample.tenant))
+        #expect(erased.name == "erased" && erased.externalCustomerID == nil)
+        #expect(erased.erasure == Tenant.Erasure(since: Sample.at(1), endedAt: Sample.at(3)))
+        #expect(try store.runs(of: Sample.tenant, RunQuery()).isEmpty)
+        #expect(try store.entries(of: Sample.run(1)).isEmpty)
+        #expect(try store.secrets(of: Sample.tenant).isEmpty)
+        #expect(try store.allVersions(of: Sample.tenant, after: nil, limit: 9).isEmpty)
+        #expect(try store.refusals(of: "order", of: Sample.tenant).isEmpty)
+        let key = RunCommit.Dedupe(key: "k0")
+        #expect(try store.duplicate(of: key, workflow: "order", of: Sample.tenant) == nil)
+        #expect(try store.ledger(of: Sample.tenant, before: nil, limit: 99) == ledger)
+        #expect(try store.verifyLedgers().findings.isEmpty)
+        #expect(try store.newestRun().map { $0 >= Sample.run(5) } == true, "numbers are not given twice")
+        // The other one has lost nothing.
+        #expect(try store.runs(of: Sample.other, RunQuery()).count == 5)
+        #expect(try store.keys(of: Sample.other).count == 1 && store.secrets(of: Sample.other).count == 1)
+        #expect(try store.allVersions(of: Sample.other, after: nil, limit: 9).count == 2)
+        #expect(try store.duplicate(of: key, workflow: "order", of: Sample.other) != nil)
+        #expect(throws: StoreError.missing(what: "tenant \(TenantID(number: 9))")) {
+            try store.beginErasure(of: TenantID(number: 9), at: Sample.noon)
+        }
+    }
+
+    @Test("what was erased is not in the file any more")
+    func erasedBytesAreOverwritten() throws {
+        let harness = try funded(.sqlite, 0)
+        let body = Array("a body that nobody else has 4711".utf8)
+        let run = Sample.run(1)
+        _ = try harness.store.commitAndWait(Sample.start(run))
+        var step = Sample.step(run, "a")
+        step.entries[0].body = body
+        _ = try harness.store.commitAndWait(step)
+        let path = harness.directory.file("store.db")
+        func isInFile() throws -> Bool {
+            harness.store.close()
+            let bytes = try Data(contentsOf: URL(filePath: path))
+            try harness.reopen()
+            return bytes.range(of: Data(body)) != nil
+        }
+        #expect(try isInFile())
+        try harness.store.beginErasure(of: Sample.tenant, at: Sample.noon)
+        while try !harness.store.eraseData(of: Sample.tenant, limit: 9, at: Sample.noon) {}
+        #expect(try !isInFile())
     }
 }

@@ -124,7 +124,7 @@ extension MemoryStore {
 
 extension MemoryTables {
     /// Deletes a run and its journal; what it charged stays known, for the ledger's sake.
-    fileprivate mutating func delete(_ run: RunID) {
+    mutating func delete(_ run: RunID) {
         for row in journals[run] ?? [] where row.ledgerSequence > 0 {
             let place = LedgerPlace(tenant: row.tenant, sequence: row.ledgerSequence)
             prunedCharges[place, default: 0] += row.entry.chargeMilliseconds

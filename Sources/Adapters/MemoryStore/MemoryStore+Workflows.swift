@@ -58,6 +58,22 @@ extension MemoryStore {
         }
     }
 
+    package func allVersions(
+        of tenant: TenantID, after: (name: String, number: Int64)?, limit: Int
+    ) throws(StoreError) -> [DeployedWorkflow] {
+        try read { tables throws(StoreError) in
+            let all = tables.workflows.filter { $0.key.tenant == tenant }
+                .sorted { $0.key.name.lexicographicallyPrecedes($1.key.name) }.flatMap(\.value.versions)
+            let rest = all.drop { version in
+                guard let after else { return false }
+                return version.name.hasSameBytes(as: after.name)
+                    ? version.number <= after.number
+                    : version.name.utf8.lexicographicallyPrecedes(after.name.utf8)
+            }
+            return Array(rest.prefix(max(0, limit)))
+        }
+    }
+
     package func versions(
         of name: String, of tenant: TenantID, before: Int64?, limit: Int
     ) throws(StoreError) -> [WorkflowVersion] {

@@ -117,13 +117,13 @@ enum Rows {
         try connection.first(
             """
             SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
-                suspension_webhooks
+                suspension_webhooks, erasing_at_us, erased_at_us
             FROM tenant WHERE tenant_id = ?
             """, .integer(id.number), read: tenant)
     }
 
     /// Reads `tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
-    /// suspension_webhooks`.
+    /// suspension_webhooks, erasing_at_us, erased_at_us`.
     static func tenant(_ row: Statement) throws(StoreError) -> Tenant {
         var tenant = Tenant(
             tenant: try tenantID(row.integer(0)), name: row.text(1), externalCustomerID: row.optionalText(2),
@@ -134,6 +134,10 @@ enum Rows {
             }
             tenant.suspension = Tenant.Suspension(
                 since: instant(since), reason: row.text(5), webhooks: webhooks)
+        }
+        if let since = row.optionalInteger(7) {
+            tenant.erasure = Tenant.Erasure(
+                since: instant(since), endedAt: row.optionalInteger(8).map(instant))
         }
         return tenant
     }

@@ -67,7 +67,7 @@ extension SQLiteStore {
         ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
     }
 
-    private static func delete(_ run: Int64, of tenant: Int64, _ connection: Connection) throws(StoreError) {
+    static func delete(_ run: Int64, of tenant: Int64, _ connection: Connection) throws(StoreError) {
         try connection.run(
             """
             INSERT INTO pruned_charge (tenant_id, sequence, charge_ms)

@@ -25,7 +25,7 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
-                    suspension_webhooks
+                    suspension_webhooks, erasing_at_us, erased_at_us
                 FROM tenant WHERE tenant_id > ? ORDER BY tenant_id LIMIT ?
                 """, .integer(after?.number ?? -1), .integer(Int64(max(0, limit))), read: Rows.tenant)
         }
@@ -61,7 +61,7 @@ extension SQLiteStore {
             try connection.all(
                 """
                 SELECT tenant_id, name, external_customer_id, created_at_us, suspended_at_us, suspension_reason,
-                    suspension_webhooks
+                    suspension_webhooks, erasing_at_us, erased_at_us
                 FROM tenant WHERE suspended_at_us IS NOT NULL ORDER BY tenant_id
                 """, read: Rows.tenant)
         }

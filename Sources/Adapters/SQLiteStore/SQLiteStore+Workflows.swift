@@ -110,6 +110,19 @@ extension SQLiteStore {
         }
     }
 
+    package func allVersions(
+        of tenant: TenantID, after: (name: String, number: Int64)?, limit: Int
+    ) throws(StoreError) -> [DeployedWorkflow] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT tenant_id, name, number, digest, source, deployed_at_us FROM workflow_version
+                WHERE tenant_id = ? AND (name, number) > (?, ?) ORDER BY name, number LIMIT ?
+                """, .integer(tenant.number), .text(after?.name ?? ""), .integer(after?.number ?? 0),
+                .integer(Int64(max(0, limit))), read: Rows.workflow)
+        }
+    }
+
     package func versions(
         of name: String, of tenant: TenantID, before: Int64?, limit: Int
     ) throws(StoreError) -> [WorkflowVersion] {

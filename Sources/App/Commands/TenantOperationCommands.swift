@@ -36,6 +36,24 @@ enum TenantOperationCommands {
                     millrace tenants take-back ten_5xj8mgpytr0fw 60 --reference refund:pi_1 --reason "charged back"
                 """, run: takeBack),
         Command(
+            "tenants export", "write all that is kept of a tenant into a file of JSON lines",
+            operands: tenant,
+            options: [Option("to", placeholder: "FILE", "the file, which must not exist; required")]
+                + APIClient.options,
+            details: """
+                Each line is an object with its `type`: tenant, key, secret (the name alone), workflow (every version),
+                ledger_entry, run, and event (of a run's journal). A tenant that is suspended does not change meanwhile.
+                """, run: TenantExportCommand.run),
+        Command(
+            "tenants erase", "delete all of a suspended tenant for good, but its ledger", operands: tenant,
+            options: [Option("confirm", placeholder: "TENANT", "the tenant's id once more")]
+                + APIClient.options,
+            details: """
+                Without --confirm it says what would be lost. Open runs are cancelled, and undone as their workflows
+                say; then runs, workflows, secrets and keys are deleted. Ledger entries stay, under the tenant's id.
+                The same command again says how far it is.
+                """, run: erase),
+        Command(
             "tenants runs", "list a tenant's runs, the newest first", operands: tenant, options: paged,
             run: runs),
         Command(
@@ -79,6 +97,20 @@ enum TenantOperationCommands {
 
     @Sendable private static func resume(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         report(try APIClient(invocation).call(.resumeTenant, tenant(invocation)).value, invocation)
+    }
+
+    @Sendable private static func erase(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
+        var body = Object()
+        body["confirm"] = invocation.arguments.text("confirm").map(Value.string)
+        let answer = try APIClient(invocation).call(.erase, tenant(invocation), json: .object(body)).value
+        if invocation.isJSON {
+            invocation.console.print(answer)
+        } else {
+            let erasure = answer["erasure"]
+            invocation.console.print(
+                "\(erasure?["state"]?.text ?? "") since \(erasure?["since"]?.text ?? "")")
+        }
+        return .ok
     }
 
     private static func report(_ tenant: Value, _ invocation: Invocation) -> ExitCode {

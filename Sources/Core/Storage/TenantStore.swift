@@ -19,6 +19,22 @@ package protocol TenantStore: Sendable {
     /// All tenants that are suspended, by rising id.
     func suspendedTenants() throws(StoreError) -> [Tenant]
 
+    /// Begins to erase a tenant: it has no keys from then on, and is suspended for good, webhooks refused.
+    ///
+    /// A second call changes nothing.
+    ///
+    /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
+    func beginErasure(of tenant: TenantID, at: Instant) throws(StoreError)
+    /// Tenants whose erasure has begun and is not over, by rising id.
+    func tenantsBeingErased() throws(StoreError) -> [Tenant]
+    /// Deletes up to `limit` runs of a tenant, open or not, with their journals; once there are none, all else but its
+    /// ledger, the references of its credits and its purchases, and its row loses name and customer.
+    ///
+    /// What runs were charged is kept as sums, as ``RunStore/deleteRuns(finishedBefore:startedSince:limit:)`` does.
+    ///
+    /// - Returns: Whether all is done.
+    func eraseData(of tenant: TenantID, limit: Int, at: Instant) throws(StoreError) -> Bool
+
     func addKey(_ key: APIKey) throws(StoreError)
     func key(_ id: KeyID) throws(StoreError) -> APIKey?
     func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]
@@ -52,6 +68,21 @@ package struct Tenant: Sendable, Hashable {
     package var createdAt: Instant
     /// Nil for one whose runs may start and go on.
     package var suspension: Suspension?
+
+    /// Nil for one that is not to be erased.
+    package var erasure: Erasure?
+
+    /// All that a tenant sent, stored and ran is deleted; its ledger stays, under an id that says nothing.
+    package struct Erasure: Sendable, Hashable {
+        package var since: Instant
+        /// Nil while runs end and data is deleted.
+        package var endedAt: Instant?
+
+        package init(since: Instant, endedAt: Instant? = nil) {
+            self.since = since
+            self.endedAt = endedAt
+        }
+    }
 
     /// Nothing of the tenant starts, and its runs pause before their next step.
     package struct Suspension: Sendable, Hashable {

@@ -26,6 +26,10 @@ package protocol WorkflowStore: Sendable {
     func version(
         _ number: Int64, of name: String, of tenant: TenantID
     ) throws(StoreError) -> DeployedWorkflow?
+    /// Versions of all of a tenant's workflows, deleted ones among them, by name and number, after that place.
+    func allVersions(
+        of tenant: TenantID, after: (name: String, number: Int64)?, limit: Int
+    ) throws(StoreError) -> [DeployedWorkflow]
     /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
     /// Every current workflow of every tenant, for loading triggers at start.

@@ -26,6 +26,7 @@ extension Runtime {
         }
         try setGoing(read)
         for depletion in try store.pendingDepletions() { announce(depletion) }
+        try resumeErasures()
         scheduleHousekeeping()
         let (waiting, actions) = lock.withLock { (waitingCount, setWakeAlarm()) }
         perform(actions)

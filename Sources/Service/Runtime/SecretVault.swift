@@ -107,6 +107,14 @@ package final class SecretVault: @unchecked Sendable {
         return redactor.redact(key) + "#" + Hex.encode(mark.prefix(16))
     }
 
+    /// Keeps nothing of a tenant that has been erased.
+    func forget(_ tenant: TenantID) {
+        lock.withLock {
+            (opened[tenant], replaced[tenant]) = (nil, nil)
+            changes += 1
+        }
+    }
+
     private func forget(_ tenant: TenantID, _ name: String, _ before: String?) {
         lock.withLock {
             (opened[tenant], redactors[tenant]) = (nil, nil)

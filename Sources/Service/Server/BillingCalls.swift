@@ -49,16 +49,18 @@ struct BillingCalls {
         let found = try storing { () throws(StoreError) in
             try runtime.store.ledger(of: tenant, before: before, limit: limit + 1)
         }
-        return Answer.page(found, limit: limit, next: { String($0.sequence) }) { entry in
-            [
-                "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
-                "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
-                "reference": entry.reference.map { .string($0) } ?? .null,
-                "run_id": entry.run.map { .string("\($0)") } ?? .null,
-                "reason": entry.reason.map { .string($0) } ?? .null, "at": .string(entry.at.text),
-                "hash": .string(Hex.encode(entry.hash)),
-            ]
-        }
+        return Answer.page(found, limit: limit, next: { String($0.sequence) }) { Self.value(of: $0) }
+    }
+
+    static func value(of entry: LedgerEntry) -> Value {
+        [
+            "sequence": .int(entry.sequence), "kind": .string(entry.kind.rawValue),
+            "amount_ms": .int(entry.amountMilliseconds), "balance_ms": .int(entry.balanceMilliseconds),
+            "reference": entry.reference.map { .string($0) } ?? .null,
+            "run_id": entry.run.map { .string("\($0)") } ?? .null,
+            "reason": entry.reason.map { .string($0) } ?? .null, "at": .string(entry.at.text),
+            "hash": .string(Hex.encode(entry.hash)),
+        ]
     }
 
     /// At most this many days; without `from`, as many up to `to`.

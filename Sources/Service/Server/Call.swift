@@ -52,6 +52,7 @@ struct Call {
         case ("tenants", 3) where path[2] == "keys": page
         case ("workflows", 1), ("ledger", 1), ("tenants", 1), ("secrets", 1): page
         case ("usage", 1): ["from", "to"]
+        case ("tenants", 3) where path[2] == "export": ["cursor"]
         // What the operator asks of a tenant, it asks as the tenant would.
         case ("tenants", 3...) where TenantCalls.views.contains(path[2]):
             queryNames(of: method, at: Array(path.dropFirst(2)))

@@ -59,6 +59,11 @@ package final class KeyRing: @unchecked Sendable {
         }
     }
 
+    /// Looks a tenant's keys up again: they have been deleted.
+    func forget(_ tenant: TenantID) {
+        lock.withLock { known = known.filter { $0.value.tenant != tenant } }
+    }
+
     func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation {
         try lock.withLock { () throws(StoreError) in
             known[id] = nil

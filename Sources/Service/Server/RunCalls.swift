@@ -82,7 +82,7 @@ struct RunCalls {
         return page(found, limit: limit)
     }
 
-    private static func summary(_ record: RunRecord, isQueued: Bool) -> Object {
+    static func summary(_ record: RunRecord, isQueued: Bool) -> Object {
         Object([
             .init(name: "run_id", value: .string("\(record.run)")),
             .init(name: "workflow", value: .string(record.workflow)),
@@ -123,7 +123,7 @@ struct RunCalls {
     /// Of a page of events, before it is written as JSON: the listener's thread does that, and others wait.
     private static let eventByteCountMax = 2 << 20
 
-    private static func event(_ entry: StoredEntry) -> Value {
+    static func event(_ entry: StoredEntry) -> Value {
         // Facts that cannot be read are shown as none: the rest of the entry still helps.
         var facts = (try? JSON.parseKept(entry.facts))?.object
         // What is sealed is for the engine alone; `sensitive` says what it is.

@@ -20,6 +20,11 @@ struct TenantCalls {
         case ("GET", 1): call.respond(Answer.json(200, try value(of: try tenant(path[0]))))
         case ("POST", 2) where path[1] == "suspend": call.respond(try suspend(try tenant(path[0])))
         case ("POST", 2) where path[1] == "resume": call.respond(try resume(try tenant(path[0])))
+        case ("POST", 2) where path[1] == "erase":
+            call.respond(try TenantErasure(api: api, call: call).erase(try tenant(path[0])))
+        case ("GET", 2) where path[1] == "export": call.respond(try export(try tenant(path[0])))
+        case (_, 2) where path[1] == "erase": throw Refusal(Answer.methodNotAllowed("POST"))
+        case (_, 2) where path[1] == "export": throw Refusal(Answer.methodNotAllowed("GET"))
         case ("POST", 2) where path[1] == "take-back":
             let tenant = try tenant(path[0]).tenant
             call.respond(try TakeBack(runtime: runtime, call: call).take(from: tenant))
@@ -71,6 +76,16 @@ struct TenantCalls {
         }
     }
 
+    private func export(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
+        let cursor = call.query("cursor")
+        if cursor == nil {
+            runtime.log.write(
+                .info, "tenant.exported",
+                [("tenant", .string("\(tenant.tenant)")), ("key", .string("\(call.key.key)"))])
+        }
+        return try TenantExport(store: runtime.store, tenant: tenant).page(cursor)
+    }
+
     private func value(of tenant: Tenant) throws(Refusal) -> Value {
         let balance = try storing { () throws(StoreError) in
             try runtime.store.account(of: tenant.tenant).balanceMilliseconds
@@ -80,6 +95,7 @@ struct TenantCalls {
             "external_customer_id": tenant.externalCustomerID.map { .string($0) } ?? .null,
             "created_at": .string(tenant.createdAt.text), "balance_ms": .int(balance),
             "suspension": Self.value(of: tenant.suspension),
+            "erasure": TenantErasure.value(of: tenant.erasure),
         ]
     }
 
@@ -95,6 +111,7 @@ struct TenantCalls {
 
     private func suspend(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
         let body = try call.object(["reason", "webhooks"])
+        try refuseErased(tenant)
         guard tenant.tenant != .operatorTenant else {
             throw Refusal(
                 422, "operator_tenant", "the operator cannot be suspended: it could not resume itself")
@@ -110,8 +127,15 @@ struct TenantCalls {
         return try change(tenant, to: suspension)
     }
 
+    private func refuseErased(_ tenant: Tenant) throws(Refusal) {
+        guard tenant.erasure == nil else {
+            throw Refusal(409, "tenant_erased", "the tenant is erased, or about to be: there is no way back")
+        }
+    }
+
     private func resume(_ tenant: Tenant) throws(Refusal) -> InboundResponse {
         _ = try call.object([])
+        try refuseErased(tenant)
         return try change(tenant, to: nil)
     }
 
@@ -180,6 +204,7 @@ struct TenantCalls {
 
     private func addKey(to tenant: Tenant) throws(Refusal) -> InboundResponse {
         let body = try call.object(["scope"])
+        try refuseErased(tenant)
         let text = try Call.text(body, "scope", byteCountMax: 20) ?? "full"
         guard let scope = APIKey.Scope(rawValue: text), scope == .full || tenant.tenant == .operatorTenant
         else {

@@ -167,6 +167,28 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.ledgerDays(of: tenant, from: from, to: to) }
     }
 
+    func beginErasure(of tenant: TenantID, at: Instant) throws(StoreError) {
+        try writing("beginErasure") { () throws(StoreError) in try inner.beginErasure(of: tenant, at: at) }
+    }
+
+    func tenantsBeingErased() throws(StoreError) -> [Tenant] {
+        try reading { () throws(StoreError) in try inner.tenantsBeingErased() }
+    }
+
+    func eraseData(of tenant: TenantID, limit: Int, at: Instant) throws(StoreError) -> Bool {
+        try writing("eraseData") { () throws(StoreError) in
+            try inner.eraseData(of: tenant, limit: limit, at: at)
+        }
+    }
+
+    func allVersions(
+        of tenant: TenantID, after: (name: String, number: Int64)?, limit: Int
+    ) throws(StoreError) -> [DeployedWorkflow] {
+        try reading { () throws(StoreError) in
+            try inner.allVersions(of: tenant, after: after, limit: limit)
+        }
+    }
+
     func addKey(_ key: APIKey) throws(StoreError) {
         try writing("addKey") { () throws(StoreError) in try inner.addKey(key) }
     }

@@ -66,6 +66,8 @@ extension Operation {
     static let tenantRuns = Operation(
         "GET", "/api/tenants/{id}/runs", query: ["workflow", "status", "from", "to"] + page)
     static let tenantLedger = Operation("GET", "/api/tenants/{id}/ledger", query: page)
+    static let export = Operation("GET", "/api/tenants/{id}/export", query: ["cursor"])
+    static let erase = Operation("POST", "/api/tenants/{id}/erase")
     static let tenantUsage = Operation("GET", "/api/tenants/{id}/usage", query: ["from", "to"])
 
     static let balance = Operation("GET", "/api/balance")
@@ -77,6 +79,6 @@ extension Operation {
         workflows, workflow, deploy, deleteWorkflow, versions, version, rollBack, trigger, runs, run, events,
         attempts, cancel, pause, resume, retry, fork, signal, secrets, setSecret, deleteSecret, tenants,
         createTenant, keys, createKey, revokeKey, tenant, suspend, resumeTenant, takeBack, tenantRuns,
-        tenantLedger, tenantUsage, balance, ledger, verification, purchase,
+        tenantLedger, export, erase, tenantUsage, balance, ledger, verification, purchase,
     ]
 }
