@@ -22,8 +22,8 @@ struct Dialect {
         try Self.checkNesting(tokens, depthMax: limits.sourceDepthMax)
     }
 
-    /// The source as plain Lua.
-    func plainLua() throws(ExpressionProblem) -> String {
+    /// The source as plain Lua, with changes of its own beside that.
+    func plainLua(with edits: SourceEdits = SourceEdits()) throws(ExpressionProblem) -> String {
         var replacements: [Int: String] = [:]
         for (index, token) in tokens.enumerated() {
             if token.isSymbol("!=") { replacements[index] = "~=" }
@@ -35,21 +35,8 @@ struct Dialect {
                 if let end = closing(of: index + 1) { replacements[end] = ")" }
             }
         }
-        return replacements.isEmpty ? source : rewritten(replacements)
-    }
-
-    private func rewritten(_ replacements: [Int: String]) -> String {
-        let bytes = Array(source.utf8)
-        var out: [UInt8] = []
-        var copied = 0
-        for index in replacements.keys.sorted() {
-            let range = tokens[index].range
-            out.append(contentsOf: bytes[copied..<range.lowerBound])
-            out.append(contentsOf: (replacements[index] ?? "").utf8)
-            copied = range.upperBound
-        }
-        out.append(contentsOf: bytes[copied...])
-        return String(decoding: out, as: UTF8.self)
+        let all = edits.merged(with: replacements)
+        return all.isEmpty ? source : all.applied(to: source, tokens)
     }
 
     /// Whether a name is a member's (`json.null`, `{null = 1}`) rather than a value.
@@ -82,7 +69,10 @@ struct Dialect {
                 throw ExpressionProblem(
                     line: token.line, message: "unexpected '\(token.spelling)'", hint: hint)
             }
-            if token.kind == .name, token.spelling == "_ENV" || token.spelling == membershipFunction {
+            if token.kind == .name,
+                token.spelling == "_ENV" || token.spelling == membershipFunction
+                    || token.spelling.hasPrefix(ExactOperators.prefix)
+            {
                 throw ExpressionProblem(
                     line: token.line, message: "the name '\(token.spelling)' cannot be used")
             }

@@ -14,8 +14,6 @@ final class Evaluation {
     private var secretsNode: Int32?
     /// Texts that came out of `secrets`, to be kept out of error messages.
     private(set) var secretTexts: [String] = []
-    /// Source texts of the numbers that Lua holds as floats, by bit pattern; nil where two differ.
-    private var numberTexts: [UInt64: String?] = [:]
     /// The names of the branch walked last, so that a walk does not list them for each step.
     private var listedNames: (node: Int32, names: [String])?
 
@@ -58,22 +56,8 @@ final class Evaluation {
 
     // MARK: - Numbers
 
-    func noteNumber(_ text: String, as number: Double) {
-        if let known = numberTexts[number.bitPattern], known != text {
-            numberTexts.updateValue(nil, forKey: number.bitPattern)
-        } else {
-            numberTexts[number.bitPattern] = text
-        }
-    }
-
-    /// A float that Lua returned, as a value; one that came from the document keeps the document's text.
+    /// A float that Lua returned, as a value.
     func value(of number: Double) throws(ExpressionFailure) -> Value {
-        if let known = numberTexts[number.bitPattern] {
-            if let known { return .number(known) }
-            if number.magnitude > 9_007_199_254_740_992 {
-                throw .notAValue(reason: "two long numbers that differ only past a float's precision")
-            }
-        }
         guard let value = Value(double: number) else {
             throw .notAValue(reason: number.isNaN ? "NaN" : "an infinite number")
         }

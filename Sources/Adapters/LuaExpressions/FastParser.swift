@@ -135,7 +135,7 @@ struct FastParser {
     /// Plain decimal numbers; Lua reads the rest.
     private static func number(_ spelling: String) -> Value? {
         let bytes = Array(spelling.utf8)
-        guard bytes.count <= 17, let first = bytes.first, SourceLexer.isDigit(first) else { return nil }
+        guard bytes.count <= 16, let first = bytes.first, SourceLexer.isDigit(first) else { return nil }
         if bytes.allSatisfy(SourceLexer.isDigit) { return Int64(spelling).map { .int($0) } }
         guard bytes.filter({ $0 == UInt8(ascii: ".") }).count == 1, let last = bytes.last,
             SourceLexer.isDigit(last),

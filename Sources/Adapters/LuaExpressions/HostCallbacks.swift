@@ -30,6 +30,10 @@ enum HostCallbacks {
             equal: { context, lua, left, right in
                 HostCallbacks.equal(HostCallbacks.evaluation(context), lua, left, right)
             },
+            number: { _, lua, text, count, out in
+                LuaNumber.read(UnsafeBufferPointer(start: text, count: count), lua, out)
+            },
+            compare: { _, left, right in LuaNumber.order(left.pointee, right.pointee) },
             call: { context, lua, function, count, arguments, out in
                 let values = UnsafeBufferPointer(start: arguments, count: Int(count))
                 return HostFunctions(
@@ -57,10 +61,7 @@ enum HostCallbacks {
             out.pointee.kind = Int32(MILLRACE_LUA_INTEGER)
             out.pointee.integer = number
         case .value(.number(let text)):
-            let number = Double(text) ?? .nan
-            evaluation.noteNumber(text, as: number)
-            out.pointee.kind = Int32(MILLRACE_LUA_FLOAT)
-            out.pointee.number = number
+            LuaNumber.write(text, lua, out)
         case .value(.string(let text)): put(text, lua, out)
         case .value(.bytes(let bytes)):
             bytes.withUnsafeBufferPointer { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
@@ -113,6 +114,7 @@ enum HostCallbacks {
             }
             return .value(items[Int(key.integer) - 1])
         }
+        guard key.kind == MILLRACE_LUA_TEXT else { return nil }
         let bytes = UnsafeBufferPointer(start: key.bytes, count: key.byte_count)
         guard let name = String(validating: bytes, as: UTF8.self) else { return nil }
         return try node.member(name)

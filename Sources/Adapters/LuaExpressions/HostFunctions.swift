@@ -73,7 +73,11 @@ struct HostFunctions {
     private func bytes(_ index: Int, perUnit: Int) throws(Refusal) -> [UInt8] {
         guard let argument = argument(index) else { throw .raised("argument \(index + 1) is missing") }
         if argument.kind == MILLRACE_LUA_INTEGER { return Array(String(argument.integer).utf8) }
-        guard argument.kind == MILLRACE_LUA_TEXT else {
+        if argument.kind == MILLRACE_LUA_FLOAT {
+            guard argument.number.isFinite else { throw .raised("argument \(index + 1) is no finite number") }
+            return Array(argument.number.description.utf8)
+        }
+        guard argument.kind == MILLRACE_LUA_TEXT || argument.kind == MILLRACE_LUA_DECIMAL else {
             throw .raised("argument \(index + 1) must be a text, got \(Self.kindName(argument))")
         }
         try charge(argument.byte_count / perUnit)
@@ -90,7 +94,7 @@ struct HostFunctions {
     private static func kindName(_ value: millrace_lua_value) -> String {
         switch Int(value.kind) {
         case MILLRACE_LUA_FALSE, MILLRACE_LUA_TRUE: "a boolean"
-        case MILLRACE_LUA_INTEGER, MILLRACE_LUA_FLOAT: "a number"
+        case MILLRACE_LUA_INTEGER, MILLRACE_LUA_FLOAT, MILLRACE_LUA_DECIMAL: "a number"
         case MILLRACE_LUA_TEXT: "a text"
         case MILLRACE_LUA_NODE, MILLRACE_LUA_TABLE: "a table"
         default: "null"
@@ -103,6 +107,11 @@ struct HostFunctions {
         if let fallback, given == nil || given?.kind == Int32(MILLRACE_LUA_NIL) { return fallback }
         if let given, given.kind == MILLRACE_LUA_INTEGER { return given.integer }
         if let given, given.kind == MILLRACE_LUA_FLOAT, let exact = Int64(exactly: given.number) {
+            return exact
+        }
+        if let given, given.kind == MILLRACE_LUA_DECIMAL,
+            let plain = DecimalNumber(text: try text(index)).plainText, let exact = Int64(plain)
+        {
             return exact
         }
         throw .raised("argument \(index + 1) must be a whole number")
@@ -202,20 +211,28 @@ struct HostFunctions {
             guard currency.utf8.count == 3, currency.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) else {
                 throw .raised("a currency is three capital letters, such as EUR")
             }
-            return Money.digits(of: currency)
+            guard let digits = Money.digits(of: currency) else {
+                throw .raised("no currency of ISO 4217 has the code \(currency)")
+            }
+            return digits
         }
         let digits = try integer(index, or: 2)
         guard (0...6).contains(digits) else { throw .raised("a currency has 0 to 6 decimals") }
         return Int(digits)
     }
 
-    private func toMinor() throws(Refusal) {
-        let amount: String
-        if let argument = argument(0), argument.kind == MILLRACE_LUA_FLOAT {
-            amount = argument.number.description
-        } else {
-            amount = try text(0)
+    /// A text as it is; a number in all its digits, without an exponent.
+    private func amount(_ index: Int) throws(Refusal) -> String {
+        let text = try text(index)
+        guard let kind = argument(index)?.kind, kind != Int32(MILLRACE_LUA_TEXT) else { return text }
+        guard text.utf8.count <= 500, let plain = DecimalNumber(text: text).plainText else {
+            throw .raised(Money.Problem.tooLarge.message)
         }
+        return plain
+    }
+
+    private func toMinor() throws(Refusal) {
+        let amount = try amount(0)
         let digits = try digits(1)
         do throws(Money.Problem) {
             answer(try Money.minorUnits(of: amount, digits: digits))

@@ -9,18 +9,21 @@ final class LuaExpression: CompiledExpression {
 
     /// What sandboxes know its chunk by; never used twice in a process.
     private let number: UInt64
-    private let source: String
+    private let exactLua: String
+    /// With Lua's own operators, whose errors name what was computed with.
+    private let plainLua: String
     private let lineCount: Int
     private let fast: FastExpression?
     private let pool: SandboxPool
     private let cryptography: any Cryptography
 
     init(
-        number: UInt64, plainLua: String, dialect: Dialect, fast: FastExpression?, pool: SandboxPool,
-        cryptography: any Cryptography
+        number: UInt64, exactLua: String, plainLua: String, dialect: Dialect, fast: FastExpression?,
+        pool: SandboxPool, cryptography: any Cryptography
     ) {
         self.number = number
-        source = plainLua
+        self.exactLua = exactLua
+        self.plainLua = plainLua
         text = dialect.source
         lineCount = dialect.source.utf8.count { $0 == UInt8(ascii: "\n") } + 1
         secretNames = dialect.members(of: "secrets")
@@ -46,12 +49,30 @@ final class LuaExpression: CompiledExpression {
         let evaluation = Evaluation(scope: scope, cryptography: cryptography)
         do throws(ExpressionFailure) {
             return try pool.withSandbox { (sandbox) throws(ExpressionFailure) in
-                try sandbox.evaluate(source, number: number, evaluation)
+                guard let value = try sandbox.evaluate(exactLua, number: number, evaluation) else {
+                    return try evaluatePlainly(in: sandbox, scope)
+                }
+                return value
             }
         } catch {
             guard case .raised(let message) = error else { throw error }
             throw .raised(
                 message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
         }
+    }
+
+    /// After an operator met what it does not take: once more with Lua's own, for the error's words alone.
+    private func evaluatePlainly(
+        in sandbox: Sandbox, _ scope: any ExpressionScope
+    ) throws(ExpressionFailure) -> Value {
+        let evaluation = Evaluation(scope: scope, cryptography: cryptography)
+        do throws(ExpressionFailure) {
+            _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation)
+        } catch {
+            guard case .raised(let message) = error else { throw error }
+            throw .raised(
+                message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
+        }
+        throw .raised(message: "an operator was given what is no number")
     }
 }

@@ -28,7 +28,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
 
     package func reads(of source: String) -> [NameRead] {
         guard let dialect = try? Dialect(source, limits: limits) else { return [] }
-        return NameReader.reads(in: dialect.tokens)
+        return SourceReader.read(dialect.tokens).reads
     }
 
     package var library: [String: Set<String>] { SandboxLibrary.contents }
@@ -36,16 +36,28 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     /// As ``compile(_:)``, without the short way unless `isFast`.
     func compileForLua(_ source: String, isFast: Bool) throws(ExpressionProblem) -> LuaExpression {
         let dialect = try Dialect(source, limits: limits)
-        let plainLua = try compilable(try dialect.plainLua(), dialect)
+        let isExpression = try checkCompiles(try dialect.plainLua(), dialect)
+        let edits = SourceReader.read(dialect.tokens).edits
+        let plain = Self.chunk(try dialect.plainLua(), isExpression)
+        let exact =
+            edits.isEmpty
+            ? plain : edits.prelude + Self.chunk(try dialect.plainLua(with: edits), isExpression)
+        if !edits.isEmpty, try error(exact) != nil {
+            throw ExpressionProblem(line: 1, message: "the expression is too large to compile")
+        }
         return LuaExpression(
-            number: compiledCount.add(1, ordering: .relaxed).newValue, plainLua: plainLua, dialect: dialect,
-            fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool, cryptography: cryptography)
+            number: compiledCount.add(1, ordering: .relaxed).newValue, exactLua: exact, plainLua: plain,
+            dialect: dialect, fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool,
+            cryptography: cryptography)
     }
 
-    /// The chunk that the source becomes: one expression if it is one, else the chunk that it is.
-    private func compilable(_ source: String, _ dialect: Dialect) throws(ExpressionProblem) -> String {
-        let expression = "return (\(source)\n)"
-        guard try error(expression) != nil else { return expression }
+    private static func chunk(_ source: String, _ isExpression: Bool) -> String {
+        isExpression ? "return (\(source)\n)" : source
+    }
+
+    /// Whether the source is one expression; else it is a chunk that returns something.
+    private func checkCompiles(_ source: String, _ dialect: Dialect) throws(ExpressionProblem) -> Bool {
+        guard try error(Self.chunk(source, true)) != nil else { return true }
         let chunkMessage = try error(source)
         let returns = dialect.tokens.contains { $0.isKeyword("return") }
         if let chunkMessage {
@@ -60,7 +72,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
                 line: 1, message: "the expression returns nothing",
                 hint: assigns ? "write == to compare, or return a value" : "write return before the value")
         }
-        return source
+        return false
     }
 
     private static let several = "e:1: one value is expected, not several"

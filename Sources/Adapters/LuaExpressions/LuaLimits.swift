@@ -16,6 +16,6 @@ package struct LuaLimits: Sendable, Hashable {
     package var resultDepthMax: Int32
 
     package static let standard = LuaLimits(
-        workUnits: 1_000_000, memoryBytes: 2 << 20, time: .milliseconds(50), sourceBytesMax: 64 << 10,
+        workUnits: 2_000_000, memoryBytes: 2 << 20, time: .milliseconds(50), sourceBytesMax: 64 << 10,
         sourceDepthMax: 100, resultNodesMax: 10_000, resultDepthMax: 16)
 }

@@ -14,6 +14,11 @@ struct ResultReader {
         case MILLRACE_LUA_FALSE: return false
         case MILLRACE_LUA_INTEGER: return .int(result.integer)
         case MILLRACE_LUA_FLOAT: return try evaluation.value(of: result.number)
+        case MILLRACE_LUA_DECIMAL:
+            return .number(
+                String(
+                    decoding: UnsafeBufferPointer(start: result.bytes, count: result.byte_count),
+                    as: UTF8.self))
         case MILLRACE_LUA_TEXT:
             let bytes = UnsafeBufferPointer(start: result.bytes, count: result.byte_count)
             return Value(utf8: bytes)

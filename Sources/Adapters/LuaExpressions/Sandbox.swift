@@ -48,9 +48,10 @@ final class Sandbox: @unchecked Sendable {
         }
     }
 
+    /// The value; nil where an exact operator was given what it does not take.
     func evaluate(
         _ source: String, number: UInt64, _ evaluation: Evaluation
-    ) throws(ExpressionFailure) -> Value {
+    ) throws(ExpressionFailure) -> Value? {
         let reference = try chunk(source, number)
         var result = millrace_lua_value()
         let context = Unmanaged.passUnretained(evaluation).toOpaque()
@@ -61,6 +62,7 @@ final class Sandbox: @unchecked Sendable {
             return try ResultReader(evaluation: evaluation, copiedBytesMax: Int(limits.memoryBytes) * 2)
                 .value(result)
         }
+        if code == MILLRACE_LUA_ILL_TYPED { return nil }
         if code == MILLRACE_LUA_HOST_FAILED, let failure = evaluation.failure { throw failure }
         throw failure(code)
     }

@@ -22,6 +22,8 @@ struct TapeReader {
         case UInt8(ascii: "f"): return false
         case UInt8(ascii: "i"): return .int(read(Int64.self))
         case UInt8(ascii: "d"): return try evaluation.value(of: read(Double.self))
+        case UInt8(ascii: "n"):
+            return .number(String(decoding: bytes(Int(read(UInt32.self))), as: UTF8.self))
         case UInt8(ascii: "s"): return Value(utf8: bytes(Int(read(UInt32.self))))
         case UInt8(ascii: "p"): return try scoped(read(Int32.self))
         case UInt8(ascii: "a"): return try list()

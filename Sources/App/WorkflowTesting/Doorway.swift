@@ -60,7 +60,7 @@ struct Doorway {
             start.headers = Ingress.kept(request.headers)
             start.parsedBody = body
             return .accepted(start, dedupe: dedupe)
-        case .malformedBody(let reason): return .unfit(reason)
+        case .malformedBody(let reason), .keyMissing(let reason): return .unfit(reason)
         case .refused: return .refused
         case .guardFailed(let message): return .guardFailed(message)
         case .unfit(let violations): return .unfit(violations.joined(separator: "; "))

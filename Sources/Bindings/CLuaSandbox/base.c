@@ -17,7 +17,7 @@ static int key_rank(lua_State *L, int index) {
     case LUA_TNUMBER: return 0;
     case LUA_TSTRING: return 1;
     case LUA_TBOOLEAN: return 2;
-    default: return 3;
+    default: return is_decimal(L, index) ? 0 : 3;
     }
 }
 
@@ -162,7 +162,7 @@ static int base_pairs(lua_State *L) {
 }
 
 static int list_step(lua_State *L) {
-    lua_Integer position = luaL_checkinteger(L, 2) + 1;
+    lua_Integer position = checked_integer(L, 2) + 1;
     charge(L, 2);
     proxy *face = to_proxy(L, 1);
     if (face != NULL) {
@@ -238,7 +238,7 @@ static int base_select(lua_State *L) {
         lua_pushinteger(L, count);
         return 1;
     }
-    lua_Integer from = luaL_checkinteger(L, 1);
+    lua_Integer from = checked_integer(L, 1);
     if (from < 0) from = count + from + 1;
     luaL_argcheck(L, from >= 1, 1, "index out of range");
     return from > count ? 0 : count - (int)from + 1;
@@ -264,21 +264,9 @@ static int parse_based(const char *text, size_t byte_count, int base, lua_Intege
     return at == byte_count;
 }
 
-// Pushes the number that a text spells; 0 and nothing pushed where it spells none.
-static int push_number_of_text(lua_State *L, int index) {
-    size_t byte_count = 0;
-    const char *text = lua_tolstring(L, index, &byte_count);
-    charge(L, (int64_t)(byte_count / 16));
-    size_t read_count = lua_stringtonumber(L, text);
-    if (read_count == byte_count + 1) return 1;
-    // A zero byte ended the number early.
-    if (read_count != 0) lua_pop(L, 1);
-    return 0;
-}
-
 static int base_tonumber(lua_State *L) {
     if (!lua_isnoneornil(L, 2)) {
-        lua_Integer base = luaL_checkinteger(L, 2), number = 0;
+        lua_Integer base = checked_integer(L, 2), number = 0;
         luaL_argcheck(L, base >= 2 && base <= 36, 2, "base out of range");
         luaL_checktype(L, 1, LUA_TSTRING);
         size_t byte_count = 0;
@@ -289,7 +277,7 @@ static int base_tonumber(lua_State *L) {
         return 1;
     }
     lua_settop(L, 1);
-    if (lua_type(L, 1) == LUA_TNUMBER) return 1;
+    if (lua_type(L, 1) == LUA_TNUMBER || is_decimal(L, 1)) return 1;
     if (lua_type(L, 1) == LUA_TSTRING && push_number_of_text(L, 1)) return 1;
     lua_pushnil(L);
     return 1;
@@ -298,7 +286,11 @@ static int base_tonumber(lua_State *L) {
 const char *push_text(lua_State *L, int index, size_t *byte_count) {
     switch (lua_type(L, index)) {
     case LUA_TNUMBER:
-    case LUA_TSTRING: lua_pushvalue(L, index); break;
+    case LUA_TSTRING:
+    case LUA_TUSERDATA:
+        lua_pushvalue(L, index);
+        if (!make_text(L, lua_gettop(L))) lua_pushstring(L, kind_name(L, index)), lua_remove(L, -2);
+        break;
     case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false"); break;
     case LUA_TNIL: lua_pushliteral(L, "nil"); break;
     default: lua_pushstring(L, kind_name(L, index)); break;
@@ -320,8 +312,7 @@ static int base_type(lua_State *L) {
 
 // The message is the script's own: no place is put before it.
 static int base_error(lua_State *L) {
-    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) lua_tostring(L, 1);
-    else lua_pushfstring(L, "an error that is a %s", kind_name(L, 1)), lua_replace(L, 1);
+    if (!make_text(L, 1)) lua_pushfstring(L, "an error that is a %s", kind_name(L, 1)), lua_replace(L, 1);
     lua_settop(L, 1);
     return lua_error(L);
 }
@@ -336,7 +327,8 @@ static int base_assert(lua_State *L) {
 
 static int base_rawequal(lua_State *L) {
     luaL_checkany(L, 2);
-    lua_pushboolean(L, lua_rawequal(L, 1, 2));
+    int is_exact = is_decimal(L, 1) || is_decimal(L, 2);
+    lua_pushboolean(L, is_exact ? is_same(L, 1, 2) : lua_rawequal(L, 1, 2));
     return 1;
 }
 
@@ -394,7 +386,7 @@ static int is_member(lua_State *L) {
     for (lua_Integer position = 1; position <= count && !is_found; position++) {
         charge(L, 2);
         lua_rawgeti(L, 3, position);
-        is_found = lua_compare(L, 1, -1, LUA_OPEQ);
+        is_found = is_same(L, 1, lua_gettop(L));
         lua_pop(L, 1);
     }
     lua_pushboolean(L, is_found);
@@ -433,36 +425,12 @@ void fill_globals(lua_State *L) {
     lua_setfield(L, -2, "__in");
 }
 
-// ---- arithmetic on texts that spell numbers, as Lua has it
-
-// Upvalue: the operator.
-static int text_arithmetic(lua_State *L) {
-    int operator = (int)lua_tointeger(L, lua_upvalueindex(1));
-    lua_settop(L, 2);
-    for (int index = 1; index <= 2; index++) {
-        if (lua_type(L, index) == LUA_TSTRING && push_number_of_text(L, index)) lua_replace(L, index);
-        if (lua_type(L, index) != LUA_TNUMBER)
-            return luaL_error(L, "attempt to perform arithmetic on a %s value", kind_name(L, index));
-    }
-    if (operator == LUA_OPUNM) lua_settop(L, 1);
-    lua_arith(L, operator);
-    return 1;
-}
-
 void make_string_metatable(lua_State *L) {
-    static const struct { const char *name; int operator; } operators[] = {
-        {"__add", LUA_OPADD}, {"__sub", LUA_OPSUB},   {"__mul", LUA_OPMUL}, {"__mod", LUA_OPMOD},
-        {"__pow", LUA_OPPOW}, {"__div", LUA_OPDIV},   {"__idiv", LUA_OPIDIV}, {"__unm", LUA_OPUNM},
-    };
     // On top: the table of methods, which this takes.
     lua_createtable(L, 0, 10);
     lua_insert(L, -2);
     lua_setfield(L, -2, "__index");
-    for (size_t index = 0; index < sizeof operators / sizeof operators[0]; index++) {
-        lua_pushinteger(L, operators[index].operator);
-        lua_pushcclosure(L, text_arithmetic, 1);
-        lua_setfield(L, -2, operators[index].name);
-    }
+    add_arithmetic(L);
     lua_pushliteral(L, "");
     lua_insert(L, -2);
     lua_setmetatable(L, -2);

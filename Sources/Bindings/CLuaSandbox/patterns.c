@@ -173,7 +173,7 @@ static int read_parenthesis(lua_State *L, const char *at, const char *end, patte
 // Pushes the pattern of the text at `index` as a userdata.
 static pattern *push_pattern(lua_State *L, int index, int may_anchor) {
     size_t byte_count = 0;
-    const char *at = luaL_checklstring(L, index, &byte_count);
+    const char *at = checked_string(L, index, &byte_count);
     const char *end = at + byte_count;
     if (byte_count > PATTERN_BYTES_MAX) luaL_error(L, "pattern longer than %d bytes", PATTERN_BYTES_MAX);
     charge(L, 5 + 4 * (int64_t)byte_count);
@@ -359,7 +359,7 @@ static int push_captures(const matcher *m, const char *start, const char *end, i
 
 // The offset at which a search begins, or -1 past the end.
 static lua_Integer search_start(lua_State *L, int argument, size_t byte_count) {
-    lua_Integer from = luaL_optinteger(L, argument, 1);
+    lua_Integer from = optional_integer(L, argument, 1);
     if (from < 0) from = from < -(lua_Integer)byte_count ? 1 : (lua_Integer)byte_count + from + 1;
     if (from == 0) from = 1;
     return from > (lua_Integer)byte_count + 1 ? -1 : from - 1;
@@ -367,7 +367,7 @@ static lua_Integer search_start(lua_State *L, int argument, size_t byte_count) {
 
 static int find_plain(lua_State *L, const char *text, size_t byte_count, lua_Integer from) {
     size_t part_count = 0;
-    const char *part = luaL_checklstring(L, 2, &part_count);
+    const char *part = checked_string(L, 2, &part_count);
     charge(L, (int64_t)((byte_count + part_count) / 32));
     const char *found = memmem(text + from, byte_count - (size_t)from, part, part_count);
     if (found == NULL) {
@@ -381,7 +381,7 @@ static int find_plain(lua_State *L, const char *text, size_t byte_count, lua_Int
 
 static int search(lua_State *L, int is_find) {
     size_t byte_count = 0;
-    const char *text = luaL_checklstring(L, 1, &byte_count);
+    const char *text = checked_string(L, 1, &byte_count);
     luaL_checkstring(L, 2);
     lua_Integer from = search_start(L, 3, byte_count);
     if (from < 0) {
@@ -430,7 +430,7 @@ static int gmatch_step(lua_State *L) {
 
 static int pattern_gmatch(lua_State *L) {
     size_t byte_count = 0;
-    luaL_checklstring(L, 1, &byte_count);
+    checked_string(L, 1, &byte_count);
     lua_Integer from = search_start(L, 3, byte_count);
     lua_pushvalue(L, 1);
     push_pattern(L, 2, 0);
@@ -488,7 +488,7 @@ static void add_replacement(const matcher *m, text_buffer *out, const char *star
     }
     if (!lua_toboolean(L, -1)) {
         buffer_add(out, start, (size_t)(end - start));
-    } else if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
+    } else if (make_text(L, lua_gettop(L))) {
         size_t byte_count = 0;
         const char *bytes = lua_tolstring(L, -1, &byte_count);
         charge(L, (int64_t)(byte_count / 32));
@@ -501,13 +501,13 @@ static void add_replacement(const matcher *m, text_buffer *out, const char *star
 
 static int pattern_gsub(lua_State *L) {
     size_t byte_count = 0;
-    const char *text = luaL_checklstring(L, 1, &byte_count);
+    const char *text = checked_string(L, 1, &byte_count);
     int kind = lua_type(L, 3);
     luaL_argcheck(
         L, kind == LUA_TSTRING || kind == LUA_TNUMBER || kind == LUA_TFUNCTION || kind == LUA_TTABLE ||
-            to_proxy(L, 3) != NULL, 3, "text, function or table expected");
-    if (kind == LUA_TNUMBER) lua_tostring(L, 3);
-    lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)byte_count + 1);
+            is_decimal(L, 3) || to_proxy(L, 3) != NULL, 3, "text, function or table expected");
+    make_text(L, 3);
+    lua_Integer most = optional_integer(L, 4, (lua_Integer)byte_count + 1);
     lua_settop(L, 3);
     matcher m = {.state = L, .text = text, .text_end = text + byte_count};
     m.pattern = push_pattern(L, 2, 1);

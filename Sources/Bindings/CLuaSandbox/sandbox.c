@@ -244,6 +244,7 @@ static int prepare(lua_State *L) {
     const setup *all = lua_touserdata(L, 1);
     make_nil_metatable(L);
     make_proxy_metatable(L);
+    make_decimal_metatable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "table");
     lua_setfield(L, -2, "__name");
@@ -251,6 +252,7 @@ static int prepare(lua_State *L) {
 
     lua_newtable(L);
     fill_globals(L);
+    fill_exact_operators(L);
     add_host_functions(L, all, "");
     // The methods of texts read the table behind the library's face.
     lua_newtable(L);

@@ -30,6 +30,9 @@ struct millrace_lua {
     int environment;
     int proxy_metatable;
     int list_metatable;
+    int decimal_metatable;
+    // Decimals by their texts, so that each is one key.
+    int decimal_keys;
 
     // Texts that the host wrote during one call.
     uint8_t *scratch;
@@ -71,6 +74,34 @@ void begin_host_call(millrace_lua *lua);
 void make_proxy_metatable(lua_State *L);
 // "map", "list", "text" …: the word of error messages and of type().
 const char *kind_name(lua_State *L, int index);
+
+// numbers.c
+int is_decimal(lua_State *L, int index);
+// The text of a decimal; null for anything else.
+const char *decimal_text(lua_State *L, int index, size_t *byte_count);
+void push_decimal(lua_State *L, const char *text, size_t byte_count);
+// Puts a plain number in the place of a decimal; raises where that would lose digits of a whole number.
+// Returns whether there was a decimal.
+int make_plain(lua_State *L, int index);
+// Puts the exact text of a number in its place; returns whether a text stands there now.
+int make_text(lua_State *L, int index);
+// Puts a plain number in the place of a decimal or of a text that spells one; returns whether one stands there.
+int make_number(lua_State *L, int index);
+// Pushes the number that a text spells; 0 and nothing pushed where it spells none.
+int push_number_of_text(lua_State *L, int index);
+// Lua's own checks of arguments, for all that is a number or a text here.
+lua_Integer checked_integer(lua_State *L, int index);
+lua_Integer optional_integer(lua_State *L, int index, lua_Integer fallback);
+lua_Number checked_number(lua_State *L, int index);
+const char *checked_string(lua_State *L, int index, size_t *byte_count);
+const char *optional_string(lua_State *L, int index, const char *fallback, size_t *byte_count);
+// Whether two values are equal; decimals as the numbers that they are.
+int is_same(lua_State *L, int left, int right);
+void make_decimal_metatable(lua_State *L);
+// Adds the operators that texts and decimals share to the metatable on top.
+void add_arithmetic(lua_State *L);
+// Adds what the compiler puts in the place of operators.
+void fill_exact_operators(lua_State *L);
 
 // libraries: each pushes nothing and fills the table on top of the stack.
 void add_functions(lua_State *L, const luaL_Reg *functions);

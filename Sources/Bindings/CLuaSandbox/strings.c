@@ -10,7 +10,7 @@
 #define BYTES_A_UNIT 32
 
 static const char *checked_text(lua_State *L, int index, size_t *byte_count) {
-    const char *bytes = luaL_checklstring(L, index, byte_count);
+    const char *bytes = checked_string(L, index, byte_count);
     charge(L, 1 + (int64_t)(*byte_count / BYTES_A_UNIT));
     return bytes;
 }
@@ -67,9 +67,9 @@ static size_t range_end(lua_Integer position, size_t byte_count) {
 
 static int text_sub(lua_State *L) {
     size_t byte_count = 0;
-    const char *bytes = luaL_checklstring(L, 1, &byte_count);
-    size_t start = range_start(luaL_checkinteger(L, 2), byte_count);
-    size_t end = range_end(luaL_optinteger(L, 3, -1), byte_count);
+    const char *bytes = checked_string(L, 1, &byte_count);
+    size_t start = range_start(checked_integer(L, 2), byte_count);
+    size_t end = range_end(optional_integer(L, 3, -1), byte_count);
     if (start > end) {
         lua_pushliteral(L, "");
         return 1;
@@ -81,10 +81,10 @@ static int text_sub(lua_State *L) {
 
 static int text_byte(lua_State *L) {
     size_t byte_count = 0;
-    const char *bytes = luaL_checklstring(L, 1, &byte_count);
-    lua_Integer position = luaL_optinteger(L, 2, 1);
+    const char *bytes = checked_string(L, 1, &byte_count);
+    lua_Integer position = optional_integer(L, 2, 1);
     size_t start = range_start(position, byte_count);
-    size_t end = range_end(luaL_optinteger(L, 3, (lua_Integer)start), byte_count);
+    size_t end = range_end(optional_integer(L, 3, (lua_Integer)start), byte_count);
     if (start > end) return 0;
     if (end - start >= 1000) return luaL_error(L, "byte: more than 1000 results");
     luaL_checkstack(L, (int)(end - start) + 1, "byte: too many results");
@@ -98,7 +98,7 @@ static int text_char(lua_State *L) {
     text_buffer out;
     buffer_open(L, &out, (size_t)count);
     for (int index = 1; index <= count; index++) {
-        lua_Integer code = luaL_checkinteger(L, index);
+        lua_Integer code = checked_integer(L, index);
         luaL_argcheck(L, code >= 0 && code <= 255, index, "value out of range");
         char byte = (char)code;
         buffer_add(&out, &byte, 1);
@@ -124,7 +124,7 @@ static int text_upper(lua_State *L) { return mapped(L, toupper); }
 
 static int text_len(lua_State *L) {
     size_t byte_count = 0;
-    luaL_checklstring(L, 1, &byte_count);
+    checked_string(L, 1, &byte_count);
     lua_pushinteger(L, (lua_Integer)byte_count);
     return 1;
 }
@@ -142,9 +142,9 @@ static int text_reverse(lua_State *L) {
 
 static int text_rep(lua_State *L) {
     size_t byte_count = 0, gap_count = 0;
-    const char *bytes = luaL_checklstring(L, 1, &byte_count);
-    lua_Integer times = luaL_checkinteger(L, 2);
-    const char *gap = luaL_optlstring(L, 3, "", &gap_count);
+    const char *bytes = checked_string(L, 1, &byte_count);
+    lua_Integer times = checked_integer(L, 2);
+    const char *gap = optional_string(L, 3, "", &gap_count);
     size_t unit = byte_count + gap_count;
     if (times <= 0 || unit == 0) {
         lua_pushliteral(L, "");
@@ -175,7 +175,7 @@ static int text_contains(lua_State *L) {
 
 static int text_starts_with(lua_State *L) {
     size_t byte_count = 0, part_count = 0;
-    const char *bytes = luaL_checklstring(L, 1, &byte_count);
+    const char *bytes = checked_string(L, 1, &byte_count);
     const char *part = checked_text(L, 2, &part_count);
     lua_pushboolean(L, part_count <= byte_count && memcmp(bytes, part, part_count) == 0);
     return 1;
@@ -183,7 +183,7 @@ static int text_starts_with(lua_State *L) {
 
 static int text_ends_with(lua_State *L) {
     size_t byte_count = 0, part_count = 0;
-    const char *bytes = luaL_checklstring(L, 1, &byte_count);
+    const char *bytes = checked_string(L, 1, &byte_count);
     const char *part = checked_text(L, 2, &part_count);
     lua_pushboolean(
         L, part_count <= byte_count && memcmp(bytes + byte_count - part_count, part, part_count) == 0);
@@ -195,7 +195,7 @@ static int text_split(lua_State *L) {
     size_t byte_count = 0, gap_count = 0;
     const char *bytes = checked_text(L, 1, &byte_count);
     const char *gap = checked_text(L, 2, &gap_count);
-    lua_Integer limit = luaL_optinteger(L, 3, LUA_MAXINTEGER);
+    lua_Integer limit = optional_integer(L, 3, LUA_MAXINTEGER);
     luaL_argcheck(L, gap_count > 0, 2, "an empty separator");
     luaL_argcheck(L, limit > 0, 3, "a limit below 1");
     lua_newtable(L);
@@ -281,7 +281,7 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     switch (how->conversion) {
     case 's': add_text_argument(L, out, how, argument); return;
     case 'c': {
-        char byte = (char)luaL_checkinteger(L, argument);
+        char byte = (char)checked_integer(L, argument);
         buffer_add(out, &byte, 1);
         return;
     }
@@ -291,13 +291,13 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     case 'o':
     case 'x':
     case 'X': {
-        lua_Integer number = luaL_checkinteger(L, argument);
+        lua_Integer number = checked_integer(L, argument);
         out->used += (size_t)snprintf(buffer_reserve(out, 256), 256, how->text, (long long)number);
         return;
     }
     default: {
         // The longest: 99 decimals of a number with 309 digits.
-        double number = luaL_checknumber(L, argument);
+        double number = checked_number(L, argument);
         charge(L, how->has_modifiers ? 400 : 50);
         out->used += (size_t)snprintf(buffer_reserve(out, 512), 512, how->text, number);
         return;

@@ -18,15 +18,15 @@ static lua_Integer readable_length(lua_State *L, const char *function) {
 static int table_concat(lua_State *L) {
     lua_Integer last = readable_length(L, "concat");
     size_t gap_count = 0;
-    const char *gap = luaL_optlstring(L, 2, "", &gap_count);
-    lua_Integer from = luaL_optinteger(L, 3, 1);
-    last = luaL_optinteger(L, 4, last);
+    const char *gap = optional_string(L, 2, "", &gap_count);
+    lua_Integer from = optional_integer(L, 3, 1);
+    last = optional_integer(L, 4, last);
     lua_settop(L, 2);
     text_buffer out;
     buffer_open(L, &out, 64);
     for (lua_Integer position = from; position <= last; position++) {
         lua_geti(L, 1, position);
-        if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
+        if (!make_text(L, lua_gettop(L)))
             return luaL_error(L, "concat: item %d is a %s", (int)position, kind_name(L, -1));
         size_t byte_count = 0;
         const char *bytes = lua_tolstring(L, -1, &byte_count);
@@ -44,7 +44,7 @@ static int table_insert(lua_State *L) {
     check_own_table(L, "insert");
     lua_Integer end = (lua_Integer)lua_rawlen(L, 1) + 1, position = end;
     if (lua_gettop(L) == 3) {
-        position = luaL_checkinteger(L, 2);
+        position = checked_integer(L, 2);
         luaL_argcheck(L, position >= 1 && position <= end, 2, "position out of bounds");
         charge(L, end - position);
         for (lua_Integer index = end; index > position; index--) {
@@ -61,7 +61,7 @@ static int table_insert(lua_State *L) {
 static int table_remove(lua_State *L) {
     check_own_table(L, "remove");
     lua_Integer size = (lua_Integer)lua_rawlen(L, 1);
-    lua_Integer position = luaL_optinteger(L, 2, size);
+    lua_Integer position = optional_integer(L, 2, size);
     if (!lua_isnoneornil(L, 2))
         luaL_argcheck(L, position >= 0 && position <= size + 1 && (position > 0 || size == 0), 2,
             "position out of bounds");
@@ -144,8 +144,8 @@ static int table_sort(lua_State *L) {
 
 static int table_unpack(lua_State *L) {
     lua_Integer last = readable_length(L, "unpack");
-    lua_Integer from = luaL_optinteger(L, 2, 1);
-    last = luaL_optinteger(L, 3, last);
+    lua_Integer from = optional_integer(L, 2, 1);
+    last = optional_integer(L, 3, last);
     if (from > last) return 0;
     lua_Unsigned count = (lua_Unsigned)last - (lua_Unsigned)from;
     if (count >= 1000) return luaL_error(L, "unpack: more than 1000 results");
@@ -173,13 +173,13 @@ static void push_whole(lua_State *L, lua_Number number) {
 
 static int math_floor(lua_State *L) {
     if (lua_isinteger(L, 1)) lua_settop(L, 1);
-    else push_whole(L, floor(luaL_checknumber(L, 1)));
+    else push_whole(L, floor(checked_number(L, 1)));
     return 1;
 }
 
 static int math_ceil(lua_State *L) {
     if (lua_isinteger(L, 1)) lua_settop(L, 1);
-    else push_whole(L, ceil(luaL_checknumber(L, 1)));
+    else push_whole(L, ceil(checked_number(L, 1)));
     return 1;
 }
 
@@ -189,17 +189,17 @@ static int math_abs(lua_State *L) {
         // The least integer stays what it is, as in Lua.
         lua_pushinteger(L, number < 0 ? (lua_Integer)(0u - (lua_Unsigned)number) : number);
     } else {
-        lua_pushnumber(L, fabs(luaL_checknumber(L, 1)));
+        lua_pushnumber(L, fabs(checked_number(L, 1)));
     }
     return 1;
 }
 
 static int extreme(lua_State *L, int wants_greater) {
     int count = lua_gettop(L), best = 1;
-    luaL_checknumber(L, 1);
+    checked_number(L, 1);
     charge(L, count);
     for (int index = 2; index <= count; index++) {
-        luaL_checknumber(L, index);
+        checked_number(L, index);
         if (wants_greater ? lua_compare(L, best, index, LUA_OPLT) : lua_compare(L, index, best, LUA_OPLT))
             best = index;
     }
@@ -231,7 +231,7 @@ static int math_fmod(lua_State *L) {
         luaL_argcheck(L, divisor != 0, 2, "zero");
         lua_pushinteger(L, divisor == -1 ? 0 : lua_tointeger(L, 1) % divisor);
     } else {
-        lua_pushnumber(L, fmod(luaL_checknumber(L, 1), luaL_checknumber(L, 2)));
+        lua_pushnumber(L, fmod(checked_number(L, 1), checked_number(L, 2)));
     }
     return 1;
 }

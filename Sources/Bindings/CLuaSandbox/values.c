@@ -7,7 +7,7 @@
 //
 // A container of the host is seen through a proxy: a userdata that holds only its index. A Lua table goes
 // out as a tape, numbers in the machine's own order and unaligned:
-//   'z' null, 't', 'f', 'i' int64, 'd' double, 's' length32 bytes, 'p' node32,
+//   'z' null, 't', 'f', 'i' int64, 'd' double, 'n' length32 bytes (a decimal), 's' length32 bytes, 'p' node32,
 //   'a' count32 items, 'o' count32 (length32 bytes item)...
 
 const char null_marker = 0;
@@ -51,12 +51,23 @@ void millrace_lua_put(
     lua->scratch_used += byte_count;
 }
 
-static void push_host_text(lua_State *L, const millrace_lua_value *value) {
+void millrace_lua_put_decimal(
+    millrace_lua *lua, millrace_lua_value *out, const uint8_t *bytes, size_t byte_count
+) {
+    millrace_lua_put(lua, out, bytes, byte_count);
+    out->kind = MILLRACE_LUA_DECIMAL;
+}
+
+// The text that the host wrote; raises where it could never enter Lua.
+static const char *host_text(lua_State *L, const millrace_lua_value *value) {
     millrace_lua *lua = sandbox_of(L);
     if ((int64_t)value->byte_count > lua->limits.memory_bytes) fail_evaluation(L, MILLRACE_LUA_OVER_MEMORY);
     charge(L, (int64_t)(value->byte_count / 64));
-    const char *bytes = value->byte_count == 0 ? "" : (const char *)lua->scratch + value->integer;
-    lua_pushlstring(L, bytes, value->byte_count);
+    return value->byte_count == 0 ? "" : (const char *)lua->scratch + value->integer;
+}
+
+static void push_host_text(lua_State *L, const millrace_lua_value *value) {
+    lua_pushlstring(L, host_text(L, value), value->byte_count);
 }
 
 void push_node(lua_State *L, int32_t node) {
@@ -74,6 +85,7 @@ void push_value(lua_State *L, const millrace_lua_value *value) {
     case MILLRACE_LUA_FLOAT: lua_pushnumber(L, value->number); break;
     case MILLRACE_LUA_TEXT: push_host_text(L, value); break;
     case MILLRACE_LUA_NODE: push_node(L, value->node); break;
+    case MILLRACE_LUA_DECIMAL: push_decimal(L, host_text(L, value), value->byte_count); break;
     default: lua_pushnil(L); break;
     }
 }
@@ -167,7 +179,9 @@ const char *kind_name(lua_State *L, int index) {
     case LUA_TNONE:
     case LUA_TNIL:
     case LUA_TLIGHTUSERDATA: return "null";
-    case LUA_TUSERDATA: return to_proxy(L, index) != NULL ? "table" : "library";
+    case LUA_TUSERDATA:
+        if (to_proxy(L, index) != NULL) return "table";
+        return is_decimal(L, index) ? "number" : "library";
     default: return luaL_typename(L, index);
     }
 }
@@ -186,13 +200,17 @@ static void tape_add(lua_State *L, const void *bytes, size_t byte_count) {
 
 static void tape_add_tag(lua_State *L, char tag) { tape_add(L, &tag, 1); }
 
-static void tape_add_text(lua_State *L, int index) {
-    size_t byte_count = 0;
-    const char *bytes = lua_tolstring(L, index, &byte_count);
+static void tape_add_bytes(lua_State *L, const void *bytes, size_t byte_count) {
     if (byte_count > INT32_MAX) fail_evaluation(L, MILLRACE_LUA_OVER_MEMORY);
     uint32_t prefix = (uint32_t)byte_count;
     tape_add(L, &prefix, sizeof prefix);
     tape_add(L, bytes, byte_count);
+}
+
+static void tape_add_text(lua_State *L, int index) {
+    size_t byte_count = 0;
+    const char *bytes = lua_tolstring(L, index, &byte_count);
+    tape_add_bytes(L, bytes, byte_count);
 }
 
 enum shape { SHAPE_LIST, SHAPE_MAP };
@@ -282,6 +300,10 @@ static void tape_add_value(lua_State *L, int index, int depth, const void **path
         tape_add_tag(L, 's');
         tape_add_text(L, index);
         break;
+    case MILLRACE_LUA_DECIMAL:
+        tape_add_tag(L, 'n');
+        tape_add_bytes(L, scalar.bytes, scalar.byte_count);
+        break;
     case MILLRACE_LUA_NODE:
         tape_add_tag(L, 'p');
         tape_add(L, &scalar.node, sizeof scalar.node);
@@ -315,7 +337,12 @@ void read_value(lua_State *L, int index, millrace_lua_value *out) {
     }
     case LUA_TUSERDATA: {
         proxy *face = to_proxy(L, index);
-        if (face == NULL) break;
+        if (face == NULL) {
+            out->bytes = (const uint8_t *)decimal_text(L, index, &out->byte_count);
+            if (out->bytes == NULL) break;
+            out->kind = MILLRACE_LUA_DECIMAL;
+            return;
+        }
         out->kind = MILLRACE_LUA_NODE;
         out->node = face->node;
         return;

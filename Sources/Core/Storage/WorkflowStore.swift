@@ -99,6 +99,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case malformedBody = "malformed_body"
         /// The body did not fit the schema: 422.
         case schema
+        /// A part of the `dedupe` key was missing: 422.
+        case dedupeKey = "dedupe_key"
         /// The tenant's balance was used up: 402.
         case balance
         /// The tenant was suspended: 403.

@@ -12,19 +12,35 @@ package enum Money {
         }
     }
 
-    /// How many decimals a currency has by ISO 4217, which is 2 for those that are not listed here.
+    /// How many decimals a currency has by ISO 4217.
     ///
     /// - Parameter currency: Three capital letters, such as `EUR`.
-    /// - Returns: 0 to 4.
-    package static func digits(of currency: String) -> Int {
-        switch currency {
-        case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
-            "XAF", "XOF", "XPF":
-            0
-        case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND": 3
-        case "CLF", "UYW": 4
-        default: 2
-        }
+    /// - Returns: 0 to 4; nil for a code that is not in the list, which a misspelt one is not.
+    package static func digits(of currency: String) -> Int? {
+        for (digits, codes) in codesByDigits where codes.contains(currency) { return digits }
+        return nil
+    }
+
+    /// All codes in use, and those withdrawn since 2022, in which older payments are still paid back.
+    private static let codesByDigits: [(digits: Int, codes: Set<String>)] = [
+        (
+            2,
+            words(
+                """
+                AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD
+                CAD CDF CHE CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL
+                GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR
+                LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB
+                PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP
+                SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG ZWL
+                """)
+        ),
+        (0, words("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF")),
+        (3, words("BHD IQD JOD KWD LYD OMR TND")), (4, words("CLF UYW")),
+    ]
+
+    private static func words(_ list: String) -> Set<String> {
+        Set(list.split { $0 == " " || $0 == "\n" }.map { String($0) })
     }
 
     /// Whole minor units of an amount: 1050 for `10.5` with two digits.

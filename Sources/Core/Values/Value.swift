@@ -37,7 +37,7 @@ package enum Value: Sendable, Hashable {
     /// Nil for NaN and infinities.
     package init?(double: Double) {
         guard double.isFinite else { return nil }
-        if let exact = Int64(exactly: double), abs(exact) <= 1 << 53 {
+        if let exact = Int64(exactly: double), exact.magnitude <= 1 << 53 {
             self = .int(exact)
         } else {
             self = .number(double.description)

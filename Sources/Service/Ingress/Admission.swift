@@ -13,6 +13,8 @@ package struct Admission {
     package enum Verdict {
         case admitted(Trigger, dedupe: String?, body: Value)
         case malformedBody(reason: String)
+        /// A part of the `dedupe` key is missing.
+        case keyMissing(reason: String)
         case refused
         case guardFailed(String)
         case unfit([String])
@@ -71,7 +73,7 @@ package struct Admission {
                 if let violations = trigger.schema?.validate(view.body), !violations.isEmpty {
                     return .unfit(violations.map(\.text))
                 }
-                return .admitted(trigger, dedupe: try dedupe(trigger, scope), body: view.body)
+                return try admitted(trigger, scope, view.body)
             } catch {
                 rejection = .guardFailed(error.message)
             }
@@ -94,10 +96,20 @@ package struct Admission {
             externalCustomerID: call.tenant.externalCustomerID)
     }
 
+    private func admitted(
+        _ trigger: Trigger, _ scope: TriggerScope, _ body: Value
+    ) throws(ExpressionFailure) -> Verdict {
+        guard let template = trigger.dedupe else { return .admitted(trigger, dedupe: nil, body: body) }
+        let key: Value
+        do throws(KeyFault) { key = try template.key(in: scope) } catch {
+            if case .failed(let failure) = error { throw failure }
+            return .keyMissing(reason: "dedupe: \(error.message)")
+        }
+        return .admitted(trigger, dedupe: try dedupe(key), body: body)
+    }
+
     /// Text or a number; null means that this request has no key.
-    private func dedupe(_ trigger: Trigger, _ scope: TriggerScope) throws(ExpressionFailure) -> String? {
-        guard let template = trigger.dedupe else { return nil }
-        let value = try template.value(in: scope)
+    private func dedupe(_ value: Value) throws(ExpressionFailure) -> String? {
         switch value {
         case .null: return nil
         case .string(let text) where text.isEmpty: return nil

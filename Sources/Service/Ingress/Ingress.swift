@@ -68,6 +68,9 @@ package final class Ingress: Sendable {
         case .malformedBody(let reason):
             refuse(call, .malformedBody, reason)
             reply(.malformedBody(reason: shown(reason, to: call)))
+        case .keyMissing(let reason):
+            refuse(call, .dedupeKey, reason)
+            reply(.keyMissing(reason: reason))
         case .refused:
             refuse(call, .guardFalse, "the guard was false")
             reply(.refused)

@@ -39,6 +39,8 @@ package enum TriggerReply: Sendable {
     /// The workflow has no trigger that this caller may use.
     case notTriggerable
     case malformedBody(reason: String)
+    /// A part of the `dedupe` key is missing: without it, other deliveries would count as this one.
+    case keyMissing(reason: String)
     case bodyUnfit([String])
     /// A guard said no: no run exists.
     case refused

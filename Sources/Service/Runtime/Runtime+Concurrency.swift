@@ -25,7 +25,11 @@ extension Runtime {
             secrets: surroundings.secrets, now: request.start.at)
         let begun = allowance.reading()
         defer { allowance.charge(request.tenant.tenant, since: begun) }
-        let value = try rule.key.value(in: scope)
+        let value: Value
+        do throws(KeyFault) { value = try rule.key.key(in: scope) } catch {
+            if case .failed(let failure) = error { throw failure }
+            throw .notAValue(reason: error.message)
+        }
         switch value {
         case .null: return nil
         case .string(let text) where text.isEmpty: return nil

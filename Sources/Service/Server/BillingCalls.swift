@@ -189,7 +189,8 @@ struct BillingCalls {
             "minutes": .int(purchase.minutes), "amount_minor": .int(purchase.price.amountMinor),
             "amount": .string(
                 Money.text(
-                    minorUnits: purchase.price.amountMinor, digits: Money.digits(of: purchase.price.currency))
+                    minorUnits: purchase.price.amountMinor,
+                    digits: Money.digits(of: purchase.price.currency) ?? 2)
             ),
             "currency": .string(purchase.price.currency),
             "external_customer_id": call.tenant.externalCustomerID.map { .string($0) } ?? .null,

@@ -111,6 +111,27 @@ struct WebhookTests {
         }
     }
 
+    @Test("a key with a part that is missing is refused, and two ids of twenty digits are two keys")
+    func dedupeParts() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            deployHook(
+                acme, "    when: true\n    dedupe: order-<< trigger.body.id >>-<< trigger.body.kind >>")
+            for body in [#"{"kind": "paid"}"#, #"{"id": null, "kind": "paid"}"#, #"{"id": "", "kind": "a"}"#]
+            {
+                let answer = service.hook("hooked", of: acme.tenant, body)
+                #expect(
+                    answer.status == 422 && answer.code == "dedupe_key_missing", "\(body): \(answer.text)")
+                #expect(answer.text.contains("expression 1"))
+            }
+            let first = service.hook("hooked", of: acme.tenant, #"{"id": 18446744073709551615, "kind": "a"}"#)
+            let other = service.hook("hooked", of: acme.tenant, #"{"id": 18446744073709551614, "kind": "a"}"#)
+            #expect(first["duplicate"] == false && other["duplicate"] == false)
+            let again = service.hook("hooked", of: acme.tenant, #"{"id": 18446744073709551615, "kind": "a"}"#)
+            #expect(again["duplicate"] == true && again["run_id"] == first["run_id"])
+        }
+    }
+
     @Test("W10: the body is judged after the guard: not JSON 400, unfit 422, too large 413")
     func bodiesAreJudged() throws {
         try withService { service in

@@ -1,3 +1,4 @@
+import Values
 import Workflow
 
 /// One setting: the table entry from which flag, variable, file key, help, checks and
@@ -77,8 +78,7 @@ package struct Setting: Sendable, Hashable {
             let bad = Destinations.parts(value).first { Destinations.read($0) == nil }
             return bad.map { "holds `\($0)`, which is no address, range or address with a port" }
         case .currency:
-            let isCode = value.utf8.count == 3 && value.utf8.allSatisfy { (65...90).contains($0) }
-            return isCode ? nil : "must be three capital letters, such as EUR"
+            return Money.digits(of: value) != nil ? nil : "must be a currency of ISO 4217, such as EUR"
         }
     }
 

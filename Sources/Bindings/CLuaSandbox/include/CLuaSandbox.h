@@ -24,6 +24,8 @@ enum {
     MILLRACE_LUA_TABLE = 7,
     // An explicit null, so that it can stand inside a table.
     MILLRACE_LUA_NULL = 8,
+    // A number that Lua's own do not hold digit by digit, as its text (see numbers.c).
+    MILLRACE_LUA_DECIMAL = 9,
 };
 
 // What a call came to.
@@ -40,6 +42,8 @@ enum {
     MILLRACE_LUA_OVER_MEMORY = 5,
     // What was returned is no value; the text says why.
     MILLRACE_LUA_NOT_A_VALUE = 6,
+    // An exact operator was given what it does not take: the same chunk with Lua's own operators says it best.
+    MILLRACE_LUA_ILL_TYPED = 7,
 };
 
 // One value that crosses between Lua and the host. `bytes` is valid during the call it belongs to; for
@@ -74,6 +78,15 @@ typedef struct {
     // Whether two nodes hold the same value: 1 or 0.
     int32_t (*_Nonnull equal)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t left, int32_t right);
+    // The number that a decimal text spells: an integer or a float where that is the same number, else a
+    // decimal, written in one way for all texts of one number.
+    int32_t (*_Nonnull number)(
+        void *_Nonnull context, millrace_lua *_Nonnull lua, const uint8_t *_Nonnull text,
+        size_t text_byte_count, millrace_lua_value *_Nonnull out);
+    // -1, 0 or 1 for a number below, at or above another; exact.
+    int32_t (*_Nonnull compare)(
+        void *_Nonnull context, const millrace_lua_value *_Nonnull left,
+        const millrace_lua_value *_Nonnull right);
     // A function of the host by its number.
     int32_t (*_Nonnull call)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t function, int32_t argument_count,
@@ -122,6 +135,10 @@ const uint8_t *_Nonnull millrace_lua_error(millrace_lua *_Nonnull lua, size_t *_
 
 // For host functions: copies a text into the answer.
 void millrace_lua_put(
+    millrace_lua *_Nonnull lua, millrace_lua_value *_Nonnull out, const uint8_t *_Nullable bytes,
+    size_t byte_count);
+// For host functions: as millrace_lua_put, for a number that only its text says.
+void millrace_lua_put_decimal(
     millrace_lua *_Nonnull lua, millrace_lua_value *_Nonnull out, const uint8_t *_Nullable bytes,
     size_t byte_count);
 // For host functions: charges work before it is done. 0 where the budget is used up; the host function

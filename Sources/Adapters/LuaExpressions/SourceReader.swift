@@ -1,9 +1,10 @@
 import Ports
 
-/// Finds the names that a source reads from outside itself, by Lua's own rules of scope.
+/// Takes a source apart by Lua's own grammar: the names that it reads from outside itself, and the operators
+/// that have to become exact.
 ///
 /// The source is known to compile, so a form that is not understood only ends the search.
-struct NameReader {
+struct SourceReader {
     /// What a local variable stands for.
     private enum Local {
         /// Set once, to a path from the outside.
@@ -16,6 +17,7 @@ struct NameReader {
     private var depth = 0
     private var scopes: [[String: Local]] = [[:]]
     private var reads: [NameRead] = []
+    private var edits = SourceEdits()
     private let assignedNames: Set<String>
 
     private init(tokens: [SourceToken]) {
@@ -23,13 +25,14 @@ struct NameReader {
         assignedNames = Self.assignedNames(in: tokens)
     }
 
-    static func reads(in tokens: [SourceToken]) -> [NameRead] {
-        var expression = NameReader(tokens: tokens)
+    /// What a source reads, and what makes its operators exact; nothing of a source that is not understood.
+    static func read(_ tokens: [SourceToken]) -> (reads: [NameRead], edits: SourceEdits) {
+        var expression = SourceReader(tokens: tokens)
         expression.expression()
-        if expression.position == tokens.count { return expression.reads }
-        var chunk = NameReader(tokens: tokens)
+        if expression.position == tokens.count { return (expression.reads, expression.edits) }
+        var chunk = SourceReader(tokens: tokens)
         chunk.block()
-        return chunk.position == tokens.count ? chunk.reads : []
+        return chunk.position == tokens.count ? (chunk.reads, chunk.edits) : ([], SourceEdits())
     }
 
     /// Variables that are set after their declaration: what they stand for may change.
@@ -151,14 +154,29 @@ struct NameReader {
         position += 1
         var names: [NameRead.Part] = []
         repeat { if let name = takeName() { names.append(name) } } while take(",")
-        if !take("=") { _ = takeKeyword("in") }
-        expressions()
+        if take("=") {
+            bounds()
+        } else {
+            _ = takeKeyword("in")
+            expressions()
+        }
         _ = takeKeyword("do")
         inScope {
             for name in names { $0.declare(name.name) }
             $0.block()
         }
         _ = takeKeyword("end")
+    }
+
+    /// Of a `for` over numbers, which takes Lua's own alone.
+    private mutating func bounds() {
+        repeat {
+            guard let bound = expression() else { return }
+            if bound.first == bound.last, tokens[bound.first].kind == .number { continue }
+            edits.use(ExactOperators.bound)
+            edits.open(bound.first, with: "\(ExactOperators.bound)(")
+            edits.close(bound.last, with: ")")
+        } while take(",")
     }
 
     private mutating func result() {
@@ -230,54 +248,83 @@ struct NameReader {
 
     // MARK: - Expressions
 
-    private static let operators: Set<String> = [
-        "+", "-", "*", "/", "//", "%", "^", "..", "==", "~=", "!=", "<", "<=", ">", ">=", "&", "|", "~",
-        "<<", ">>",
-    ]
-
     /// The path of each expression that is nothing else.
     @discardableResult
     private mutating func expressions() -> [NameRead?] {
-        var paths = [expression()]
-        while take(",") { paths.append(expression()) }
+        var paths = [expression()?.path]
+        while take(",") { paths.append(expression()?.path) }
         return paths
     }
 
+    /// Tokens that are one operand.
+    private struct Span {
+        var first: Int
+        var last: Int
+        /// Where it is nothing else.
+        var path: NameRead?
+    }
+
+    /// The operators of two operands, the loosest first; unary ones and `^` bind tighter.
+    private static let levels: [Set<String>] = [
+        ["or"], ["and"], ["<", ">", "<=", ">=", "~=", "!=", "==", "in"], ["|"], ["~"], ["&"], ["<<", ">>"],
+        [".."], ["+", "-"], ["*", "/", "//", "%"],
+    ]
+
     @discardableResult
-    private mutating func expression() -> NameRead? {
+    private mutating func expression(_ level: Int = 0) -> Span? {
+        guard level < Self.levels.count else { return unary() }
         depth += 1
         defer { depth -= 1 }
-        guard depth < 200 else { return nil }
-        var isPath = true
-        var path: NameRead?
-        while true {
-            while takeKeyword("not") || take("-") || take("#") || take("~") { isPath = false }
-            path = operand()
-            guard takeOperator() else { break }
-            isPath = false
+        guard depth < 2000, let first = expression(level + 1) else { return nil }
+        var operands = [first]
+        var operators: [Int] = []
+        while let next, Self.levels[level].contains(next.spelling), isOperator(next) {
+            operators.append(position)
+            position += 1
+            guard let operand = expression(level + 1) else { return nil }
+            operands.append(operand)
         }
-        return isPath ? path : nil
+        guard !operators.isEmpty else { return first }
+        makeExact(operators, operands)
+        return Span(first: first.first, last: operands[operators.count].last)
     }
 
-    private mutating func takeOperator() -> Bool {
-        guard let next else { return false }
-        let isOperator =
-            next.kind == .symbol
-            ? Self.operators.contains(next.spelling)
-            : next.isKeyword("and") || next.isKeyword("or") || isMembership
-        if isOperator { position += 1 }
-        return isOperator
+    /// `in` is one before a list: `x in [a, b]`; that of a loop is followed by something else.
+    private func isOperator(_ token: SourceToken) -> Bool {
+        guard token.kind == .keyword else { return token.kind == .symbol }
+        return token.spelling != "in" || tokens.after(position)?.isSymbol("[") ?? false
     }
 
-    /// `x in [a, b]`; the `in` of a loop is followed by something else.
-    private var isMembership: Bool {
-        (next?.isKeyword("in") ?? false) && (tokens.after(position)?.isSymbol("[") ?? false)
+    private mutating func unary() -> Span? {
+        guard let token = next else { return nil }
+        guard token.isKeyword("not") || ["-", "#", "~"].contains(where: token.isSymbol) else {
+            return power()
+        }
+        let start = position
+        position += 1
+        guard let operand = unary() else { return nil }
+        if token.isSymbol("-") { makeExactNegation(start, operand) }
+        return Span(first: start, last: operand.last)
+    }
+
+    private mutating func power() -> Span? {
+        let start = position
+        let path = operand()
+        guard position > start else { return nil }
+        guard take("^") else { return Span(first: start, last: position - 1, path: path) }
+        return unary().map { Span(first: start, last: $0.last) }
     }
 
     private mutating func operand() -> NameRead? {
         guard let token = next else { return nil }
         switch token.kind {
-        case .number, .text:
+        case .number:
+            if ExactOperators.needsExactText(token.spelling) {
+                edits.use(ExactOperators.literal)
+                edits.replace(position, by: ExactOperators.numeral(token.spelling))
+            }
+            position += 1
+        case .text:
             position += 1
         case .keyword:
             if takeKeyword("function") {
@@ -295,6 +342,76 @@ struct NameReader {
         case .symbol, .name: return suffixed(mayBeAssigned: false)
         }
         return nil
+    }
+
+    // MARK: - Exact operators
+
+    private mutating func makeExact(_ operators: [Int], _ operands: [Span]) {
+        let words = operators.map { tokens[$0].spelling }
+        switch words[0] {
+        case "..": call(ExactOperators.join, operators, operands)
+        case "+", "-", "*", "/", "//", "%": makeExactArithmetic(words, operators, operands)
+        case "==", "~=", "!=", "<", ">", "<=", ">=", "in":
+            for (index, word) in words.enumerated() {
+                guard let function = ExactOperators.comparisons[word] else { continue }
+                let right = operands[index + 1]
+                // A text, null or a truth value is like no number: Lua's own operator says so sooner.
+                if isPlain(operands[index]) || isPlain(right) { continue }
+                call(function, [operators[index]], [Span(first: operands[0].first, last: right.last), right])
+            }
+        default: break
+        }
+    }
+
+    private mutating func makeExactArithmetic(_ words: [String], _ operators: [Int], _ operands: [Span]) {
+        if words.count == 1 {
+            // A quotient is a float, and so is a remainder of one: neither can be too large for 64 bits.
+            guard let function = ExactOperators.arithmetic[words[0]] else { return }
+            return call(function, operators, operands)
+        }
+        guard words.contains(where: { ExactOperators.arithmetic[$0] != nil }) else { return }
+        // A call has at most about 200 arguments.
+        for start in stride(from: 0, to: words.count, by: 100) {
+            let end = min(start + 100, words.count)
+            let letters = words[start..<end].map { $0 == "//" ? "\\\\" : $0 }.joined()
+            call(
+                ExactOperators.chain, Array(operators[start..<end]),
+                [operands[0]] + operands[(start + 1)...end], "'\(letters)', ")
+        }
+    }
+
+    private mutating func makeExactNegation(_ sign: Int, _ operand: Span) {
+        guard operand.first == operand.last, tokens[operand.first].kind == .number else {
+            edits.use(ExactOperators.negation)
+            edits.replace(sign, by: "\(ExactOperators.negation)(")
+            return edits.close(operand.last, with: ")")
+        }
+        let number = tokens[operand.first].spelling
+        guard ExactOperators.needsExactText(number) else { return }
+        edits.use(ExactOperators.literal)
+        edits.replace(sign, by: " ")
+        edits.replace(operand.first, by: ExactOperators.numeral("-" + number))
+    }
+
+    /// Turns `a op b` into `function(a , b)`.
+    private mutating func call(
+        _ function: String, _ operators: [Int], _ operands: [Span], _ argument: String = ""
+    ) {
+        guard let first = operands.first, let last = operands.last else { return }
+        for index in operators { edits.replace(index, by: ",") }
+        // Of a call that gives several values, only the first is an operand.
+        edits.open(last.first, with: "(")
+        edits.close(last.last, with: ")")
+        edits.use(function)
+        edits.open(first.first, with: "\(function)(\(argument)")
+        edits.close(last.last, with: ")")
+    }
+
+    private func isPlain(_ span: Span) -> Bool {
+        guard span.first == span.last else { return false }
+        let token = tokens[span.first]
+        if case .text = token.kind { return true }
+        return token.isName("null") || ["nil", "true", "false"].contains(where: token.isKeyword)
     }
 
     private mutating func table() {

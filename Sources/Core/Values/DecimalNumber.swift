@@ -1,13 +1,11 @@
-import Values
-
 /// A JSON number without rounding: `digits × 10^exponent`.
-struct DecimalNumber: Hashable, Sendable {
-    private(set) var isNegative = false
+package struct DecimalNumber: Hashable, Sendable {
+    package private(set) var isNegative = false
     /// Values 0 to 9, without leading and trailing zeros; empty for zero.
-    private(set) var digits: [UInt8] = []
-    private(set) var exponent = 0
+    package private(set) var digits: [UInt8] = []
+    package private(set) var exponent = 0
 
-    init?(_ value: Value) {
+    package init?(_ value: Value) {
         switch value {
         case .int(let number): self.init(text: String(number))
         case .number(let text): self.init(text: text)
@@ -18,7 +16,7 @@ struct DecimalNumber: Hashable, Sendable {
     /// Reads a number as JSON writes it.
     ///
     /// An exponent past ±10^9 is taken as that.
-    private init(text: String) {
+    package init(text: String) {
         var rest = Substring(text)
         if rest.first == "-" {
             isNegative = true
@@ -47,13 +45,28 @@ struct DecimalNumber: Hashable, Sendable {
         if digits.isEmpty { (isNegative, exponent) = (false, 0) }
     }
 
-    var isInteger: Bool { exponent >= 0 }
-    var isPositive: Bool { !isNegative && !digits.isEmpty }
+    package var isInteger: Bool { exponent >= 0 }
+    package var isPositive: Bool { !isNegative && !digits.isEmpty }
+
+    /// The number without an exponent: `1e3` is `1000`; nil where that would take more than 400 characters.
+    package var plainText: String? {
+        guard digits.count <= 400, exponent.magnitude <= 400 else { return nil }
+        var text = digits.map { String($0) }.joined()
+        if exponent >= 0 {
+            text = text.isEmpty ? "0" : text + String(repeating: "0", count: exponent)
+        } else {
+            text = String(repeating: "0", count: max(0, 1 - exponent - text.utf8.count)) + text
+            text = "\(text.dropLast(-exponent)).\(text.suffix(-exponent))"
+        }
+        return isNegative ? "-" + text : text
+    }
 
     /// The same text for equal numbers, however they were written.
-    var canonical: String { "\(isNegative ? "-" : "")\(digits.map { String($0) }.joined())e\(exponent)" }
+    package var canonical: String {
+        "\(isNegative ? "-" : "")\(digits.map { String($0) }.joined())e\(exponent)"
+    }
 
-    static func < (left: DecimalNumber, right: DecimalNumber) -> Bool {
+    package static func < (left: DecimalNumber, right: DecimalNumber) -> Bool {
         if left.isNegative != right.isNegative { return left.isNegative }
         return left.isNegative ? right.hasSmallerMagnitude(than: left) : left.hasSmallerMagnitude(than: right)
     }
@@ -65,7 +78,7 @@ struct DecimalNumber: Hashable, Sendable {
     }
 
     /// Exact where the divisor has at most 17 digits, which compilation of a schema makes sure of.
-    func isMultiple(of divisor: DecimalNumber) -> Bool {
+    package func isMultiple(of divisor: DecimalNumber) -> Bool {
         if digits.isEmpty { return true }
         // Without trailing zeros of its own, a number is no multiple of one that has more tens.
         guard exponent >= divisor.exponent, divisor.digits.count <= 17, !divisor.digits.isEmpty else {
@@ -91,23 +104,5 @@ struct DecimalNumber: Hashable, Sendable {
             left >>= 1
         }
         return result
-    }
-}
-
-extension Value {
-    /// Bytes that are the same for values JSON Schema calls equal: `1` and `1.0`, members in any order.
-    var canonicalBytes: [UInt8] {
-        switch self {
-        case .int, .number: return Array((DecimalNumber(self)?.canonical ?? "").utf8)
-        case .null, .bool, .string, .bytes: return JSON.bytes(self, form: .kept)
-        case .array(let items):
-            return Array("[".utf8) + items.flatMap { $0.canonicalBytes + [0x2C] } + Array("]".utf8)
-        case .object(let object):
-            let members = object.members.map {
-                JSON.bytes(.string($0.name)) + [0x3A] + $0.value.canonicalBytes
-            }
-            let sorted = members.sorted { $0.lexicographicallyPrecedes($1) }
-            return Array("{".utf8) + sorted.flatMap { $0 + [0x2C] } + Array("}".utf8)
-        }
     }
 }

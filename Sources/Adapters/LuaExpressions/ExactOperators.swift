@@ -1,0 +1,33 @@
+import Values
+
+/// The functions that stand for operators whose own results would lose digits or wrap (`numbers.c`).
+enum ExactOperators {
+    static let join = "__exact_join"
+    static let chain = "__exact_chain"
+    static let negation = "__exact_neg"
+    static let bound = "__exact_for"
+    static let literal = "__exact_numeral"
+    /// Operators whose result may not fit 64 bits.
+    static let arithmetic = [
+        "+": "__exact_add", "-": "__exact_sub", "*": "__exact_mul", "//": "__exact_idiv",
+    ]
+    static let comparisons = ["==": "__exact_eq", "~=": "__exact_ne", "!=": "__exact_ne"]
+    /// What all of them begin with; no source may use such a name.
+    static let prefix = "__exact"
+
+    /// Whether Lua's own numbers may not hold a numeral of the source digit by digit.
+    static func needsExactText(_ numeral: String) -> Bool {
+        let lower = numeral.lowercased()
+        if lower.hasPrefix("0x") {
+            return lower.utf8.allSatisfy { $0 != UInt8(ascii: ".") && $0 != UInt8(ascii: "p") }
+                && lower.dropFirst(2).drop { $0 == "0" }.utf8.count > 16
+        }
+        if Int64(numeral) != nil { return false }
+        let mantissa = lower.prefix { $0 != "e" }
+        let power = lower.dropFirst(mantissa.utf8.count + 1)
+        let digits = mantissa.utf8.count { SourceLexer.isDigit($0) }
+        return digits > 15 || power.drop { $0 == "+" || $0 == "-" }.utf8.count > 2
+    }
+
+    static func numeral(_ text: String) -> String { "\(literal)('\(text)')" }
+}
