@@ -72,7 +72,7 @@ let package = Package(
         swift("Core", "Storage", ["Values", "Billing"]),
 
         swift("Adapters", "WorkflowYAML", ["Values", "Workflow", "CYAML"]),
-        swift("Adapters", "LuaExpressions", ["Values", "Ports", "CLuaSandbox"]),
+        swift("Adapters", "LuaExpressions", ["Values", "Ports", "Schedules", "CLuaSandbox"]),
         swift("Adapters", "SQLiteStore", ["Values", "Billing", "Storage", "CSQLite", "CSQLiteShim"]),
         swift("Adapters", "MemoryStore", ["Values", "Billing", "Storage"]),
         swift("Adapters", "CurlTransport", ["Values", "Ports", "CCurl", "CCurlShim", "CSystem", "CZlib"]),
@@ -107,7 +107,7 @@ let package = Package(
                 "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto",
                 "ZoneFiles",
             ]),
-        tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto"]),
+        tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles"]),
         tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
         tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
         tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto", "CSQLite"]),

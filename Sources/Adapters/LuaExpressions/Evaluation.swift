@@ -6,6 +6,7 @@ import Values
 final class Evaluation {
     let scope: any ExpressionScope
     let cryptography: any Cryptography
+    let timeZones: (any TimeZones)?
     /// Set before a callback answers with MILLRACE_LUA_HOST_FAILED.
     var failure: ExpressionFailure?
 
@@ -17,8 +18,9 @@ final class Evaluation {
     /// The names of the branch walked last, so that a walk does not list them for each step.
     private var listedNames: (node: Int32, names: [String])?
 
-    init(scope: any ExpressionScope, cryptography: any Cryptography) {
+    init(scope: any ExpressionScope, cryptography: any Cryptography, timeZones: (any TimeZones)? = nil) {
         self.scope = scope
+        self.timeZones = timeZones
         self.cryptography = cryptography
     }
 

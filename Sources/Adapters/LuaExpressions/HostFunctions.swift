@@ -56,21 +56,28 @@ struct HostFunctions {
         case .toMinor: try toMinor()
         case .fromMinor: try fromMinor()
         case .encodeURL: answer(Percent.encode(try bytes(0, perUnit: 4)))
+        case .sha512: try hashLong()
+        case .sign: try sign()
+        case .verify: try verify()
+        case .decodeURL: try decodeURL()
+        case .decodeCSV: try decodeCSV()
+        case .formatTime: try formatTime()
+        case .addTime: try addTime()
         }
     }
 
     // MARK: - Arguments
 
-    private func charge(_ units: Int) throws(Refusal) {
+    func charge(_ units: Int) throws(Refusal) {
         if millrace_lua_charge(lua, Int64(units)) == 0 { throw .overBudget }
     }
 
-    private func argument(_ index: Int) -> millrace_lua_value? {
+    func argument(_ index: Int) -> millrace_lua_value? {
         arguments.indices.contains(index) ? arguments[index] : nil
     }
 
     /// The bytes of a text, or of a number as Lua would write it.
-    private func bytes(_ index: Int, perUnit: Int) throws(Refusal) -> [UInt8] {
+    func bytes(_ index: Int, perUnit: Int) throws(Refusal) -> [UInt8] {
         guard let argument = argument(index) else { throw .raised("argument \(index + 1) is missing") }
         if argument.kind == MILLRACE_LUA_INTEGER { return Array(String(argument.integer).utf8) }
         if argument.kind == MILLRACE_LUA_FLOAT {
@@ -84,7 +91,7 @@ struct HostFunctions {
         return Array(UnsafeBufferPointer(start: argument.bytes, count: argument.byte_count))
     }
 
-    private func text(_ index: Int) throws(Refusal) -> String {
+    func text(_ index: Int) throws(Refusal) -> String {
         guard let text = String(validating: try bytes(index, perUnit: 4), as: UTF8.self) else {
             throw .raised("argument \(index + 1) is not UTF-8")
         }
@@ -102,7 +109,7 @@ struct HostFunctions {
     }
 
     /// The integer at `index`; `fallback` where it was left out.
-    private func integer(_ index: Int, or fallback: Int64? = nil) throws(Refusal) -> Int64 {
+    func integer(_ index: Int, or fallback: Int64? = nil) throws(Refusal) -> Int64 {
         let given = argument(index)
         if let fallback, given == nil || given?.kind == Int32(MILLRACE_LUA_NIL) { return fallback }
         if let given, given.kind == MILLRACE_LUA_INTEGER { return given.integer }
@@ -119,14 +126,14 @@ struct HostFunctions {
 
     // MARK: - Answers
 
-    private func answer(_ text: String) { HostCallbacks.put(text, lua, out) }
+    func answer(_ text: String) { HostCallbacks.put(text, lua, out) }
 
-    private func answer(bytes: [UInt8]?, or message: String) throws(Refusal) {
+    func answer(bytes: [UInt8]?, or message: String) throws(Refusal) {
         guard let bytes else { throw .raised(message) }
         bytes.withUnsafeBufferPointer { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
     }
 
-    private func answer(_ number: Int64) {
+    func answer(_ number: Int64) {
         out.pointee.kind = Int32(MILLRACE_LUA_INTEGER)
         out.pointee.integer = number
     }

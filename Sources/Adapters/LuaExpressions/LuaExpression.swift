@@ -16,10 +16,11 @@ final class LuaExpression: CompiledExpression {
     private let fast: FastExpression?
     private let pool: SandboxPool
     private let cryptography: any Cryptography
+    private let timeZones: (any TimeZones)?
 
     init(
         number: UInt64, exactLua: String, plainLua: String, dialect: Dialect, fast: FastExpression?,
-        pool: SandboxPool, cryptography: any Cryptography
+        pool: SandboxPool, cryptography: any Cryptography, timeZones: (any TimeZones)?
     ) {
         self.number = number
         self.exactLua = exactLua
@@ -31,6 +32,7 @@ final class LuaExpression: CompiledExpression {
         self.fast = fast
         self.pool = pool
         self.cryptography = cryptography
+        self.timeZones = timeZones
     }
 
     func evaluate(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
@@ -46,7 +48,7 @@ final class LuaExpression: CompiledExpression {
     }
 
     private func evaluateUncounted(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
-        let evaluation = Evaluation(scope: scope, cryptography: cryptography)
+        let evaluation = Evaluation(scope: scope, cryptography: cryptography, timeZones: timeZones)
         do throws(ExpressionFailure) {
             return try pool.withSandbox { (sandbox) throws(ExpressionFailure) in
                 guard let value = try sandbox.evaluate(exactLua, number: number, evaluation) else {
@@ -65,7 +67,7 @@ final class LuaExpression: CompiledExpression {
     private func evaluatePlainly(
         in sandbox: Sandbox, _ scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
-        let evaluation = Evaluation(scope: scope, cryptography: cryptography)
+        let evaluation = Evaluation(scope: scope, cryptography: cryptography, timeZones: timeZones)
         do throws(ExpressionFailure) {
             _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation)
         } catch {

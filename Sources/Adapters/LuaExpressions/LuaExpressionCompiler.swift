@@ -11,13 +11,18 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     private let limits: LuaLimits
     private let pool: SandboxPool
     private let cryptography: any Cryptography
+    private let timeZones: (any TimeZones)?
     private let compiledCount = Atomic<UInt64>(0)
 
     /// - Parameters:
     ///   - cryptography: What `crypto.*` computes with.
+    ///   - timeZones: What `time.format` and `time.add` know of places; nil for UTC alone.
     ///   - limits: What each expression may use.
-    package init(cryptography: any Cryptography, limits: LuaLimits = .standard) {
+    package init(
+        cryptography: any Cryptography, timeZones: (any TimeZones)? = nil, limits: LuaLimits = .standard
+    ) {
         self.cryptography = cryptography
+        self.timeZones = timeZones
         self.limits = limits
         pool = SandboxPool(limits: limits)
     }
@@ -48,7 +53,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         return LuaExpression(
             number: compiledCount.add(1, ordering: .relaxed).newValue, exactLua: exact, plainLua: plain,
             dialect: dialect, fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool,
-            cryptography: cryptography)
+            cryptography: cryptography, timeZones: timeZones)
     }
 
     private static func chunk(_ source: String, _ isExpression: Bool) -> String {

@@ -3,12 +3,14 @@ import CLuaSandbox
 /// The functions that Swift offers to scripts, and the names that scripts have beside the scope's.
 enum SandboxLibrary {
     enum Function: Int32, CaseIterable {
-        case hmac, hmacBase64, sha256, equals
+        case hmac, hmacBase64, sha256, sha512, equals, sign, verify
         case base64Encode, base64Decode, hexEncode, hexDecode
         case jsonEncode, jsonDecode
         case now, parseTime
         case toMinor, fromMinor
-        case encodeURL
+        case encodeURL, decodeURL
+        case decodeCSV
+        case formatTime, addTime
 
         /// Library and name as scripts write them.
         ///
@@ -18,7 +20,10 @@ enum SandboxLibrary {
             case .hmac: ("crypto", "hmac")
             case .hmacBase64: ("crypto", "hmac_base64")
             case .sha256: ("crypto", "sha256")
+            case .sha512: ("crypto", "sha512")
             case .equals: ("crypto", "equals")
+            case .sign: ("crypto", "sign")
+            case .verify: ("crypto", "verify")
             case .base64Encode: ("base64", "encode")
             case .base64Decode: ("base64", "decode")
             case .hexEncode: ("hex", "encode")
@@ -30,6 +35,10 @@ enum SandboxLibrary {
             case .toMinor: ("money", "to_minor")
             case .fromMinor: ("money", "from_minor")
             case .encodeURL: ("url", "encode")
+            case .decodeURL: ("url", "decode")
+            case .decodeCSV: ("csv", "decode")
+            case .formatTime: ("time", "format")
+            case .addTime: ("time", "add")
             }
         }
     }

@@ -18,6 +18,14 @@ package struct OpenSSLCryptography: Cryptography {
         }
     }
 
+    package func sha512(_ bytes: [UInt8]) -> [UInt8] {
+        Self.filling(64) { out in
+            bytes.withUnsafeBufferPointer { input in
+                EVP_Digest(input.baseAddress, input.count, out, nil, digests.named("sha512")?.0, nil) == 1
+            }
+        }
+    }
+
     package func hmac(_ algorithm: String, key: [UInt8], data: [UInt8]) -> [UInt8]? {
         guard let (digest, count) = digests.named(algorithm), let keyCount = Int32(exactly: key.count) else {
             return nil

@@ -19,7 +19,7 @@ package struct WorkflowFileLoader: DefinitionLoader {
     private let checker: WorkflowReader
 
     package init(cryptography: any Cryptography) {
-        let compiler = LuaExpressionCompiler(cryptography: cryptography)
+        let compiler = LuaExpressionCompiler(cryptography: cryptography, timeZones: ZoneFiles())
         reader = WorkflowReader(compiler: compiler, checksNames: false)
         checker = WorkflowReader(compiler: compiler, timeZones: ZoneFiles())
     }

@@ -61,7 +61,8 @@ enum WorkflowCommands {
 
     static func reader() -> WorkflowReader {
         WorkflowReader(
-            compiler: LuaExpressionCompiler(cryptography: OpenSSLCryptography()), timeZones: ZoneFiles())
+            compiler: LuaExpressionCompiler(
+                cryptography: OpenSSLCryptography(), timeZones: ZoneFiles()), timeZones: ZoneFiles())
     }
 
     /// The files that paths stand for, in order, each once.

@@ -134,14 +134,28 @@ struct CharacterSet: Sendable {
         case .decimalNumber: "Nd"
         case .letterNumber: "Nl"
         case .otherNumber: "No"
-        case .nonspacingMark, .spacingMark, .enclosingMark: "M"
-        case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation,
-            .initialPunctuation,
-            .finalPunctuation, .otherPunctuation:
-            "P"
-        case .mathSymbol, .currencySymbol, .modifierSymbol, .otherSymbol: "S"
-        case .spaceSeparator, .lineSeparator, .paragraphSeparator: "Z"
-        default: "C"
+        case .nonspacingMark: "Mn"
+        case .spacingMark: "Mc"
+        case .enclosingMark: "Me"
+        case .connectorPunctuation: "Pc"
+        case .dashPunctuation: "Pd"
+        case .openPunctuation: "Ps"
+        case .closePunctuation: "Pe"
+        case .initialPunctuation: "Pi"
+        case .finalPunctuation: "Pf"
+        case .otherPunctuation: "Po"
+        case .mathSymbol: "Sm"
+        case .currencySymbol: "Sc"
+        case .modifierSymbol: "Sk"
+        case .otherSymbol: "So"
+        case .spaceSeparator: "Zs"
+        case .lineSeparator: "Zl"
+        case .paragraphSeparator: "Zp"
+        case .control: "Cc"
+        case .format: "Cf"
+        case .surrogate: "Cs"
+        case .privateUse: "Co"
+        default: "Cn"
         }
     }
 }

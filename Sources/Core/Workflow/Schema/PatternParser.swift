@@ -12,9 +12,6 @@ struct PatternParser {
     private static let instructionCountMax = 2000
     private static let repeatMax = 1000
     private static let depthMax = 50
-    private static let categories: Set<String> = [
-        "L", "Lu", "Ll", "Lt", "Lm", "Lo", "N", "Nd", "Nl", "No", "M", "P", "S", "Z", "C",
-    ]
 
     private let scalars: [Unicode.Scalar]
     private var position = 0
@@ -215,10 +212,12 @@ struct PatternParser {
             name.unicodeScalars.append(scalar)
             position += 1
         }
-        guard take("}"), Self.categories.contains(name) else {
-            throw PatternFault(reason: "of \\p{…} only general categories such as L, Lu or Nd are supported")
+        guard take("}"), let categories = GeneralCategory.categories(named: name) else {
+            throw PatternFault(
+                reason:
+                    "of \\p{…} only general categories such as L, Letter, Lu or Decimal_Number are supported")
         }
-        return CharacterSet(categories: [name], isNegated: isNegated)
+        return CharacterSet(categories: categories, isNegated: isNegated)
     }
 
     // MARK: - Instructions
