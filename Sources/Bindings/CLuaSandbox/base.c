@@ -244,24 +244,26 @@ static int base_select(lua_State *L) {
     return from > count ? 0 : count - (int)from + 1;
 }
 
-// A whole number in a base of 2 to 36; 0 where the text is none.
+// A whole number in a base of 2 to 36; 0 where the text is none, -1 where it does not fit 64 bits.
 static int parse_based(const char *text, size_t byte_count, int base, lua_Integer *out) {
     size_t at = 0;
     while (at < byte_count && isspace((unsigned char)text[at])) at++;
-    int is_negative = at < byte_count && text[at] == '-';
-    if (is_negative) at++;
+    int is_negative = at < byte_count && text[at] == '-', is_over = 0;
+    if (at < byte_count && (text[at] == '-' || text[at] == '+')) at++;
     size_t first = at;
-    lua_Unsigned sum = 0;
+    lua_Integer sum = 0;
     for (; at < byte_count && isalnum((unsigned char)text[at]); at++) {
         int letter = toupper((unsigned char)text[at]);
         int digit = isdigit(letter) ? letter - '0' : letter - 'A' + 10;
         if (digit >= base) return 0;
-        sum = sum * (lua_Unsigned)base + (lua_Unsigned)digit;
+        is_over |= __builtin_mul_overflow(sum, (lua_Integer)base, &sum);
+        is_over |= __builtin_add_overflow(sum, (lua_Integer)(is_negative ? -digit : digit), &sum);
     }
     if (at == first) return 0;
     while (at < byte_count && isspace((unsigned char)text[at])) at++;
-    *out = (lua_Integer)(is_negative ? 0u - sum : sum);
-    return at == byte_count;
+    *out = sum;
+    if (at != byte_count) return 0;
+    return is_over ? -1 : 1;
 }
 
 static int base_tonumber(lua_State *L) {
@@ -272,7 +274,9 @@ static int base_tonumber(lua_State *L) {
         size_t byte_count = 0;
         const char *text = lua_tolstring(L, 1, &byte_count);
         charge(L, (int64_t)(byte_count / 16));
-        if (parse_based(text, byte_count, (int)base, &number)) lua_pushinteger(L, number);
+        int is_number = parse_based(text, byte_count, (int)base, &number);
+        if (is_number < 0) return luaL_error(L, "the number %s does not fit 64 bits", text);
+        if (is_number) lua_pushinteger(L, number);
         else lua_pushnil(L);
         return 1;
     }

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The string library but patterns. Everything charges by the bytes it touches.
@@ -84,7 +85,7 @@ static int text_byte(lua_State *L) {
     const char *bytes = checked_string(L, 1, &byte_count);
     lua_Integer position = optional_integer(L, 2, 1);
     size_t start = range_start(position, byte_count);
-    size_t end = range_end(optional_integer(L, 3, (lua_Integer)start), byte_count);
+    size_t end = range_end(optional_integer(L, 3, position), byte_count);
     if (start > end) return 0;
     if (end - start >= 1000) return luaL_error(L, "byte: more than 1000 results");
     luaL_checkstack(L, (int)(end - start) + 1, "byte: too many results");
@@ -232,21 +233,47 @@ typedef struct {
     int has_modifiers;
 } directive;
 
+// The flags that a conversion takes, as in Lua; null for none that there is.
+static const char *flags_of(char conversion) {
+    switch (conversion) {
+    case 'd':
+    case 'i': return "-+0 ";
+    case 'u': return "-0";
+    case 'o':
+    case 'x':
+    case 'X': return "-#0";
+    case 'c':
+    case 's': return "-";
+    case 'a':
+    case 'A':
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'g':
+    case 'G': return "-+#0 ";
+    default: return NULL;
+    }
+}
+
 // Reads one directive after '%'; width and precision have at most two digits each.
 static const char *read_directive(lua_State *L, const char *at, directive *out) {
-    size_t used = 0;
     const char *start = at;
-    out->text[used++] = '%';
-    while (*at != '\0' && strchr("-+ #0", *at) != NULL && at - start < 5) out->text[used++] = *at++;
-    for (int digits = 0; digits < 2 && isdigit((unsigned char)*at); digits++) out->text[used++] = *at++;
-    if (*at == '.') {
-        out->text[used++] = *at++;
-        for (int digits = 0; digits < 2 && isdigit((unsigned char)*at); digits++) out->text[used++] = *at++;
-    }
+    at += strspn(at, "-+ #0");
+    size_t flag_count = (size_t)(at - start);
+    for (int digits = 0; digits < 2 && isdigit((unsigned char)*at); digits++) at++;
+    int has_precision = *at == '.';
+    if (has_precision) at++;
+    for (int digits = 0; has_precision && digits < 2 && isdigit((unsigned char)*at); digits++) at++;
+    const char *flags = *at == '\0' ? NULL : flags_of(*at);
+    int length = (int)(at - start) < 20 ? (int)(at - start) + (*at != '\0') : 20;
+    if (flags == NULL) luaL_error(L, "format: unknown directive '%%%s'", lua_pushlstring(L, start, (size_t)length));
+    if (flag_count > 5 || strspn(start, flags) < flag_count || (*at == 'c' && has_precision))
+        luaL_error(L, "format: '%%%s' is not allowed", lua_pushlstring(L, start, (size_t)length));
     out->has_modifiers = at > start;
     out->conversion = *at;
-    if (*at == '\0' || strchr("diuoxXcaAeEfFgGs", *at) == NULL)
-        luaL_error(L, "format: unknown directive '%%%s'", *at == '\0' ? "" : (char[]){*at, '\0'});
+    size_t used = (size_t)(at - start);
+    out->text[0] = '%';
+    memcpy(out->text + 1, start, used++);
     if (strchr("diuoxX", *at) != NULL) {
         out->text[used++] = 'l';
         out->text[used++] = 'l';
@@ -256,21 +283,23 @@ static const char *read_directive(lua_State *L, const char *at, directive *out) 
     return at + 1;
 }
 
+// Adds bytes with the width that a directive of texts asks for, which takes no other flag than '-'.
+static void add_padded(text_buffer *out, const directive *how, const char *bytes, size_t byte_count) {
+    size_t flag_count = strspn(how->text + 1, "-");
+    size_t width = (size_t)atoi(how->text + 1 + flag_count);
+    size_t gap = width > byte_count ? width - byte_count : 0;
+    for (size_t at = 0; at < gap && flag_count == 0; at++) buffer_add(out, " ", 1);
+    buffer_add(out, bytes, byte_count);
+    for (size_t at = 0; at < gap && flag_count > 0; at++) buffer_add(out, " ", 1);
+}
+
 static void add_text_argument(lua_State *L, text_buffer *out, const directive *how, int argument) {
     size_t byte_count = 0;
     const char *bytes = push_text(L, argument, &byte_count);
     charge(L, (int64_t)(byte_count / BYTES_A_UNIT));
-    if (!how->has_modifiers || byte_count >= 100) {
-        const char *point = strchr(how->text, '.');
-        if (point != NULL) {
-            size_t most = 0;
-            while (isdigit((unsigned char)*++point)) most = most * 10 + (size_t)(*point - '0');
-            if (byte_count > most) byte_count = most;
-        }
-        buffer_add(out, bytes, byte_count);
-    } else {
-        out->used += (size_t)snprintf(buffer_reserve(out, 256), 256, how->text, bytes);
-    }
+    const char *point = strchr(how->text, '.');
+    if (point != NULL && (size_t)atoi(point + 1) < byte_count) byte_count = (size_t)atoi(point + 1);
+    add_padded(out, how, bytes, byte_count);
     // The text is below the buffer's slot order: take it away again.
     lua_pop(L, 1);
 }
@@ -282,7 +311,7 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     case 's': add_text_argument(L, out, how, argument); return;
     case 'c': {
         char byte = (char)checked_integer(L, argument);
-        buffer_add(out, &byte, 1);
+        add_padded(out, how, &byte, 1);
         return;
     }
     case 'd':
