@@ -8,7 +8,7 @@ struct Reply: Sendable {
     var body: [UInt8]
 
     var text: String { String(decoding: body, as: UTF8.self) }
-    var value: Value { (try? JSON.parse(body)) ?? .null }
+    var value: Value { (try? JSON.parseOwn(body)) ?? .null }
     /// The code of an error.
     var code: String? { value["error"]?["code"]?.string }
     var items: [Value] { value["items"]?.array ?? [] }

@@ -43,7 +43,13 @@ extension Runtime {
         var object = Object()
         let reading = try reading(of: record, opensSealed: false)
         guard case .read(let machine, let records) = reading else {
-            object["note"] = .string(reading.problem ?? "")
+            let problem = reading.problem ?? ""
+            object["note"] = .string(record.status.isFinal ? problem : "\(problem): \(Self.stuckAdvice)")
+            // Its end may be the one entry that can be read.
+            if let outcome = try recordedEnd(of: record.run) {
+                object["output"] = outcome.output
+                object["error"] = Self.value(of: outcome)
+            }
             return object
         }
         // A run in memory also knows what is in flight just now.
@@ -71,6 +77,23 @@ extension Runtime {
                 return .object(object)
             })
         return view
+    }
+
+    /// The outcome of a run that is over; nil where no entry tells it.
+    private func recordedEnd(of run: RunID) throws(StoreError) -> RunOutcome? {
+        for entry in try store.entries(of: run).reversed() where entry.kind == "run.finished" {
+            // One that cannot be read tells nothing.
+            if case .runFinished(let outcome)? = (try? JournalRecord(stored: entry))?.entry { return outcome }
+        }
+        return nil
+    }
+
+    private static func value(of outcome: RunOutcome) -> Value {
+        guard let error = outcome.error else { return .null }
+        return [
+            "code": .string(error.code), "message": .string(error.message),
+            "step": outcome.failedStep.map { .string($0) } ?? .null,
+        ]
     }
 
     /// A run read from its journal, whether it is over or not.

@@ -17,6 +17,8 @@ package enum OrderResult: Sendable, Equatable {
 extension Runtime {
     /// Ends a run of that tenant: nothing new starts, what is in flight is let finish.
     ///
+    /// One that cannot go on is ended as it is.
+    ///
     /// - Parameters:
     ///   - run: The run.
     ///   - tenant: Whose run it must be.
@@ -27,7 +29,11 @@ extension Runtime {
         _ run: RunID, of tenant: TenantID, reason: String,
         completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        order(.cancelRequested(reason: reason, at: clock.now()), run, of: tenant) { completion($0 != nil) }
+        order(.cancelRequested(reason: reason, at: clock.now()), run, of: tenant) { [self] status in
+            guard status == nil else { return completion(true) }
+            // Not here: this may be the store's thread, which cannot wait for itself.
+            perform([errand { [self] in endStuck(run, of: tenant, reason: reason, completion: completion) }])
+        }
     }
 
     /// Pauses a run of that tenant: nothing new starts, what is in flight is let finish; sleeps and waits go on.

@@ -159,7 +159,8 @@ extension Runtime {
             + slot.waiters.map { waiter in { waiter(outcome) } }
     }
 
-    private func strand(_ run: RunID, _ reason: String) {
+    private func strand(_ run: RunID, _ problem: String) {
+        let reason = "\(problem): \(Self.stuckAdvice)"
         lock.withLock { stuck[run] = reason }
         log.write(.error, "run.stuck", [("run", .string("\(run)")), ("reason", .string(reason))])
     }

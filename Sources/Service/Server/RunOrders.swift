@@ -33,35 +33,46 @@ struct RunOrders {
 
     private func cancel() throws(Refusal) {
         let reason = try reason("cancelled by the tenant")
-        runtime.cancel(record.run, of: record.tenant, reason: reason) { [respond = call.respond, record] in
-            respond($0 ? Answer.json(202, ["run_id": .string("\(record.run)")]) : Self.over("cancelled"))
+        runtime.cancel(record.run, of: record.tenant, reason: reason) {
+            [runtime, respond = call.respond, record] in
+            respond(
+                $0
+                    ? Answer.json(202, ["run_id": .string("\(record.run)")])
+                    : Self.notOpen(record.run, runtime, "cancelled"))
         }
     }
 
     private func pause() throws(Refusal) {
         let reason = try reason("paused by the tenant")
-        runtime.pause(record.run, of: record.tenant, reason: reason) { [respond = call.respond, record] in
-            respond(Self.answer(to: $0, record.run, "paused"))
+        runtime.pause(record.run, of: record.tenant, reason: reason) {
+            [runtime, respond = call.respond, record] in
+            respond(Self.answer(to: $0, record.run, runtime, "paused"))
         }
     }
 
     private func resume() throws(Refusal) {
         _ = try call.object([])
-        runtime.resume(record.run, of: record.tenant) { [respond = call.respond, record] in
-            respond(Self.answer(to: $0, record.run, "resumed"))
+        runtime.resume(record.run, of: record.tenant) { [runtime, respond = call.respond, record] in
+            respond(Self.answer(to: $0, record.run, runtime, "resumed"))
         }
     }
 
-    private static func answer(to result: OrderResult, _ run: RunID, _ what: String) -> InboundResponse {
+    private static func answer(
+        to result: OrderResult, _ run: RunID, _ runtime: Runtime, _ what: String
+    ) -> InboundResponse {
         switch result {
         case .done(let status):
             Answer.json(202, ["run_id": .string("\(run)"), "status": .string(status.rawValue)])
-        case .over: over(what)
+        case .over: notOpen(run, runtime, what)
         }
     }
 
-    private static func over(_ what: String) -> InboundResponse {
-        Answer.error(409, "run_over", "the run is over: nothing was \(what)")
+    private static func notOpen(_ run: RunID, _ runtime: Runtime, _ what: String) -> InboundResponse {
+        if let problem = runtime.whyStuck(run) {
+            let message = "the run cannot go on, and was not \(what): \(problem)"
+            return Answer.error(409, "run_unreadable", message)
+        }
+        return Answer.error(409, "run_over", "the run is over: nothing was \(what)")
     }
 }
 

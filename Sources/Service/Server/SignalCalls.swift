@@ -13,7 +13,7 @@ struct SignalCalls {
 
     /// `POST /api/runs/{id}/signals/{name}`, with a key of the tenant.
     func signal(_ call: Call, run: RunID, name: String) throws(Refusal) {
-        try give(call.request, to: run, of: call.tenant.tenant, name: name, call.respond)
+        try give(call.request, to: run, of: call.tenant.tenant, name: name, tellsWhyStuck: true, call.respond)
     }
 
     /// `POST /signals/{run}/{token}/{name}`: the token opens this run and nothing else.
@@ -35,6 +35,7 @@ struct SignalCalls {
 
     private func give(
         _ request: InboundRequest, to run: RunID, of tenant: TenantID, name: String,
+        tellsWhyStuck: Bool = false,
         _ respond: @escaping @Sendable (InboundResponse) -> Void
     ) throws(Refusal) {
         guard RunSignal.isName(name) else {
@@ -46,7 +47,13 @@ struct SignalCalls {
                 413, "signal_too_large", "a signal's body has at most \(Self.bodyByteCountMax) bytes")
         }
         let signal = RunSignal(id: try id(of: request), name: name, body: try body(of: request))
-        runtime.signal(run, of: tenant, signal) { result in respond(Self.answer(to: result, name)) }
+        runtime.signal(run, of: tenant, signal) { [runtime] result in
+            if tellsWhyStuck, result == .runOver, let problem = runtime.whyStuck(run) {
+                let message = "the run cannot go on, and the signal was not kept: \(problem)"
+                return respond(Answer.error(409, "run_unreadable", message))
+            }
+            respond(Self.answer(to: result, name))
+        }
     }
 
     /// The sender's Idempotency-Key makes a repeat the same signal; without one each is its own.
