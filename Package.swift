@@ -128,7 +128,7 @@ let package = Package(
             "WorkflowTestingTests",
             [
                 "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "WorkflowTesting", "Commands",
-                "ZoneFiles",
+                "ZoneFiles", "Engine",
             ]),
         tests("TidyTests", []),
     ],

@@ -40,10 +40,10 @@ package struct Simulation {
     /// A run that has had so many inputs is taken to go round for ever.
     private static let inputCountMax = 100_000
 
-    private let plan: RunPlan
-    private let surroundings: Surroundings
+    let plan: RunPlan
+    let surroundings: Surroundings
     private let start: Instant
-    private var machine: RunMachine
+    private(set) var machine: RunMachine
     private(set) var now: Instant
     private var agenda: [(at: Instant, event: Event)] = []
     private var inputCount = 0
