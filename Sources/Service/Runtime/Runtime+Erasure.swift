@@ -26,7 +26,8 @@ extension Runtime {
                 tenantGeneration += 1
                 funds(of: tenant).isSuspended = true
             }
-            if !isUnderWay { goOnErasing(tenant, after: .zero) }
+            // A start that came just before is stored by then, and ended like the others.
+            if !isUnderWay { goOnErasing(tenant, after: Self.endingPause) }
         }
     }
 
