@@ -79,12 +79,11 @@ struct ResponseTests {
     }
 
     @Test(
-        "a body is read by its type; what does not parse is text",
+        "a body is read by its type",
         arguments: [
             ("application/json", "{\"id\": \"1\"}", "1"), ("application/hal+json", "{\"id\": \"1\"}", "1"),
             ("application/x-www-form-urlencoded", "id=a+b%21", "a b!"),
-            ("application/json", "{\"id\": ", .null),
-            ("text/html", "{\"id\": \"1\"}", .null),
+            ("application/json", "", .null), ("text/html", "{\"id\": \"1\"}", .null),
         ] as [(String, String, Value)])
     func bodyIsRead(type: String, body: String, id: Value) throws {
         var play = try play("{accept: [402]}")
@@ -92,6 +91,50 @@ struct ResponseTests {
             status: 200, headers: [HTTPHeader("CONTENT-TYPE", type)], body: Array(body.utf8))
         play.end("a", .success(response))
         #expect(play.outcome?.output[2] == id)
+    }
+
+    @Test(
+        "an answer that says it is JSON and is none is no success, unless the step takes it unread",
+        arguments: ["{\"id\": ", "{\"id\": 1}}", "<html></html>", "NaN", "\u{1F}\u{8B}", "'a'"])
+    func brokenJSON(body: String) throws {
+        for type in ["application/json", "application/hal+json; charset=utf-8", "APPLICATION/JSON"] {
+            let response = OutboundResponse(
+                status: 200, headers: [HTTPHeader("Content-Type", type)], body: Array(body.utf8))
+            var typed = try Play(
+                "steps:\n  a: {request: {url: https://a.example/}, retry: {max: 1, jitter: none}}")
+            typed.begin()
+            #expect(typed.end("a", .success(response)).first == "a#1 failed: unreadable_answer")
+            typed.retry("a")
+            #expect(typed.end("a", .success(response)).first == "a failed: unreadable_answer")
+            for reading in ["text", "bytes"] {
+                var unread = try Play(
+                    "steps:\n  a: {request: {url: https://a.example/}, response: {body: \(reading)}}\noutput: << steps.a.response.body >>"
+                )
+                unread.begin()
+                unread.end("a", .success(response))
+                #expect(unread.outcome?.output == .string(body))
+            }
+        }
+    }
+
+    @Test("a body that the step takes as text is one, also if it could be read")
+    func takenAsText() throws {
+        var play = try Play(
+            "steps:\n  a: {request: {url: https://a.example/}, response: {body: text}}\noutput: << steps.a.response.body >>"
+        )
+        play.begin()
+        play.answer("a", 200, ["id": 1])
+        #expect(play.outcome?.output == #"{"id":1}"#)
+    }
+
+    @Test("a status that is a failure is one by its status, whatever its body is")
+    func brokenFailure() throws {
+        var play = try Play("steps:\n  a: {request: {url: https://a.example/}}")
+        play.begin()
+        let response = OutboundResponse(
+            status: 404, headers: [HTTPHeader("Content-Type", "application/json")], body: Array("<html>".utf8)
+        )
+        #expect(play.end("a", .success(response)).first == "a failed: status")
     }
 
     @Test("cookies and connection headers are not kept; the others are, in lower case")

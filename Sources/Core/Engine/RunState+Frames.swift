@@ -84,7 +84,7 @@ extension RunState {
         guard let frame = nodes[index].opened else {
             // Not by `||`, whose second operand would be given a copy of the whole state.
             let parsesBody = plan.isRead[step] ? true : Self.isLoop(nodes[index].frame, frames, nodes, plan)
-            return StepView(result, parsesBody: parsesBody)
+            return StepView(result, parsesBody: parsesBody, reading: plan.steps[step].action.reading)
         }
         cancel(frame, leavesUnbegun: result.error == nil && frames[frame].winner == nil, plan)
         defer { forget(frame, plan) }

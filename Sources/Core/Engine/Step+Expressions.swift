@@ -28,6 +28,14 @@ extension Step {
     }
 }
 
+extension Step.Action {
+    /// How expressions see the body that it is answered with.
+    var reading: ResponseRule.Reading {
+        if case .request(let template) = self { return template.response.reading }
+        return .typed
+    }
+}
+
 extension RequestTemplate {
     fileprivate var expressions: [any CompiledExpression] {
         var templates = [method, url] + headers.map(\.value) + query.templates

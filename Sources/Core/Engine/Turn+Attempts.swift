@@ -23,7 +23,9 @@ extension Turn {
                 index, attempt, .init(error: error, response: nil, interval: interval),
                 isRetryable: isRetryable)
         case .success(let response):
-            let response = Self.stored(response, redactor: surroundings.redactor)
+            let fault = Self.fault(of: response, template.response)
+            var response = Self.stored(response, redactor: surroundings.redactor)
+            response.fault = fault
             var answer = GuardedAnswer(response, template.response.sensitive)
             judged.add(answer.parts)
             let verdict = verdict(
@@ -124,18 +126,20 @@ extension Turn {
         retry: RetryPolicy
     ) -> Verdict {
         let isPlain = rule.failWhen == nil && rule.schema == nil
-        if (200..<300).contains(response.status), isPlain, response.fault == nil { return Verdict() }
-        let body = BodyReader.value(of: response.body, contentType: response.headers["content-type"])
+        let isAccepted = rule.accepts(response.status)
+        let type = response.headers["content-type"]
+        if isAccepted, let fault = response.fault {
+            return Verdict(
+                error: Self.unreadable(fault), isRetryable: retry.on.contains { $0.coversUnreadable })
+        }
+        if (200..<300).contains(response.status), isPlain { return Verdict() }
+        let body = AnswerReading.value(of: response.body, contentType: type, reading: rule.reading)
         let scope = scope(
             of: index,
             response: ResponseBranch(status: response.status, headers: response.headers, body: body))
-        guard (200..<300).contains(response.status) || rule.accept.contains(response.status) else {
+        guard isAccepted else {
             let error = StepError(code: "status", message: bounded(Self.describe(shown)))
             return Verdict(error: error, isRetryable: isRetryable(response, retry, scope: scope))
-        }
-        if let fault = response.fault {
-            return Verdict(
-                error: Self.unreadable(fault), isRetryable: retry.on.contains { $0.coversUnreadable })
         }
         do throws(ExpressionFailure) {
             if let failWhen = rule.failWhen, try GuardReading.isTrue(try failWhen.evaluate(in: scope)) {
@@ -154,6 +158,15 @@ extension Turn {
                     message: bounded("the response does not fit the schema: \(violation.text)")))
         }
         return Verdict()
+    }
+
+    /// Why the body of an answer cannot be read; nil for what the step takes unread, and for a status that fails anyway.
+    ///
+    /// Of the answer as it came: where a secret is left out of it, it may be no JSON any more.
+    private static func fault(of response: OutboundResponse, _ rule: ResponseRule) -> String? {
+        if let fault = response.fault { return fault }
+        guard rule.reading == .typed, rule.accepts(response.status) else { return nil }
+        return AnswerReading.problem(in: response.body, contentType: response.headers["content-type"])
     }
 
     /// A server that says whether to repeat is believed; otherwise the step's policy decides.
@@ -220,11 +233,16 @@ extension Turn {
             guard let name = keptName(header.name) else { continue }
             headers.append(HTTPHeader(name, redactor.redact(header.value)))
         }
-        var stored = OutboundResponse(
+        return OutboundResponse(
             status: response.status, headers: headers,
             body: redactor.redact(body: response.body, contentType: headers["content-type"]))
-        stored.fault = response.fault
-        return stored
+    }
+}
+
+extension ResponseRule {
+    /// Whether an answer with that status is a success as far as its status goes.
+    fileprivate func accepts(_ status: Int) -> Bool {
+        (200..<300).contains(status) || accept.contains(status)
     }
 }
 

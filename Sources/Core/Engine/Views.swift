@@ -1,5 +1,6 @@
 package import Ports
 package import Values
+import Workflow
 
 /// What expressions see of the trigger.
 package final class TriggerView: ScopeBranch {
@@ -68,7 +69,7 @@ package final class StepView: Sendable {
     /// Of a race: which item won, from 1.
     let winner: Int?
 
-    init(_ result: StepResult, parsesBody: Bool) {
+    init(_ result: StepResult, parsesBody: Bool, reading: ResponseRule.Reading = .typed) {
         error = result.error
         attemptCount = result.attemptCount
         items = nil
@@ -90,7 +91,8 @@ package final class StepView: Sendable {
             output =
                 parsesBody
                 ? result.sensitive.below("body").restored(
-                    in: BodyReader.value(of: response.body, contentType: response.headers["content-type"]))
+                    in: AnswerReading.value(
+                        of: response.body, contentType: response.headers["content-type"], reading: reading))
                 : .null
         }
     }

@@ -3,7 +3,7 @@ import Values
 
 extension WorkflowDecoder {
     private static let requestKeys = ["method", "url", "headers", "query", "body", "auth", "idempotency_key"]
-    private static let responseKeys = ["timeout", "schema", "accept", "fail_when", "sensitive"]
+    private static let responseKeys = ["timeout", "schema", "accept", "fail_when", "sensitive", "body"]
     private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     /// Fields that the engine or the transport sets.
     private static let reservedHeaders: Set<String> = [
@@ -235,6 +235,18 @@ extension WorkflowDecoder {
         rule.failWhen = fields["fail_when"].flatMap { bareExpression($0, under: "fail_when") }
         view.hasResponse = false
         if let node = fields["sensitive"] { rule.sensitive = sensitivePaths(node) }
+        if let body = fields.member("body"), let word = text(body.value, as: "body") {
+            switch word {
+            case "text": rule.reading = .text
+            case "bytes": rule.reading = .bytes
+            default: noteChoice(word, at: body.value.mark, "a way to read a body", ["text", "bytes"])
+            }
+            for name in ["schema", "sensitive"] where fields[name] != nil {
+                noteConflict(
+                    body, with: name, of: "response",
+                    hint: "`\(name)` is for a body that is read by its type: remove one of the two")
+            }
+        }
         if let accept = fields["accept"] {
             let items = accept.items ?? [accept]
             rule.accept = items.compactMap { wholeNumber($0, as: "a status", in: 100...599) }

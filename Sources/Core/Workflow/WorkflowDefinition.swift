@@ -318,8 +318,17 @@ package final class RequestTemplate: Sendable {
 package struct ResponseRule: Sendable {
     /// For one attempt, from the first byte sent to the last received.
     package var timeout: Duration
+    /// How expressions see the body of an answer.
+    package enum Reading: String, Sendable {
+        /// By its content type; JSON that cannot be read fails the attempt.
+        case typed
+        /// As it came, whatever its type says.
+        case text, bytes
+    }
+
     /// What the body must be; another body fails the step for good.
     package var schema: JSONSchema?
+    package var reading = Reading.typed
     /// Statuses that succeed beside 2xx.
     package var accept: [Int]
     /// Sees the answer as `response`; true fails the attempt.
