@@ -41,12 +41,6 @@ package struct ChildProcess: Sendable {
     /// Waits for its end: its exit status, or 128 and the number of the signal that ended it.
     package func wait() -> Int32 { millrace_wait(id) }
 
-    /// Resident memory in KiB; nil where it has ended.
-    package var residentKiB: Int? {
-        let size = millrace_resident_kib(id)
-        return size < 0 ? nil : size
-    }
-
     /// The program that runs now, as a path.
     package static var currentProgram: String? {
         var buffer = [UInt8](repeating: 0, count: 4096)

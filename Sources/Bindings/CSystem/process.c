@@ -1,12 +1,8 @@
 #include "process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,18 +29,6 @@ int millrace_wait_for_termination_signal(void) {
 
 void millrace_ignore_sigpipe(void) {
     signal(SIGPIPE, SIG_IGN);
-}
-
-int millrace_lock_file(const char *path) {
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0) return -errno;
-    while (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EINTR) continue;
-        int problem = errno;
-        close(file);
-        return -problem;
-    }
-    return file;
 }
 
 pid_t millrace_spawn(char *const argv[], char *const envp[], int stdout_fd, int stderr_fd) {
@@ -88,15 +72,4 @@ int millrace_wait(pid_t pid) {
         if (errno != EINTR) return -errno;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-long millrace_resident_kib(pid_t pid) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/statm", (long)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return -errno;
-    long total = 0, resident = 0;
-    int count = fscanf(file, "%ld %ld", &total, &resident);
-    fclose(file);
-    return count == 2 ? resident * (sysconf(_SC_PAGESIZE) / 1024) : -EIO;
 }

@@ -1,7 +1,7 @@
 #pragma once
 #include <sys/types.h>
 
-/* Processes, signals and lock files: what Swift's module of the C library lacks or gets wrong. */
+/* Processes and signals: what Swift's module of the C library lacks or gets wrong. */
 
 /* Blocks SIGTERM and SIGINT in the calling thread and all it starts later; call it first. */
 void millrace_block_termination_signals(void);
@@ -10,10 +10,6 @@ int millrace_wait_for_termination_signal(void);
 /* A peer that leaves must be an error of write, not the end of the process. */
 void millrace_ignore_sigpipe(void);
 
-/* Opens (or makes, mode 0600) and locks a file for this process alone; the lock goes with the
-   descriptor. Returns the descriptor or -errno: -EWOULDBLOCK where another holds it. */
-int millrace_lock_file(const char *path);
-
 /* Starts argv[0] (looked up in PATH) with these descriptors as output and error; -1 leaves one as it
    is. The child starts with no signal blocked. Returns its id or -errno. */
 pid_t millrace_spawn(char *const argv[], char *const envp[], int stdout_fd, int stderr_fd);
@@ -21,5 +17,3 @@ pid_t millrace_spawn(char *const argv[], char *const envp[], int stdout_fd, int 
 int millrace_kill(pid_t pid, int signal_number);
 /* Waits for a child: its exit status, 128 + the signal that ended it, or -errno. */
 int millrace_wait(pid_t pid);
-/* Memory of a process that is resident, in KiB, or -errno. */
-long millrace_resident_kib(pid_t pid);
