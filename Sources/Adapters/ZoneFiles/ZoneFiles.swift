@@ -7,18 +7,17 @@ import Values
 package final class ZoneFiles: TimeZones, @unchecked Sendable {
     // Unchecked: `known` is read and written under `lock`.
     private static let fileByteCountMax = 256 * 1024
-    private static let knownCountMax = 1_000
 
     private let folder: String
     private let lock = Lock()
-    private var known: [String: TimeZoneRules] = [:]
+    private var known = LRUCache<String, TimeZoneRules>(weightMax: 1_000)
 
     /// - Parameter folder: Where the database is.
     package init(folder: String = "/usr/share/zoneinfo") { self.folder = folder }
 
     package func rules(of name: String) throws(TimeZoneError) -> TimeZoneRules {
         if name == "UTC" { return .utc }
-        if let rules = lock.withLock({ known[name] }) { return rules }
+        if let rules = lock.withLock({ known.use(name) }) { return rules }
         guard Self.isName(name) else { throw .unknown(name: name) }
         let bytes = try read(name)
         var reader = TZifReader(bytes)
@@ -26,10 +25,7 @@ package final class ZoneFiles: TimeZones, @unchecked Sendable {
         do throws(TZifReader.Problem) { rules = try reader.rules() } catch {
             throw .malformed(name: name, reason: error.reason)
         }
-        lock.withLock {
-            if known.count >= Self.knownCountMax { known.removeAll() }
-            known[name] = rules
-        }
+        lock.withLock { known.insert(rules, for: name) }
         return rules
     }
 

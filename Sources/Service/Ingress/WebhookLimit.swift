@@ -2,8 +2,7 @@ package import Values
 
 /// How often each public webhook may be called: a token bucket for each tenant and workflow (W7).
 ///
-/// A bucket is one instant, and one that is full again is none at all, so what is kept is bounded by the
-/// endpoints that are being called.
+/// A bucket is one instant.
 package final class WebhookLimit: @unchecked Sendable {
     // Unchecked: `spentUntil` is read and written under `lock`.
     private struct Endpoint: Hashable {
@@ -14,18 +13,18 @@ package final class WebhookLimit: @unchecked Sendable {
     private let lock = Lock()
     private let interval: Duration
     private let burstTime: Duration
-    private let endpointCountMax: Int
     /// When each bucket will be full again.
-    private var spentUntil: [Endpoint: Instant] = [:]
+    private var spentUntil: LRUCache<Endpoint, Instant>
 
     /// - Parameters:
     ///   - perSecond: Requests a second that each endpoint takes in the long run, 1 to 1,000,000.
     ///   - burst: Requests that it takes at once, at least 1.
-    ///   - endpointCountMax: Endpoints to keep count of; with more that are busy at the same time, all begin anew.
+    ///   - endpointCountMax: Endpoints to keep count of; with more that are busy at the same time, the one that
+    ///     was called longest ago begins anew.
     package init(perSecond: Int, burst: Int, endpointCountMax: Int = 10_000) {
         interval = .microseconds(1_000_000 / min(max(1, perSecond), 1_000_000))
         burstTime = interval * (max(1, burst) - 1)
-        self.endpointCountMax = endpointCountMax
+        spentUntil = LRUCache(weightMax: endpointCountMax)
     }
 
     /// Takes a request in.
@@ -39,21 +38,13 @@ package final class WebhookLimit: @unchecked Sendable {
         let endpoint = Endpoint(tenant: tenant, workflow: workflow)
         return lock.withLock {
             let emptied = now + burstTime + interval
-            if let known = spentUntil[endpoint], known > emptied { spentUntil[endpoint] = emptied }
-            let spent = max(spentUntil[endpoint] ?? now, now)
-            guard spent - now <= burstTime else { return spent - now - burstTime }
-            if spentUntil.count >= endpointCountMax, spentUntil[endpoint] == nil { makeRoom(at: now) }
-            spentUntil[endpoint] = spent + interval
-            return nil
+            let spent = min(max(spentUntil.use(endpoint) ?? now, now), emptied)
+            let wait = spent - now - burstTime
+            spentUntil.insert(wait > .zero ? spent : spent + interval, for: endpoint)
+            return wait > .zero ? wait : nil
         }
     }
 
     /// Endpoints that are kept count of.
     package var endpointCount: Int { lock.withLock { spentUntil.count } }
-
-    private func makeRoom(at now: Instant) {
-        spentUntil = spentUntil.filter { $0.value > now }
-        // To let a few more in is better than to look through them all again with each request.
-        if spentUntil.count > endpointCountMax / 2 { spentUntil.removeAll() }
-    }
 }

@@ -6,7 +6,7 @@ package import Workflow
 
 /// The workflows that are in service, as plans ready to run; read from the store on first use.
 package final class Catalog: @unchecked Sendable {
-    // Unchecked: the dictionaries are read and written under `lock`.
+    // Unchecked: the caches and the listeners are read and written under `lock`.
     private struct Name: Hashable {
         var tenant: TenantID
         var name: String
@@ -17,8 +17,10 @@ package final class Catalog: @unchecked Sendable {
         var digest: [UInt8]
     }
 
-    /// Plans kept in memory; beyond it they are read again.
-    private static let planCountMax = 2_000
+    /// What the plans in service, and those that runs are pinned to, may weigh; others are compiled on use.
+    package static let weightMax = 128 << 20
+    /// Workflows that are read at once while listeners are looked for.
+    private static let pageSize = 20
 
     private let store: any WorkflowStore
     private let loader: any DefinitionLoader
@@ -27,14 +29,27 @@ package final class Catalog: @unchecked Sendable {
     /// Held over a change in the store and in memory, so that a slow reader cannot bring back what
     /// was replaced meanwhile.
     private let changing = Lock()
-    private var current: [Name: RunPlan] = [:]
-    private var byDigest: [Digest: RunPlan] = [:]
+    private var current: LRUCache<Name, RunPlan>
+    private var byDigest: LRUCache<Digest, RunPlan>
+    /// Names of the operator's workflows that listen, by event; those of an event that was not raised are unknown.
+    private var listenerNames: [String: [String]] = [:]
+    private var operatorChangeCount = 0
     private var changeListener: (@Sendable (TenantID, String) -> Void)?
 
-    package init(store: any WorkflowStore, loader: any DefinitionLoader, cryptography: any Cryptography) {
+    /// - Parameters:
+    ///   - store: Where sources are.
+    ///   - loader: Compiles them.
+    ///   - cryptography: For their digests.
+    ///   - weightMax: What the plans in memory may weigh, in bytes, twice: those in service, and all.
+    package init(
+        store: any WorkflowStore, loader: any DefinitionLoader, cryptography: any Cryptography,
+        weightMax: Int = Catalog.weightMax
+    ) {
         self.store = store
         self.loader = loader
         self.cryptography = cryptography
+        current = LRUCache(weightMax: weightMax)
+        byDigest = LRUCache(weightMax: weightMax)
     }
 
     /// Calls `listener` after each deployment and deletion, with no lock held; the last one set is called.
@@ -84,7 +99,7 @@ package final class Catalog: @unchecked Sendable {
         return try change(definition.name, of: tenant, expecting) { live throws(StoreError) in
             let deployed = try store.deployWorkflow(
                 definition.name, of: tenant, digest: digest, source: source, at: at)
-            keep(RunPlan(definition: definition, digest: digest), of: tenant, isCurrent: true)
+            keep(RunPlan(definition: definition, digest: digest), of: deployed, isCurrent: true)
             return .deployed(deployed, isNew: deployed.number != live?.number)
         }
     }
@@ -95,7 +110,7 @@ package final class Catalog: @unchecked Sendable {
     ) throws(StoreError) -> Change {
         try change(name, of: tenant, expecting) { live throws(StoreError) in
             let existed = try store.deleteWorkflow(name, of: tenant)
-            lock.withLock { _ = current.removeValue(forKey: Name(tenant: tenant, name: name)) }
+            lock.withLock { _ = current.remove(Name(tenant: tenant, name: name)) }
             return existed ? .deleted : .missing
         }
     }
@@ -112,6 +127,7 @@ package final class Catalog: @unchecked Sendable {
         let live = try store.workflow(name, of: tenant)
         guard expectation.admits(live) else { return .unexpected(live: live) }
         let change = try body(live)
+        forgetListeners(tenant)
         isDone = true
         return change
     }
@@ -120,9 +136,11 @@ package final class Catalog: @unchecked Sendable {
         lock.withLock { changeListener }?(tenant, name)
     }
 
-    /// The plan in service under that name; nil where there is none or it no longer loads.
+    // MARK: - Plans
+
+    /// The plan in service under that name; nil if there is none or it no longer loads.
     package func plan(named name: String, of tenant: TenantID) throws(StoreError) -> RunPlan? {
-        if let known = lock.withLock({ current[Name(tenant: tenant, name: name)] }) { return known }
+        if let known = lock.withLock({ current.use(Name(tenant: tenant, name: name)) }) { return known }
         changing.lock()
         defer { changing.unlock() }
         guard let deployed = try store.workflow(name, of: tenant) else { return nil }
@@ -131,38 +149,92 @@ package final class Catalog: @unchecked Sendable {
 
     /// The plan that a run is pinned to.
     package func plan(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> RunPlan? {
-        if let known = lock.withLock({ byDigest[Digest(tenant: tenant, digest: digest)] }) { return known }
+        if let known = lock.withLock({ byDigest.use(Digest(tenant: tenant, digest: digest)) }) {
+            return known
+        }
         guard let deployed = try store.workflow(digest: digest, of: tenant) else { return nil }
         return load(deployed, isCurrent: false)
     }
 
-    /// Plans of the operator that listen to a hook, by name.
-    package func listeners(to event: String) throws(StoreError) -> [RunPlan] {
-        var plans: [RunPlan] = []
-        for deployed in try store.workflows(of: .operatorTenant, after: nil, limit: 200) {
-            guard let plan = try plan(named: deployed.name, of: .operatorTenant) else { continue }
-            if plan.definition.triggers.contains(where: { $0.kind == .hook(event: event) }) {
-                plans.append(plan)
-            }
-        }
-        return plans
-    }
-
+    /// One source has one plan in memory, as long as anything keeps it.
     private func load(_ deployed: DeployedWorkflow, isCurrent: Bool) -> RunPlan? {
+        let key = Digest(tenant: deployed.tenant, digest: deployed.digest)
+        if let known = lock.withLock({ byDigest.use(key) }) {
+            keep(known, of: deployed, isCurrent: isCurrent)
+            return known
+        }
         guard let definition = loader.load(deployed.source).definition else { return nil }
         let plan = RunPlan(definition: definition, digest: deployed.digest)
-        keep(plan, of: deployed.tenant, isCurrent: isCurrent)
+        keep(plan, of: deployed, isCurrent: isCurrent)
         return plan
     }
 
-    private func keep(_ plan: RunPlan, of tenant: TenantID, isCurrent: Bool) {
+    private func keep(_ plan: RunPlan, of deployed: DeployedWorkflow, isCurrent: Bool) {
+        let weight = Self.weight(of: deployed.source)
+        let digest = Digest(tenant: deployed.tenant, digest: plan.digest)
         lock.withLock {
-            if byDigest.count >= Self.planCountMax {
-                byDigest.removeAll()
-                current.removeAll()
-            }
-            byDigest[Digest(tenant: tenant, digest: plan.digest)] = plan
-            if isCurrent { current[Name(tenant: tenant, name: plan.definition.name)] = plan }
+            byDigest.insert(plan, for: digest, weight: weight)
+            guard isCurrent else { return }
+            current.insert(plan, for: Name(tenant: deployed.tenant, name: deployed.name), weight: weight)
         }
+    }
+
+    /// About what a plan takes in memory, in bytes.
+    private static func weight(of source: [UInt8]) -> Int { 4_096 + 16 * source.count }
+
+    // MARK: - Listeners
+
+    /// Who listens to an event.
+    package struct Listeners: Sendable {
+        /// Plans of the operator, by name.
+        package var plans: [RunPlan] = []
+        /// Workflows of the operator that name the event and no longer load.
+        package var broken: [String] = []
+    }
+
+    /// Who listens to an event of the operator's.
+    package func listeners(to event: String) throws(StoreError) -> Listeners {
+        var listeners = Listeners()
+        for name in try names(listeningTo: event) {
+            if let plan = try plan(named: name, of: .operatorTenant) {
+                listeners.plans.append(plan)
+            } else if try store.workflow(name, of: .operatorTenant) != nil {
+                listeners.broken.append(name)
+            }
+        }
+        return listeners
+    }
+
+    private func forgetListeners(_ tenant: TenantID) {
+        guard tenant == .operatorTenant else { return }
+        lock.withLock {
+            listenerNames = [:]
+            operatorChangeCount += 1
+        }
+    }
+
+    private func names(listeningTo event: String) throws(StoreError) -> [String] {
+        let (known, changeCount) = lock.withLock { (listenerNames[event], operatorChangeCount) }
+        if let known { return known }
+        var names: [String] = []
+        var after: String?
+        repeat {
+            let page = try store.workflows(of: .operatorTenant, after: after, limit: Self.pageSize)
+            for deployed in page where deployed.source.mayName(event) {
+                // One that does not load is named all the same, so that somebody hears of it.
+                if try plan(named: deployed.name, of: .operatorTenant)?.listens(to: event) ?? true {
+                    names.append(deployed.name)
+                }
+            }
+            after = page.count == Self.pageSize ? page.last?.name : nil
+        } while after != nil
+        lock.withLock { if operatorChangeCount == changeCount { listenerNames[event] = names } }
+        return names
+    }
+}
+
+extension RunPlan {
+    fileprivate func listens(to event: String) -> Bool {
+        definition.triggers.contains { $0.kind == .hook(event: event) }
     }
 }

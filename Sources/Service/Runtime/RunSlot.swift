@@ -45,8 +45,6 @@ final class RunSlot: @unchecked Sendable {
     var alarms: [Int: AlarmID] = [:]
     /// How its row stands in the store.
     var stored = Stored.open
-    /// Whether something that only this process knows depends on it, so that it must not leave memory.
-    var staysInMemory = false
     /// Whether it is being handed, one after another, to those who have waited for it to be read.
     var isHandedOut = false
     /// Under which its start and its end count; nil for none.

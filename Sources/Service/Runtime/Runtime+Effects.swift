@@ -1,8 +1,8 @@
 import Billing
-package import Engine
+import Engine
 import Ports
-package import Storage
-package import Values
+import Storage
+import Values
 import Workflow
 
 // What is done once the entries that justify it are durable (I1).
@@ -265,103 +265,6 @@ extension RunEffect {
         switch self {
         case .wake, .wakeRun: true
         default: false
-        }
-    }
-}
-
-// MARK: - Hooks
-
-extension Runtime {
-    /// Starts a run of every operator workflow that listens to `event`.
-    ///
-    /// - Parameters:
-    ///   - event: `on_purchase_requested` or `on_balance_depleted`.
-    ///   - body: The payload: ids and numbers only.
-    ///   - key: The same event raised again starts nothing.
-    ///   - settles: The depletion that it answers.
-    ///   - waiter: Called when the first run is over.
-    ///   - completion: Called once: the first run's result, or nil where no workflow listens.
-    package func raise(
-        _ event: String, body: Value, key: String, settles: Depletion? = nil,
-        waiter: (@Sendable (RunOutcome) -> Void)? = nil,
-        completion: @escaping @Sendable (StartResult?) -> Void
-    ) {
-        do throws(StoreError) {
-            let listeners = try listeners(to: event, body: body)
-            guard let tenant = try store.tenant(.operatorTenant), let first = listeners.first else {
-                return completion(nil)
-            }
-            for plan in listeners {
-                let isFirst = plan === first
-                let start = RunStart(
-                    triggerKind: "hook", headers: [HTTPHeader("content-type", "application/json")], query: [],
-                    body: JSON.bytes(body), at: clock.now(), tenantName: tenant.name, externalCustomerID: nil)
-                self.start(
-                    StartRequest(
-                        tenant: tenant, plan: plan, start: start,
-                        dedupe: RunCommit.Dedupe(key: "\(event):\(key)"), settles: settles,
-                        keepsWithoutFunds: true, waiter: isFirst ? waiter : nil)
-                ) { result in if isFirst { completion(result) } }
-            }
-        } catch {
-            completion(.unavailable(error))
-        }
-    }
-
-    /// Listeners whose guard lets this payload pass.
-    ///
-    /// A guard that raises an error lets it pass, so
-    /// that the run fails where everyone sees it.
-    private func listeners(to event: String, body: Value) throws(StoreError) -> [RunPlan] {
-        let secrets = try vault.secrets(of: .operatorTenant)
-        let now = clock.now()
-        return try catalog.listeners(to: event).filter { plan in
-            plan.definition.triggers.contains { trigger in
-                guard trigger.kind == .hook(event: event) else { return false }
-                guard let expression = trigger.guardExpression else { return true }
-                let start = RunStart(
-                    triggerKind: "hook", headers: [], query: [], body: JSON.bytes(body), at: now,
-                    tenantName: "",
-                    externalCustomerID: nil)
-                let scope = TriggerScope(
-                    trigger: TriggerView(start), vars: plan.definition.vars,
-                    tenant: TenantFacts(tenant: .operatorTenant, name: "operator", externalCustomerID: nil),
-                    secrets: secrets, now: now)
-                do throws(ExpressionFailure) {
-                    return try GuardReading.isTrue(try expression.evaluate(in: scope))
-                } catch {
-                    return true
-                }
-            }
-        }
-    }
-
-    /// Raises `on_balance_depleted` for a depletion; the run's start removes it from the outbox.
-    func announce(_ depletion: Depletion) {
-        log.write(.info, "balance.depleted", [("tenant", .string("\(depletion.tenant)"))])
-        metrics.add("balance_depletions_total")
-        // The alert is worth sending without the customer's id as well.
-        let customer = (try? store.tenant(depletion.tenant))?.externalCustomerID
-        let body: Value = [
-            "tenant_id": .string("\(depletion.tenant)"), "balance_ms": .int(depletion.balanceMilliseconds),
-            "external_customer_id": customer.map { .string($0) } ?? .null,
-        ]
-        raise(
-            "on_balance_depleted", body: body, key: "\(depletion.tenant):\(depletion.sequence)",
-            settles: depletion
-        ) { [self] result in
-            switch result {
-            // Without a listener there is nobody to tell.
-            case nil: try? store.dropDepletion(depletion)
-            // It stays in the outbox: also a next process would announce it.
-            case .refused(let code, let message):
-                log.write(
-                    .error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
-            case .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
-                guard lock.withLock({ !isStopping && fatal == nil }) else { return }
-                clock.schedule(after: .seconds(5)) { self.announce(depletion) }
-            default: break
-            }
         }
     }
 }

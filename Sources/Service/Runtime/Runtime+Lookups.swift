@@ -9,14 +9,13 @@ import Workflow
 extension Runtime {
     /// A tenant, from memory where it was asked for before.
     package func tenant(_ id: TenantID) throws(StoreError) -> Tenant? {
-        let (known, generation) = lock.withLock { (tenants[id], tenantGeneration) }
+        let (known, generation) = lock.withLock { (tenants.use(id), tenantGeneration) }
         if let known { return known }
         guard let tenant = try store.tenant(id) else { return nil }
         lock.withLock {
             // Changed while it was read: what was read may be older.
             guard generation == tenantGeneration else { return }
-            if tenants.count >= 10_000 { tenants.removeAll() }
-            tenants[id] = tenant
+            tenants.insert(tenant, for: id)
         }
         return tenant
     }
@@ -24,7 +23,7 @@ extension Runtime {
     /// Its row has changed.
     package func forgetTenant(_ id: TenantID) {
         lock.withLock {
-            tenants[id] = nil
+            tenants.remove(id)
             tenantGeneration += 1
         }
     }

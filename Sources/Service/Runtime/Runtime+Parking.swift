@@ -97,7 +97,7 @@ extension Runtime {
     func park(_ commit: inout RunCommit, _ slot: RunSlot, _ decision: Decision) {
         guard commit.status?.isFinal != true else { return }
         // Most decisions send something, and need no look at the state.
-        if !slot.staysInMemory, !decision.effects.contains(where: \.isSend), let rest = slot.machine.rest,
+        if !decision.effects.contains(where: \.isSend), let rest = slot.machine.rest,
             isLong(rest, slot)
         {
             commit.status = .waiting
@@ -159,7 +159,7 @@ extension Runtime {
 extension RunSlot {
     /// Whether nothing of it is on its way and nobody in this process needs it.
     var mayLeave: Bool {
-        !isCommitting && !staysInMemory && !isHandedOut && waitingInputs.isEmpty && orderWaiters.isEmpty
+        !isCommitting && !isHandedOut && waitingInputs.isEmpty && orderWaiters.isEmpty
             && signalWaiters.isEmpty
     }
 }

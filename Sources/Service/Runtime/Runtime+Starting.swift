@@ -158,7 +158,7 @@ extension Runtime {
         of tenant: TenantID, plan: RunPlan, secrets: OpenSecrets, generation: Int
     ) throws(StoreError) -> Surroundings {
         let key = ObjectIdentifier(plan)
-        let known = surroundingsLock.withLock { knownSurroundings[key] }
+        let known = surroundingsLock.withLock { knownSurroundings.use(key) }
         if let known, known.plan === plan, known.generation == generation { return known.surroundings }
         let made = Surroundings(
             tenant: tenant, secrets: secrets, redactor: try vault.redactor(of: tenant),
@@ -166,8 +166,8 @@ extension Runtime {
             gauge: gauge,
             runByteCountMax: options.runByteCountMax)
         surroundingsLock.withLock {
-            if knownSurroundings.count >= 2_000 { knownSurroundings.removeAll() }
-            knownSurroundings[key] = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
+            let known = KnownSurroundings(plan: plan, generation: generation, surroundings: made)
+            knownSurroundings.insert(known, for: key)
         }
         return made
     }

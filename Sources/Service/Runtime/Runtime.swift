@@ -65,7 +65,7 @@ package final class Runtime: @unchecked Sendable {
     /// Of metered tenants that this process has heard of.
     var funds: [TenantID: TenantFunds] = [:]
     /// Tenants that were asked for before.
-    var tenants: [TenantID: Tenant] = [:]
+    var tenants = LRUCache<TenantID, Tenant>(weightMax: 10_000)
     /// By how much the wall clock had been stepped in the life of the installation, when this process began.
     let clockShiftAtStart: Duration
     /// Rises when a tenant's row changes: one that was read before is not kept.
@@ -91,7 +91,7 @@ package final class Runtime: @unchecked Sendable {
     let settledLock = Lock()
     var settled: [(Pending, Result<CommitReceipt, StoreError>)] = []
     let surroundingsLock = Lock()
-    var knownSurroundings: [ObjectIdentifier: KnownSurroundings] = [:]
+    var knownSurroundings = LRUCache<ObjectIdentifier, KnownSurroundings>(weightMax: 10_000)
     let onFatal: @Sendable (StoreError) -> Void
 
     /// - Parameters:
@@ -134,7 +134,8 @@ package final class Runtime: @unchecked Sendable {
     }
 
     struct KnownSurroundings {
-        let plan: RunPlan
+        /// Weak, so that the catalog alone says how long a plan is kept: another may be at that address by then.
+        weak var plan: RunPlan?
         let generation: Int
         let surroundings: Surroundings
     }

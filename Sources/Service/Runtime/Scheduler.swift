@@ -98,7 +98,7 @@ package final class Scheduler: @unchecked Sendable {
         }
         if isSetBack { warnOfClock(kept?.until ?? now, now) }
         // Most workflows have no schedule, and reading a source costs far more than looking for a word.
-        for deployed in workflows where Self.maySchedule(deployed.source) {
+        for deployed in workflows where deployed.source.mayName("schedule") {
             enter(deployed, try runtime.catalog.plan(named: deployed.name, of: deployed.tenant))
         }
         lock.withLock {
@@ -121,16 +121,6 @@ package final class Scheduler: @unchecked Sendable {
         runtime.log.write(
             .warning, "schedule.clock_set_back",
             [("handled_until", .string(handled.text)), ("now", .string(now.text))])
-    }
-
-    /// A JSON or quoted text may spell it with an escape.
-    private static func maySchedule(_ source: [UInt8]) -> Bool {
-        if source.contains(UInt8(ascii: "\\")) { return true }
-        let word = Array("schedule".utf8)
-        guard source.count >= word.count else { return false }
-        return (0...source.count - word.count).contains { start in
-            source[start] == word[0] && source[start..<start + word.count].elementsEqual(word)
-        }
     }
 
     // MARK: - Workflows

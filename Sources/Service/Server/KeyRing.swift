@@ -11,8 +11,7 @@ package final class KeyRing: @unchecked Sendable {
     private let cryptography: any Cryptography
     private let lock = Lock()
     /// Keys that were looked up before; revoking one drops it.
-    private var known: [KeyID: APIKey] = [:]
-    private static let knownCountMax = 10_000
+    private var known = LRUCache<KeyID, APIKey>(weightMax: 10_000)
 
     package init(store: any TenantStore, cryptography: any Cryptography) {
         self.store = store
@@ -51,10 +50,9 @@ package final class KeyRing: @unchecked Sendable {
     private func lookUp(_ id: KeyID) throws(StoreError) -> APIKey? {
         // The lock is held over the reading, so that a key revoked meanwhile cannot be kept as live.
         try lock.withLock { () throws(StoreError) in
-            if let key = known[id] { return key }
+            if let key = known.use(id) { return key }
             guard let key = try store.key(id) else { return nil }
-            if known.count >= Self.knownCountMax { known.removeAll() }
-            known[id] = key
+            known.insert(key, for: id)
             return key
         }
     }
@@ -66,7 +64,7 @@ package final class KeyRing: @unchecked Sendable {
 
     func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation {
         try lock.withLock { () throws(StoreError) in
-            known[id] = nil
+            known.remove(id)
             return try store.revokeKey(id, of: tenant, at: at)
         }
     }

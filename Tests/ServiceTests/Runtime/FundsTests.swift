@@ -196,6 +196,67 @@ struct FundsTests {
         #expect(try world.store.pendingDepletions().count == 1)
         world.clock.advance(by: .zero)
         #expect(try world.store.pendingDepletions().isEmpty)
+        #expect(world.runtime.metrics.count("hooks_unheard_total", "hook=\"on_balance_depleted\"") == 1)
+    }
+
+    @Test("a guard that lets no depletion pass is a listener all the same")
+    func guardedListener() throws {
+        let world = try world(credit: 100, listens: false)
+        try world.deploy(
+            Self.hook, name: "alert", trigger: "{type: hook, event: on_balance_depleted, when: false}")
+        try deplete(world)
+        #expect(try world.store.pendingDepletions().isEmpty && hooks(world) == 0)
+        #expect(world.runtime.metrics.count("hooks_unheard_total", "hook=\"on_balance_depleted\"") == 0)
+    }
+
+    @Test("a listener behind hundreds of other workflows hears, and so does one that is deployed later")
+    func lateListener() throws {
+        let world = try world(credit: 100, listens: false)
+        for number in 0..<260 {
+            try world.deploy("steps:\n  - {lua: return 1}", name: "w\(number)")
+        }
+        try world.deploy(Self.hook, name: "x-quiet", trigger: "{type: hook, event: on_purchase_requested}")
+        try world.deploy(Self.hook, name: "z-alert", trigger: "{type: hook, event: on_balance_depleted}")
+        try deplete(world)
+        #expect(try listenerRuns(world) == ["z-alert"])
+        try world.deploy(Self.hook, name: "a-alert", trigger: "{type: hook, event: on_balance_depleted}")
+        _ = try world.catalog.delete("z-alert", of: .operatorTenant)
+        try world.credit(200, reference: "second")
+        world.runtime.balanceChanged(of: RuntimeWorld.tenant)
+        world.clock.advance(by: .milliseconds(250))
+        world.transport.succeed(world.transport.requests.count - 1)
+        world.clock.advance(by: .zero)
+        #expect(try listenerRuns(world) == ["a-alert", "z-alert"])
+    }
+
+    @Test("every listener gets its run before the depletion leaves the outbox")
+    func allListeners() throws {
+        var options = RuntimeOptions()
+        options.openRunCountMax = 2
+        let world = try world(credit: 100, options: options)
+        try world.deploy(Self.hook, name: "later", trigger: "{type: hook, event: on_balance_depleted}")
+        try deplete(world)
+        // One place is left beside the paused run.
+        #expect(try listenerRuns(world).count == 1 && world.store.pendingDepletions().count == 1)
+        #expect(world.cancel(world.runs[0], of: RuntimeWorld.tenant, reason: "x") == true)
+        world.clock.advance(by: .seconds(6))
+        #expect(try listenerRuns(world).count == 2 && world.store.pendingDepletions().isEmpty)
+        world.clock.advance(by: .seconds(60))
+        #expect(try listenerRuns(world).count == 2)
+        #expect(world.runtime.metrics.count("balance_depletions_total", "") == 1)
+    }
+
+    /// The workflows whose runs the hook has started, newest first.
+    private func listenerRuns(_ world: RuntimeWorld) throws -> [String] {
+        try world.store.runs(of: .operatorTenant, RunQuery(limit: 9)).map(\.workflow)
+    }
+
+    /// Runs the tenant out of its 100 ms.
+    private func deplete(_ world: RuntimeWorld) throws {
+        try world.start(try world.deploy(Self.two, of: RuntimeWorld.tenant), of: RuntimeWorld.tenant)
+        world.clock.advance(by: .milliseconds(250))
+        world.transport.succeed(0)
+        world.clock.advance(by: .zero)
     }
 
     @Test("a hook that could not start, because too much was open, is raised again")

@@ -36,7 +36,7 @@ struct WebhookLimitTests {
         #expect(limit.admit(TenantID(number: 8), "a", at: now) == nil)
     }
 
-    @Test("what is kept is bounded, and buckets that are full again go first")
+    @Test("what is kept is bounded, and the bucket that was asked for longest ago goes first")
     func bounded() {
         let clock = ManualClock()
         let limit = WebhookLimit(perSecond: 1, burst: 2, endpointCountMax: 100)
@@ -44,7 +44,7 @@ struct WebhookLimitTests {
         clock.advance(by: .seconds(2))
         for _ in 0..<2 { _ = limit.admit(Self.acme, "busy", at: clock.now()) }
         for number in 0..<40 { _ = limit.admit(Self.acme, "x\(number)", at: clock.now()) }
-        #expect(limit.endpointCount == 41)
+        #expect(limit.endpointCount == 100)
         #expect(limit.admit(Self.acme, "busy", at: clock.now()) != nil)
         for number in 0..<10_000 { _ = limit.admit(Self.acme, "y\(number)", at: clock.now()) }
         #expect(limit.endpointCount <= 100)

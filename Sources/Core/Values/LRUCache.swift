@@ -1,0 +1,116 @@
+/// Keeps what was used last, up to a total weight; each operation takes constant time.
+///
+/// The entries form a ring by their last use, in an array: a lookup moves one entry to its front, an insertion
+/// evicts from its back. Values are kept until they are evicted or removed, and no longer.
+package struct LRUCache<Key: Hashable, Element> {
+    fileprivate struct Node {
+        var key: Key
+        var element: Element
+        var weight: Int
+        /// The entry that was used next before this one; that of the oldest is the newest.
+        var older: Int
+        var newer: Int
+    }
+
+    private let weightMax: Int
+    private var nodes: [Node] = []
+    private var places: [Key: Int] = [:]
+    private var newest = 0
+    /// What all entries weigh together.
+    package private(set) var weight = 0
+
+    /// - Parameter weightMax: What the entries may weigh together, at least 0; one alone may weigh more.
+    package init(weightMax: Int) { self.weightMax = weightMax }
+
+    package var count: Int { nodes.count }
+
+    /// The element under `key`, which counts as used now.
+    package mutating func use(_ key: Key) -> Element? {
+        guard let place = places[key] else { return nil }
+        moveToFront(place)
+        return nodes[place].element
+    }
+
+    /// Keeps `element` in place of what was under `key`, and evicts what was used longest ago.
+    ///
+    /// - Parameters:
+    ///   - element: What is kept.
+    ///   - key: Where.
+    ///   - weight: At least 0.
+    package mutating func insert(_ element: Element, for key: Key, weight: Int = 1) {
+        if let place = places[key] {
+            self.weight += weight - nodes[place].weight
+            nodes[place].element = element
+            nodes[place].weight = weight
+            moveToFront(place)
+        } else {
+            append(Node(key: key, element: element, weight: weight, older: 0, newer: 0))
+        }
+        while self.weight > weightMax, count > 1 { remove(at: nodes[newest].newer) }
+    }
+
+    /// Forgets what is under `key`, and gives it back.
+    @discardableResult
+    package mutating func remove(_ key: Key) -> Element? {
+        guard let place = places[key] else { return nil }
+        let element = nodes[place].element
+        remove(at: place)
+        return element
+    }
+
+    // MARK: - The ring
+
+    private mutating func append(_ node: Node) {
+        let place = nodes.count
+        nodes.append(node)
+        places[node.key] = place
+        weight += node.weight
+        if place == 0 { newest = 0 } else { link(place) }
+    }
+
+    private mutating func moveToFront(_ place: Int) {
+        guard place != newest else { return }
+        unlink(place)
+        link(place)
+    }
+
+    /// Puts a node that is in no ring in front of the newest.
+    private mutating func link(_ place: Int) {
+        let oldest = nodes[newest].newer
+        nodes[place].older = newest
+        nodes[place].newer = oldest
+        nodes[newest].newer = place
+        nodes[oldest].older = place
+        newest = place
+    }
+
+    private mutating func unlink(_ place: Int) {
+        let (older, newer) = (nodes[place].older, nodes[place].newer)
+        nodes[newer].older = older
+        nodes[older].newer = newer
+        if place == newest { newest = older }
+    }
+
+    /// The last node of the array takes the place that becomes free.
+    private mutating func remove(at place: Int) {
+        unlink(place)
+        weight -= nodes[place].weight
+        places[nodes[place].key] = nil
+        let last = nodes.removeLast()
+        guard place < nodes.count else { return }
+        nodes[place] = last
+        places[last.key] = place
+        let moved = nodes.count
+        if newest == moved { newest = place }
+        if last.older == moved {
+            // It was alone in the ring.
+            (nodes[place].older, nodes[place].newer) = (place, place)
+        } else {
+            nodes[last.older].newer = place
+            nodes[last.newer].older = place
+        }
+    }
+}
+
+extension LRUCache: Sendable where Key: Sendable, Element: Sendable {}
+extension LRUCache.Node: Sendable where Key: Sendable, Element: Sendable {}
