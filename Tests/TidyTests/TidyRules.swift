@@ -16,7 +16,7 @@ enum TidyRules {
     /// An error that is dropped where runs and money are kept needs a reason in the three lines above it.
     static let droppedErrors: Rule = { tree in
         let folders = tree.files(
-            under: "Sources/Service/", "Sources/Adapters/SQLiteStore/", "Sources/Adapters/MemoryStore/")
+            under: "Sources/Service/", "Sources/Adapters/SQLiteStore/", "Tests/MemoryStore/")
         return folders.flatMap { file in
             let lines = file.lines
             let dropping =
@@ -28,26 +28,62 @@ enum TidyRules {
         }
     }
 
-    /// Every error type of a seam is named by at least one test.
+    /// Every error that another module can meet is named by at least one test, a nested one with its outer type.
     static let untestedErrors: Rule = { tree in
-        let tests = tree.files(under: "Tests/").map(\.text).joined()
+        let tests = wordsOfTests(tree)
         return tree.files(under: "Sources/Core/", "Sources/Adapters/", "Sources/Service/").flatMap { file in
-            file.lineIndices(holding: "Error:").compactMap { index in
-                file.lines[index].firstMatch(
-                    of: #/(?:package|public) (?:enum|struct) (\w+Error):.*\bError\b/#)
-            }.map { String($0.1) }.filter { !tests.contains($0) }.map { "\(file.path): \($0)" }
+            packageErrors(in: file).filter { !tests.contains($0) }.map { "\(file.path): \($0)" }
         }
     }
 
-    /// Every folder of workflows says what it does, and is loaded by a test or the demonstration.
+    /// What tests say; not these rules, which name all kinds of things.
+    private static func wordsOfTests(_ tree: SourceTree) -> String {
+        tree.files(under: "Tests/").filter { !$0.path.hasPrefix("Tests/TidyTests/") }.map(\.text).joined()
+    }
+
+    /// Names of the types that are errors and of `package` access, those of nested ones with their outer types.
+    static func packageErrors(in file: SourceTree.File) -> [String] {
+        guard file.text.contains("Error") else { return [] }
+        var outer: [(indent: Int, name: String)] = []
+        var errors: [String] = []
+        let words = ["struct ", "enum ", "class ", "extension "]
+        for line in file.lines where words.contains(where: { line.contains($0) }) {
+            guard
+                let found = line.firstMatch(
+                    of: #/^( *)([a-z() ]*)\b(?:struct|enum|class|extension) ([\w.]+)(.*)/#)
+            else { continue }
+            let (indent, name) = (found.1.count, String(found.3))
+            outer.removeAll { $0.indent >= indent }
+            if found.2.contains("package"), found.4.contains(#/[:,] *(?:Swift\.)?Error\b/#) {
+                errors.append((outer.map(\.name) + [name]).joined(separator: "."))
+            }
+            outer.append((indent, name))
+        }
+        return errors
+    }
+
+    /// A `package` type that stands alone says what it is for.
+    static let undocumentedTypes: Rule = { tree in
+        tree.files(under: "Sources/").flatMap { file in
+            let lines = file.lines
+            return file.lineIndices(holding: "package ").filter { index in
+                let pattern = #/^(?:@\w+ )*package (?:final |indirect )*(?:struct|enum|class|protocol) /#
+                guard lines[index].contains(pattern) else { return false }
+                let above = lines[..<index].last { !$0.hasPrefix("@") }
+                return above?.hasPrefix("///") != true
+            }.map { "\(file.path):\($0 + 1)" }
+        }
+    }
+
+    /// Every folder of workflows says what it does, and a test or the demonstration names it.
     static let unusedWorkflows: Rule = { tree in
-        let users = tree.files(under: "Tests/", "Sources/App/Commands/Demo/").map(\.text).joined()
+        let users = wordsOfTests(tree) + tree.files(under: "Sources/App/Commands/Demo/").map(\.text).joined()
         let folders = Set(
             tree.files(under: "examples/", "workflows/", ending: ".yaml").map {
                 $0.path.split(separator: "/").dropLast().joined(separator: "/")
             })
         return folders.sorted().flatMap { folder -> [String] in
-            let isLoaded = users.contains(folder) || users.contains("workflows/operator/")
+            let isLoaded = users.contains("\"\(folder)\"") || users.contains("\"\(folder)/")
             let hasText = tree.has("\(folder)/README.md")
             return (isLoaded ? [] : ["\(folder): nothing loads it"])
                 + (hasText ? [] : ["\(folder): no README.md"])

@@ -36,6 +36,15 @@ struct TidyTests {
             path: "Sources/Core/Ports/A.swift",
             bad: "package enum Lonely" + "Error: Error, Sendable {}", good: "package enum A {}"),
         Case(
+            name: "every nested error is named by a test", rule: TidyRules.untestedErrors,
+            path: "Sources/Core/Ports/A.swift",
+            bad: "package enum A {\n    package struct Trouble: Swift.Error, Sendable {}\n}",
+            good: "enum A {\n    struct Trouble: Error {}\n}"),
+        Case(
+            name: "every type says what it is for", rule: TidyRules.undocumentedTypes,
+            path: "Sources/Core/Ports/A.swift", bad: "/// A.\npackage enum A {}\npackage final class B {}",
+            good: "/// A.\n@frozen\npackage enum A {\n    package enum B {}\n}\nstruct C {}"),
+        Case(
             name: "every folder of workflows is used and explained", rule: TidyRules.unusedWorkflows,
             path: "examples/lonely/a.yaml", bad: "name: a", good: ""),
         Case(
@@ -71,6 +80,31 @@ struct TidyTests {
     func repositoryKeepsRule(rule: Case) throws {
         let broken = rule.rule(try SourceTree.repository.get())
         #expect(broken.isEmpty, "\(broken.joined(separator: "\n"))")
+    }
+
+    @Test("a folder of workflows that only these rules name is used by nobody")
+    func namedByRulesAlone() {
+        let files = [
+            SourceTree.File(path: "workflows/operator/a/a.yaml", text: "name: a"),
+            SourceTree.File(path: "workflows/operator/a/README.md", text: "# A"),
+            SourceTree.File(path: "Tests/TidyTests/Rules.swift", text: "\"workflows/operator/a\""),
+            SourceTree.File(path: "Tests/ATests/Tests.swift", text: "\"workflows/operator/ab\""),
+        ]
+        #expect(
+            TidyRules.unusedWorkflows(SourceTree(files: files)) == ["workflows/operator/a: nothing loads it"])
+        let user = SourceTree.File(path: "Tests/ATests/ATests.swift", text: "\"workflows/operator/a/a.yaml\"")
+        #expect(TidyRules.unusedWorkflows(SourceTree(files: files + [user])).isEmpty)
+    }
+
+    @Test("the rule on errors sees every kind of them in the repository")
+    func errorsAreSeen() throws {
+        let tree = try SourceTree.repository.get()
+        let seen = Set(tree.files(under: "Sources/").flatMap { TidyRules.packageErrors(in: $0) })
+        let kinds: Set = [
+            "StoreError", "JSONProblem", "ExpressionFailure", "SchemaFaults", "Money.Problem",
+            "RunFork.Refusal",
+        ]
+        #expect(seen.isSuperset(of: kinds) && seen.count >= 18, "\(seen.sorted())")
     }
 
     @Test("the rule catches what breaks it and lets the rest pass", arguments: cases)

@@ -67,6 +67,7 @@ package struct SignatureGiven: Sendable {
     package var secret: String
 }
 
+/// The tenant that a case runs as.
 package struct TenantGiven: Sendable {
     package var id = TenantID(number: 3)
     package var name = "Acme"
@@ -89,6 +90,7 @@ package struct Mock: Sendable {
     package var isDefault: Bool
 }
 
+/// One answer of a mock, and after what time it comes.
 package struct MockAnswer: Sendable {
     package enum Reply: Sendable {
         case response(Result<OutboundResponse, TransportFailure>)
@@ -104,6 +106,7 @@ package struct MockAnswer: Sendable {
     package var times: Int
 }
 
+/// A signal that a case sends to the run.
 package struct SignalGiven: Sendable {
     /// After the start of the run.
     package var after: Duration
@@ -112,6 +115,7 @@ package struct SignalGiven: Sendable {
     package var id: String?
 }
 
+/// A cancel that a case gives to the run.
 package struct CancelGiven: Sendable {
     package var after: Duration
     package var reason: String

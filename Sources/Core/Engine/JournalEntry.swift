@@ -275,6 +275,7 @@ package struct StepError: Sendable, Hashable {
     var isOutOfBudget: Bool { code == "budget_exceeded" || code == "memory_exceeded" }
 }
 
+/// Why a step was not run.
 package enum SkipReason: String, Sendable {
     /// Its guard was false or null.
     case guardFalse = "guard_false"

@@ -34,6 +34,7 @@ package struct InboundRequest: Sendable {
     }
 }
 
+/// What a server answers to a request.
 package struct InboundResponse: Sendable {
     package var status: Int
     package var headers: [HTTPHeader]

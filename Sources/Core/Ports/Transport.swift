@@ -119,6 +119,7 @@ package struct EgressPolicy: Sendable, Hashable {
     package static let publicOnly = EgressPolicy()
 }
 
+/// What a server has answered to a request of ours.
 package struct OutboundResponse: Sendable, Hashable {
     package var status: Int
     package var headers: [HTTPHeader]

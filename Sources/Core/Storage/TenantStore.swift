@@ -59,6 +59,7 @@ package protocol TenantStore: Sendable {
     func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError)
 }
 
+/// A customer of the installation, or its operator.
 package struct Tenant: Sendable, Hashable {
     package var tenant: TenantID
     /// For people; at most 200 bytes.
@@ -117,6 +118,7 @@ package struct Tenant: Sendable, Hashable {
     package var isMetered: Bool { tenant != .operatorTenant }
 }
 
+/// A key of a tenant, with the hash of its secret in place of the secret.
 package struct APIKey: Sendable, Hashable {
     package enum Scope: String, Sendable {
         /// All of its own tenant; for the operator tenant also the operator's calls.
@@ -155,6 +157,7 @@ package enum KeyRevocation: Sendable, Hashable {
     case lastOperatorKey
 }
 
+/// A secret as the store keeps it: encrypted, and named.
 package struct SealedSecret: Sendable, Hashable {
     package var tenant: TenantID
     /// `[A-Z][A-Z0-9_]*`, at most 64 characters.

@@ -40,6 +40,7 @@ package protocol WorkflowStore: Sendable {
     func refusals(of workflow: String, of tenant: TenantID) throws(StoreError) -> [TriggerRefusal]
 }
 
+/// One version of a workflow, with its source.
 package struct DeployedWorkflow: Sendable, Hashable {
     package var tenant: TenantID
     package var name: String

@@ -50,9 +50,13 @@ package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable,
     package static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
+/// Of a ``TenantID``.
 package enum TenantKind: IdentifierKind { package static var prefix: String { "ten" } }
+/// Of a ``RunID``.
 package enum RunKind: IdentifierKind { package static var prefix: String { "run" } }
+/// Of a ``KeyID``.
 package enum KeyKind: IdentifierKind { package static var prefix: String { "key" } }
+/// Of a ``PurchaseID``.
 package enum PurchaseKind: IdentifierKind { package static var prefix: String { "pur" } }
 
 package typealias TenantID = Identifier<TenantKind>

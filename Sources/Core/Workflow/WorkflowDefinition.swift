@@ -122,6 +122,7 @@ package struct StepScope: Sendable {
     package func index(of id: String) -> Int? { steps.firstIndex { $0.id.hasSameBytes(as: id) } }
 }
 
+/// One step as its file describes it.
 package struct Step: Sendable {
     package enum ErrorRule: String, Sendable { case fail, `continue` }
 
