@@ -38,9 +38,16 @@ func tests(_ name: String, _ needs: [String]) -> Target {
         exclude: [], swiftSettings: strict)
 }
 
+/// What several test targets share, and what a test puts in place of an adapter; no product contains it.
+func support(_ name: String, _ needs: [String]) -> Target {
+    .target(
+        name: name, dependencies: needs.map { .target(name: $0) }, path: "Tests/\(name)",
+        swiftSettings: strict)
+}
+
 let core = ["Values", "Schedules", "Ports", "Workflow", "Billing", "Engine", "Storage"]
 let adapters = [
-    "WorkflowYAML", "LuaExpressions", "SQLiteStore", "MemoryStore", "CurlTransport",
+    "WorkflowYAML", "LuaExpressions", "SQLiteStore", "CurlTransport",
     "MicroHTTPServer", "OpenSSLCrypto", "Clocks", "Processes", "ZoneFiles",
 ]
 let service = ["Runtime", "Ingress", "Server"]
@@ -74,7 +81,6 @@ let package = Package(
         swift("Adapters", "WorkflowYAML", ["Values", "Workflow", "CYAML"]),
         swift("Adapters", "LuaExpressions", ["Values", "Ports", "Schedules", "CLuaSandbox"]),
         swift("Adapters", "SQLiteStore", ["Values", "Billing", "Storage", "CSQLite", "CSQLiteShim"]),
-        swift("Adapters", "MemoryStore", ["Values", "Billing", "Storage"]),
         swift("Adapters", "CurlTransport", ["Values", "Ports", "CCurl", "CCurlShim", "CSystem", "CZlib"]),
         swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
         swift("Adapters", "OpenSSLCrypto", ["Values", "Ports", "CCrypto"]),
@@ -99,29 +105,35 @@ let package = Package(
             name: "millrace", dependencies: ["Commands", "Bench"], path: "Sources/App/millrace",
             swiftSettings: strict),
 
-        tests("ValuesTests", ["Values"]),
-        tests("ScheduleTests", ["Values", "Ports", "Schedules", "ZoneFiles"]),
+        support("TestSupport", ["Values", "Ports", "Clocks"]),
+        support("MemoryStore", ["Values", "Billing", "Storage"]),
+
+        tests("ValuesTests", ["Values", "TestSupport"]),
+        tests("ScheduleTests", ["Values", "Ports", "Schedules", "ZoneFiles", "TestSupport"]),
         tests(
             "WorkflowTests",
             [
                 "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto",
-                "ZoneFiles",
+                "ZoneFiles", "TestSupport",
             ]),
         tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles"]),
-        tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports"]),
-        tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto"]),
-        tests("StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto", "CSQLite"]),
-        tests("TransportTests", ["Values", "Ports", "CurlTransport", "Clocks"]),
+        tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports", "TestSupport"]),
+        tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "TestSupport"]),
+        tests(
+            "StoreTests", core + ["SQLiteStore", "MemoryStore", "OpenSSLCrypto", "CSQLite", "TestSupport"]),
+        tests("TransportTests", ["Values", "Ports", "CurlTransport", "Clocks", "TestSupport"]),
         tests("HTTPServerTests", ["Values", "Ports", "MicroHTTPServer", "Clocks"]),
         tests(
             "StandInTests",
             ["Values", "Ports", "StandIns", "CurlTransport", "MicroHTTPServer", "OpenSSLCrypto", "Clocks"]),
-        tests("ServiceTests", core + adapters + service + ["StandIns", "Commands"]),
+        tests(
+            "ServiceTests",
+            core + adapters + service + ["StandIns", "Commands", "MemoryStore", "TestSupport"]),
         tests(
             "SimulationTests",
             core + service + [
                 "MemoryStore", "SQLiteStore", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles",
-                "StandIns",
+                "StandIns", "TestSupport",
             ]),
         tests("CommandTests", core + adapters + ["Runtime", "StandIns", "Commands", "CSystem"]),
         tests(
@@ -140,12 +152,14 @@ let package = Package(
 
 let layersUsable: [Substring: Set<Substring>] = [
     "Bindings": ["Bindings"], "Core": ["Core"], "Adapters": ["Bindings", "Core"],
-    "Service": ["Core", "Service"], "App": ["Adapters", "App", "Core", "Service"],
+    "Tests": ["Adapters", "Core", "Tests"], "Service": ["Core", "Service"],
+    "App": ["Adapters", "App", "Core", "Service"],
 ]
 
-/// The middle of `Sources/<layer>/<target>`.
+/// The middle of `Sources/<layer>/<target>`, or `Tests` for what only tests use.
 func layer(of target: Target) -> Substring? {
     let parts = (target.path ?? "").split(separator: "/")
+    if parts.count == 2, parts[0] == "Tests" { return parts[0] }
     return parts.count == 3 && parts[0] == "Sources" ? parts[1] : nil
 }
 

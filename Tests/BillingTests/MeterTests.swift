@@ -1,4 +1,5 @@
 import Billing
+import TestSupport
 import Testing
 import Values
 
@@ -75,7 +76,7 @@ struct MeterTests {
     @Test(
         "what is charged is the measure of the union, in whatever order it comes", arguments: UInt64(1)...12)
     func chargesTheUnion(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var meter = Meter()
         var intervals: [Meter.Interval] = []
         var charged: Int64 = 0
@@ -104,19 +105,5 @@ struct MeterTests {
         meter.move(by: .milliseconds(-1_000))
         #expect(meter.charge(interval(-950, -850)) == 50)
         #expect(meter.totalMicroseconds == 150_000)
-    }
-}
-
-/// A small generator whose seed makes a failure repeatable.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state &* 0x2545_F491_4F6C_DD1D
     }
 }

@@ -2,32 +2,16 @@ import Billing
 import Engine
 import Ports
 import Storage
+import TestSupport
 import Testing
 import Values
 import Workflow
-
-/// A small generator whose whole sequence follows from its seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
-}
 
 /// A random graph of requests, computations, sleeps, waits, signals, groups and strategies, as text.
 private struct RandomWorkflow {
     private static let depthMax = 2
 
-    private var random: SeededGenerator
+    private var random: SeededRandom
     private var stepCount = 0
     private(set) var lines: [String] = []
     /// Signals that it waits for, each once.
@@ -41,11 +25,11 @@ private struct RandomWorkflow {
     var hasFinishStep: Bool { lines.contains { $0.contains(" finish: ") } }
 
     init(seed: UInt64) {
-        random = SeededGenerator(seed: seed)
+        random = SeededRandom(seed: seed)
         lines.append("steps:")
         let ids = addSteps(count: Int.random(in: 1...7, using: &random), indent: "  ", loops: [], depth: 0)
         let last = "steps.\(ids.last ?? "").outcome"
-        hasFailingOutput = random.chance(15)
+        hasFailingOutput = random.happens(15)
         lines.append("output: {last: << \(hasFailingOutput ? "error(\(last))" : last) >>}")
     }
 
@@ -74,27 +58,27 @@ private struct RandomWorkflow {
         _ id: String, before: [String], indent: String, loops: [String], depth: Int
     ) {
         var after: [String] = []
-        for earlier in before where random.chance(40) { after.append(earlier) }
+        for earlier in before where random.happens(40) { after.append(earlier) }
         if !after.isEmpty { lines.append("\(indent)after: [\(after.joined(separator: ", "))]") }
-        if random.chance(20) {
+        if random.happens(20) {
             lines.append("\(indent)when: trigger.body.flag\(Int.random(in: 0...1, using: &random))")
         }
-        if random.chance(50) { lines.append("\(indent)on_error: continue") }
+        if random.happens(50) { lines.append("\(indent)on_error: continue") }
         var loops = loops
         var seen = after.first.map { "steps.\($0).response.body.n" } ?? "trigger.body.n"
-        let isMany = random.chance(20)
+        let isMany = random.happens(20)
         if isMany {
             manifold.insert(id)
             let item = "i\(loops.count)"
             lines.append("\(indent)strategy: {\(strategy()), as: \(item)}")
             loops.append(item)
-            if random.chance(50) { seen = "last.outcome" }
+            if random.happens(50) { seen = "last.outcome" }
         }
-        if depth < Self.depthMax, random.chance(20) {
+        if depth < Self.depthMax, random.happens(20) {
             lines.append("\(indent)steps:")
             let count = Int.random(in: 1...3, using: &random)
             let ids = addSteps(count: count, indent: indent + "  ", loops: loops, depth: depth + 1)
-            if random.chance(60) { lines.append("\(indent)output: {x: << steps.\(ids[0]).outcome >>}") }
+            if random.happens(60) { lines.append("\(indent)output: {x: << steps.\(ids[0]).outcome >>}") }
         } else {
             addAction(id, seen, indent: indent, loops: loops, isMany: isMany)
         }
@@ -105,7 +89,7 @@ private struct RandomWorkflow {
         if kind == "race" { hasRace = true }
         var text = "type: \(kind), over: \(Int.random(in: 0...4, using: &random))"
         if kind == "batch" { text += ", size: 2" }
-        if kind != "race", random.chance(30) {
+        if kind != "race", random.happens(30) {
             text += ", until: index >= 2"
         } else {
             text += ", concurrency: \(Int.random(in: 1...3, using: &random))"
@@ -116,11 +100,11 @@ private struct RandomWorkflow {
     private mutating func addAction(
         _ id: String, _ seen: String, indent: String, loops: [String], isMany: Bool
     ) {
-        if random.chance(25) {
+        if random.happens(25) {
             lines.append("\(indent)lua: return {n = \(seen)}")
-        } else if random.chance(5), !isMany {
+        } else if random.happens(5), !isMany {
             lines.append("\(indent)finish: {at: \(id)}")
-        } else if random.chance(40) {
+        } else if random.happens(40) {
             lines.append(indent + restingStep(seen, isMany: isMany, isLooped: !loops.isEmpty))
         } else {
             let place = ([id] + loops.map { "<< \($0) >>" }).joined(separator: "/")
@@ -128,7 +112,7 @@ private struct RandomWorkflow {
                 "\(indent)request: {method: POST, url: 'https://a.example/\(place)', body: {n: << \(seen) >>}}"
             )
             lines.append("\(indent)retry: {max: \(Int.random(in: 0...3, using: &random)), delay: 1s}")
-            if random.chance(20) {
+            if random.happens(20) {
                 undoable.insert(id)
                 let body = "{was: << steps.\(id).response.body.n >>}"
                 lines.append(
@@ -162,7 +146,7 @@ private struct World {
     var bodies: [String: Set<[UInt8]>] = [:]
 
     func answer(_ request: OutboundRequest, attempt: Int) -> Result<OutboundResponse, TransportFailure> {
-        var random = SeededGenerator(
+        var random = SeededRandom(
             seed: seed ^ UInt64(attempt) ^ request.url.utf8.reduce(5) { $0 &* 31 &+ UInt64($1) })
         switch Int.random(in: 0..<10, using: &random) {
         case 0: return .failure(.timeout)
@@ -182,7 +166,7 @@ private struct World {
 private struct Simulation {
     var play: Play
     var world: World
-    var random: SeededGenerator
+    var random: SeededRandom
     var crashPercent: Int
     /// What is durable: all that a crash leaves.
     var journal: [StoredEntry] = []
@@ -198,7 +182,7 @@ private struct Simulation {
         self.signals = signals
         play = Play(plan: plan, run: run)
         world = World(seed: seed)
-        random = SeededGenerator(seed: seed &+ 1)
+        random = SeededRandom(seed: seed &+ 1)
         self.crashPercent = crashPercent
     }
 
@@ -219,16 +203,16 @@ private struct Simulation {
     }
 
     private mutating func step() throws {
-        if random.chance(crashPercent) { return try crash() }
-        if random.chance(4), !play.machine.state.isPaused {
+        if random.happens(crashPercent) { return try crash() }
+        if random.happens(4), !play.machine.state.isPaused {
             let now = play.now
             return try take { $0.feed(.fundsEnded(unsent: [], at: now)) }
         }
-        if random.chance(4), !play.machine.state.isHeld {
+        if random.happens(4), !play.machine.state.isHeld {
             let now = play.now
             return try take { $0.feed(.held(reason: "chance", at: now)) }
         }
-        if let signal = nextSignal(), inFlight.isEmpty || random.chance(30) {
+        if let signal = nextSignal(), inFlight.isEmpty || random.happens(30) {
             return try take { $0.signal(signal, ["n": .string(signal)]) }
         }
         if let index = deliveries.indices.randomElement(using: &random) {
@@ -243,7 +227,7 @@ private struct Simulation {
             let outcome = TransferOutcome(result: result, startedAt: sent.started, finishedAt: now)
             try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) }
             // The transport may bring an answer twice as far as the engine is concerned.
-            if random.chance(10) {
+            if random.happens(10) {
                 try take { $0.feed(.answered(step: step, attempt: sent.attempt, outcome)) }
             }
         } else if play.machine.state.isPaused {
@@ -274,9 +258,9 @@ private struct Simulation {
         let (records, sent, wakes) = (play.records.count, play.sent.count, play.wakes.count)
         let signals = play.signals.count
         input(&play)
-        if !journal.isEmpty, random.chance(crashPercent) { return try crash() }
+        if !journal.isEmpty, random.happens(crashPercent) { return try crash() }
         journal += play.records[records...].map(\.stored)
-        if random.chance(crashPercent) { return try crash() }
+        if random.happens(crashPercent) { return try crash() }
         for request in play.sent[sent...] {
             let key = request.request.headers["idempotency-key"] ?? ""
             world.bodies[key, default: []].insert(request.request.body)

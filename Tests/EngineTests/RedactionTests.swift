@@ -1,6 +1,7 @@
 import Engine
 import Ports
 import Storage
+import TestSupport
 import Testing
 import Values
 import Workflow
@@ -118,9 +119,9 @@ struct RedactionTests {
 
     @Test("texts that are nearly the secret at every place are masked right", arguments: UInt64(1)...40)
     func nearMisses(seed: UInt64) throws {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         func text(_ count: Int) -> String {
-            String((0..<count).map { _ in random.chance(5) ? "b" : "a" })
+            String((0..<count).map { _ in random.happens(5) ? "b" : "a" })
         }
         let secret = text(6 + Int(random.next() % 90))
         var haystack = text(Int(random.next() % 3_000))

@@ -1,5 +1,6 @@
 import Ports
 import Schedules
+import TestSupport
 import Testing
 import Values
 import ZoneFiles
@@ -44,7 +45,7 @@ struct NaiveSearchTests {
         "Asia/Kathmandu", "Pacific/Chatham", "Europe/Dublin",
     ]
 
-    private static func field(_ range: ClosedRange<Int>, _ numbers: inout SeededNumbers) -> String {
+    private static func field(_ range: ClosedRange<Int>, _ numbers: inout SeededRandom) -> String {
         let first = Int.random(in: range, using: &numbers)
         let last = Int.random(in: first...range.upperBound, using: &numbers)
         return switch Int.random(in: 0..<6, using: &numbers) {
@@ -58,7 +59,7 @@ struct NaiveSearchTests {
 
     @Test("both find the same for random expressions over two months around a change", arguments: 1...12)
     func agree(seed: UInt64) throws {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = SeededRandom(seed: seed)
         let zone = try Zones.files.rules(of: try #require(Self.zones.randomElement(using: &numbers)))
         let minute = Self.field(0...59, &numbers)
         let hour = Int.random(in: 0...1, using: &numbers) == 0 ? "1-3" : Self.field(0...23, &numbers)

@@ -1,6 +1,7 @@
 import Foundation
 import Ports
 import Schedules
+import TestSupport
 import Testing
 import Values
 import ZoneFiles
@@ -28,7 +29,7 @@ struct ZoneTests {
         ] {
             let rules = try Zones.files.rules(of: name)
             let system = try #require(TimeZone(identifier: name))
-            var numbers = SeededNumbers(seed: 7)
+            var numbers = SeededRandom(seed: 7)
             // 1972 to 2037; beyond it the system's own library follows no rules for some places.
             for _ in 0..<400 {
                 let seconds = Int64.random(in: 63_072_000...2_145_916_800, using: &numbers)

@@ -22,17 +22,3 @@ enum Zones {
     /// Minutes are all that cron knows.
     static func text(_ instant: Instant) -> String { String(instant.text.prefix(16)) + "Z" }
 }
-
-/// The same numbers on every machine.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-    }
-}

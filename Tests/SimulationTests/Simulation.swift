@@ -5,6 +5,7 @@ import Runtime
 import SQLiteStore
 import StandIns
 import Storage
+import TestSupport
 import Values
 
 /// The whole service in a world of its own: virtual time, a store in memory, a scripted network, and faults by

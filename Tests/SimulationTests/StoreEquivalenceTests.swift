@@ -4,6 +4,7 @@ import MemoryStore
 import OpenSSLCrypto
 import SQLiteStore
 import Storage
+import TestSupport
 import Testing
 import Values
 

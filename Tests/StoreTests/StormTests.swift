@@ -1,21 +1,8 @@
 import Billing
 import Storage
+import TestSupport
 import Testing
 import Values
-
-/// A small generator whose seed makes a failure repeatable.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state &* 0x2545_F491_4F6C_DD1D
-    }
-}
 
 @Suite("Store storms and models")
 struct StormTests {
@@ -29,7 +16,7 @@ struct StormTests {
         let (keys, threads) = (Int64(60), 8)
         let workers = (0..<threads).map { thread in
             WorkerThread(name: "storm \(thread)") {
-                var random = SeededGenerator(seed: UInt64(thread) + 1)
+                var random = SeededRandom(seed: UInt64(thread) + 1)
                 for key in (0..<keys).shuffled(using: &random) {
                     // Refusals are what a storm of duplicates is about: only the counts at the end matter.
                     _ = try? store.commitAndWait(
@@ -105,7 +92,7 @@ struct StormTests {
         let harness = try backend.start()
         let store = harness.store
         for tenant in Int64(1)...3 { try store.addTenant(Sample.tenantRow(TenantID(number: tenant))) }
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = Model()
         for step in Int64(0)..<150 {
             let tenant = Int64.random(in: 1...4, using: &random)

@@ -1,5 +1,6 @@
 import Clocks
 import Ports
+import TestSupport
 import Testing
 import Values
 

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Values
 
@@ -59,7 +60,7 @@ struct InstantTests {
 
     @Test("The text order of identifiers is their number order")
     func identifierOrder() {
-        var random = SplitMix(state: 5)
+        var random = SeededRandom(seed: 5)
         let ids = (0..<200).map { _ in RunID(number: Int64(random.next() >> 1)) }
         #expect(ids.sorted().map(\.description) == ids.map(\.description).sorted())
     }

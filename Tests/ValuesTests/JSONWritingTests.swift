@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Values
 
@@ -36,7 +37,7 @@ struct JSONWritingTests {
 
     @Test("Whatever is written is read as the same value", arguments: 0..<8)
     func roundTrip(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<100 {
             let value = random.value(depth: 5)
             try #expect(JSON.parse(JSON.bytes(value)) == value)
@@ -47,7 +48,7 @@ struct JSONWritingTests {
 
     @Test("A text cut anywhere, or with one byte changed, is read or refused and never worse")
     func damagedTexts() throws {
-        var random = SplitMix(state: 99)
+        var random = SeededRandom(seed: 99)
         for _ in 0..<20 {
             let bytes = JSON.bytes(random.value(depth: 4))
             for end in 0..<min(bytes.count, 200) { _ = try? JSON.parse(Array(bytes[..<end])) }
@@ -62,18 +63,8 @@ struct JSONWritingTests {
     }
 }
 
-/// A small generator of random values that repeats itself for equal seeds.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+/// Random values.
+extension SeededRandom {
     mutating func text() -> String {
         let alphabet: [Character] = [
             "a", "Z", "\"", "\\", "\n", "\u{0}", "\u{1F}", "é", "😀", " ", "/", "\u{2028}",

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Values
 
@@ -62,7 +63,7 @@ struct LRUCacheTests {
 
     @Test("it keeps what a plain list keeps", arguments: UInt64(1)...8)
     func likeAList(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         var model = Model(weightMax: 40)
         var cache = LRUCache<Int, Int>(weightMax: 40)
         for step in 0..<5_000 {

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Values
 import Workflow
@@ -5,19 +6,6 @@ import WorkflowYAML
 
 @Suite("Random files")
 struct WorkflowFuzzTests {
-    /// A small generator whose seed names the failing case.
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-    }
-
     private static let pieces = [
         "<<", ">>", "{{", "}}", "{", "}", "[", "]", ": ", "- ", "\n", "  ", "\t", "#", "'", "\"", "|", ">",
         "&a ", "*a",
@@ -29,7 +17,7 @@ struct WorkflowFuzzTests {
     func mutationsNeverCrash() throws {
         let sources =
             try Reading.examples().map { Array($0.utf8) } + [Array(WorkflowReaderTests.ordinary.utf8)]
-        var random = Seeded(state: 20)
+        var random = SeededRandom(seed: 20)
         let end = ContinuousClock.now + .milliseconds(1200)
         var count = 0
         while ContinuousClock.now < end, count < 3000 {
@@ -44,7 +32,7 @@ struct WorkflowFuzzTests {
         #expect(count > 50)
     }
 
-    private static func mutate(_ bytes: inout [UInt8], _ random: inout Seeded) {
+    private static func mutate(_ bytes: inout [UInt8], _ random: inout SeededRandom) {
         let position = Int.random(in: 0...bytes.count, using: &random)
         let length = min(bytes.count - position, Int.random(in: 0...12, using: &random))
         switch Int.random(in: 0..<5, using: &random) {

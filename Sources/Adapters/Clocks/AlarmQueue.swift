@@ -1,5 +1,5 @@
-import Ports
-import Values
+package import Ports
+package import Values
 
 /// Alarms by instant, then by the order in which they were made; a plain value without a clock.
 ///
@@ -8,8 +8,8 @@ import Values
 ///
 /// A binary heap of (instant, number) beside a table of actions. Withdrawing an alarm takes it out of the
 /// table only, and the heap is rebuilt when most of it is withdrawn: both cost O(log n) on average.
-struct AlarmQueue {
-    private struct Entry {
+package struct AlarmQueue: Sendable {
+    private struct Entry: Sendable {
         var instant: Instant
         let number: UInt64
         let followsWallClock: Bool
@@ -23,10 +23,12 @@ struct AlarmQueue {
     private var actions: [UInt64: @Sendable () -> Void] = [:]
     private var lastNumber: UInt64 = 0
 
-    var count: Int { actions.count }
+    package init() {}
+
+    package var count: Int { actions.count }
 
     /// Adds an alarm and tells whether it is now the earliest of all.
-    mutating func insert(
+    package mutating func insert(
         at instant: Instant, followsWallClock: Bool = false, _ action: @escaping @Sendable () -> Void
     ) -> (id: AlarmID, isEarliest: Bool) {
         lastNumber += 1
@@ -37,18 +39,18 @@ struct AlarmQueue {
     }
 
     /// Withdraws an alarm; unknown ones are ignored.
-    mutating func remove(_ id: AlarmID) {
+    package mutating func remove(_ id: AlarmID) {
         guard actions.removeValue(forKey: id.number) != nil else { return }
         if heap.count > 64, heap.count > 2 * actions.count { compact() }
     }
 
-    mutating func removeAll() {
+    package mutating func removeAll() {
         heap = []
         actions = [:]
     }
 
     /// Moves the alarms for times of the wall clock, which has been stepped by that much.
-    mutating func wallClockStepped(by step: Duration) {
+    package mutating func wallClockStepped(by step: Duration) {
         for index in heap.indices where heap[index].followsWallClock {
             heap[index].instant = heap[index].instant.moved(by: .zero - step)
         }
@@ -56,7 +58,7 @@ struct AlarmQueue {
     }
 
     /// When the earliest alarm is due; nil if there is none.
-    mutating func nextInstant() -> Instant? {
+    package mutating func nextInstant() -> Instant? {
         while let first = heap.first {
             if actions[first.number] != nil { return first.instant }
             removeFirst()
@@ -65,7 +67,7 @@ struct AlarmQueue {
     }
 
     /// Takes the earliest alarm out if it is due at `now`.
-    mutating func popDue(at now: Instant) -> (instant: Instant, action: @Sendable () -> Void)? {
+    package mutating func popDue(at now: Instant) -> (instant: Instant, action: @Sendable () -> Void)? {
         while let first = heap.first {
             guard let action = actions[first.number] else {
                 removeFirst()

@@ -83,7 +83,9 @@ extension Runtime {
         for request in requests {
             start(request) { [self] result in
                 noteRefusal(result, request.plan)
-                if tally.note(result) { completion(tally.failure) }
+                guard tally.note(result) else { return }
+                // This thread may be the store's, which cannot wait for itself.
+                clock.schedule(after: .zero) { completion(tally.failure) }
             }
         }
     }
@@ -170,12 +172,8 @@ extension Runtime {
 
     private func settle(_ depletion: Depletion, _ result: StartResult?) {
         switch result {
-        // That its run exists is what settles it.
-        case nil, .duplicate:
-            do throws(StoreError) { try store.dropDepletion(depletion) } catch {
-                // It stays in the outbox, and the next process announces it.
-                log.write(.warning, "hook.not_settled", [("error", .string(error.label))])
-            }
+        // That its run exists is what settles it. Not on this thread, which may be the store's.
+        case nil, .duplicate: clock.schedule(after: .zero) { [self] in drop(depletion) }
         // It stays in the outbox: also a next process would announce it.
         case .refused(let code, let message):
             log.write(.error, "hook.refused", [("code", .string(code)), ("message", .string(message))])
@@ -183,6 +181,18 @@ extension Runtime {
             guard lock.withLock({ !isStopping && fatal == nil }) else { return }
             clock.schedule(after: Self.hookRetryPause) { self.raiseDepletion(depletion) }
         default: break
+        }
+    }
+}
+
+extension Runtime {
+    /// Takes a depletion out of the outbox, again and again if the disk is full.
+    private func drop(_ depletion: Depletion) {
+        do throws(StoreError) { try store.dropDepletion(depletion) } catch {
+            // Until then it stays in the outbox, where the next process finds it.
+            log.write(.warning, "hook.not_settled", [("error", .string(error.label))])
+            guard error.isRetryable, lock.withLock({ !isStopping && fatal == nil }) else { return }
+            clock.schedule(after: Self.hookRetryPause) { [self] in drop(depletion) }
         }
     }
 }

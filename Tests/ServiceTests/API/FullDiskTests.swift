@@ -1,8 +1,8 @@
 import Assembly
-import Clocks
 import MemoryStore
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 

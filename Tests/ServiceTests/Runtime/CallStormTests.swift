@@ -1,9 +1,9 @@
-import Clocks
 import Engine
 import MemoryStore
 import Ports
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 
@@ -12,13 +12,13 @@ private struct CallStorm {
     private static let names = ["a", "b", "c"]
     private static let runCount = 10
 
-    private var random: SeededGenerator
+    private var random: SeededRandom
     private let isDelayed: Bool
     private(set) var world: RuntimeWorld
     private(set) var runs: [RunID] = []
 
     init(seed: UInt64) throws {
-        random = SeededGenerator(seed: seed)
+        random = SeededRandom(seed: seed)
         isDelayed = Bool.random(using: &random)
         world = try RuntimeWorld(completesOnFlush: isDelayed)
     }

@@ -1,7 +1,7 @@
-import Clocks
 import MemoryStore
 import Ports
 import Storage
+import TestSupport
 import Testing
 import Values
 import Workflow

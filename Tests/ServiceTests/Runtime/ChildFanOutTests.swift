@@ -1,9 +1,9 @@
-import Clocks
 import Engine
 import MemoryStore
 import Ports
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 

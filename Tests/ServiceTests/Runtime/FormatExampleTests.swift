@@ -1,10 +1,10 @@
-import Clocks
 import Engine
 import Foundation
 import MemoryStore
 import Ports
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 import ZoneFiles

@@ -1,11 +1,11 @@
 import Billing
-import Clocks
 import Engine
 import MemoryStore
 import Ports
 import Runtime
 import SQLiteStore
 import Storage
+import TestSupport
 import Testing
 import Values
 

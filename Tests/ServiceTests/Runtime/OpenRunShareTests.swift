@@ -1,8 +1,8 @@
-import Clocks
 import Engine
 import MemoryStore
 import Ports
 import Storage
+import TestSupport
 import Testing
 import Values
 

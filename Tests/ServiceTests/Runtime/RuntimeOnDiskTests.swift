@@ -7,6 +7,7 @@ import Ports
 import Runtime
 import SQLiteStore
 import Storage
+import TestSupport
 import Testing
 import Values
 import ZoneFiles

@@ -1,4 +1,3 @@
-import Clocks
 import Engine
 import LuaExpressions
 import MemoryStore
@@ -6,6 +5,7 @@ import OpenSSLCrypto
 import Ports
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 import Workflow

@@ -1,10 +1,10 @@
 import Billing
-import Clocks
 import Engine
 import MemoryStore
 import Ports
 import Runtime
 import Storage
+import TestSupport
 import Testing
 import Values
 

@@ -1,7 +1,7 @@
 import Assembly
-import Clocks
 import Ingress
 import Ports
+import TestSupport
 import Testing
 import Values
 

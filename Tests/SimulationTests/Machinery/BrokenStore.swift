@@ -1,6 +1,7 @@
 import Billing
 import MemoryStore
 import Storage
+import TestSupport
 import Values
 
 /// What is broken on purpose, to show that the oracle would see it.

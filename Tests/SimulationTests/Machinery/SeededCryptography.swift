@@ -1,5 +1,6 @@
 import OpenSSLCrypto
 import Ports
+import TestSupport
 
 /// The real digests, and randomness from a seed.
 final class SeededCryptography: Cryptography, @unchecked Sendable {

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Values
 
 /// The design's promises, as ARCHITECTURE.md numbers them.

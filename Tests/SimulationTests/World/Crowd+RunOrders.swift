@@ -1,5 +1,6 @@
 import Ports
 import Storage
+import TestSupport
 import Values
 
 // What people do to runs that are under way or over, of which they know by looking at the list.

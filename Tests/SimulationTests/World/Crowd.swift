@@ -4,6 +4,7 @@ import Ports
 import Runtime
 import Server
 import Storage
+import TestSupport
 import Values
 
 /// The people and programs that use the service: they trigger, signal, cancel, buy, deploy, ask, and say

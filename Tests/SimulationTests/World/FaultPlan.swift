@@ -1,3 +1,4 @@
+import TestSupport
 import Values
 
 /// What goes wrong on the way to a peer and back.

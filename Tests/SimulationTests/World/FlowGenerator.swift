@@ -1,3 +1,4 @@
+import TestSupport
 import Values
 
 /// Makes workflows by chance, out of every kind of step that the language has.

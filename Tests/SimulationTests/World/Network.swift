@@ -1,4 +1,5 @@
 import Ports
+import TestSupport
 import Values
 
 /// Carries requests to their peers, with the seed's faults on the way.

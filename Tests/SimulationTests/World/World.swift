@@ -3,6 +3,7 @@ import OpenSSLCrypto
 import Ports
 import StandIns
 import Storage
+import TestSupport
 import Values
 
 /// Everyone whom the service talks to: the tenants' shop, the payment provider, the mailer.

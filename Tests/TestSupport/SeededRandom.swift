@@ -1,19 +1,19 @@
 import Values
 
-/// A generator whose seed makes everything that follows from it repeatable.
-struct SeededRandom: RandomNumberGenerator {
+/// A generator whose seed makes everything that follows from it repeatable (SplitMix64).
+package struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
     /// A generator of its own for one part, so that a change in one leaves the others as they were.
-    func fork(_ part: UInt64) -> SeededRandom {
+    package func fork(_ part: UInt64) -> SeededRandom {
         var copy = SeededRandom(seed: state ^ (part &* 0xD1B5_4A32_D192_ED03))
         _ = copy.next()
         return copy
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -21,15 +21,19 @@ struct SeededRandom: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+    package mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 
     /// Whether something happens that happens `percent` times in a hundred.
-    mutating func happens(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+    package mutating func happens(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &self) < percent
+    }
 
-    mutating func pick<Element>(_ items: [Element]) -> Element { items[number(0...(items.count - 1))] }
+    package mutating func pick<Element>(_ items: [Element]) -> Element {
+        items[number(0...(items.count - 1))]
+    }
 
     /// A duration in the range, in microseconds.
-    mutating func duration(_ least: Duration, _ most: Duration) -> Duration {
+    package mutating func duration(_ least: Duration, _ most: Duration) -> Duration {
         .microseconds(Int64.random(in: least.microseconds...most.microseconds, using: &self))
     }
 }

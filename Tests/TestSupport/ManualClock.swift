@@ -1,3 +1,4 @@
+import Clocks
 package import Ports
 package import Values
 
