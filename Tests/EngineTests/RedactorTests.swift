@@ -1,5 +1,6 @@
 import Engine
 import Ports
+import TestSupport
 import Testing
 import Values
 
@@ -156,7 +157,7 @@ struct RedactorTests {
 
     @Test("random secrets behind random encoders are found wherever they stand", arguments: UInt64(1)...60)
     func randomForms(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let alphabet = Array("abcxyz019 +/%&\\\"'<>=?;:-_~\u{E9}\u{20AC}\n".unicodeScalars)
         for _ in 0..<20 {
             var secret = ""

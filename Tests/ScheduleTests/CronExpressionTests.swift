@@ -66,6 +66,24 @@ struct CronExpressionTests {
     }
 
     @Test(
+        "blanks and line ends around and between the fields do not matter",
+        arguments: [
+            ("@yearly ", "@yearly"), (" @yearly", "@yearly"), ("\t@Daily \r\n", "@daily"),
+            ("@hourly\n", "@hourly"),
+            (" 0 9 * * 1-5 \n", "0 9 * * 1-5"), ("0\t9\r\n*  *\n1-5", "0 9 * * 1-5"),
+        ])
+    func blanks(text: String, same: String) throws {
+        #expect(try CronExpression(text) == CronExpression(same))
+    }
+
+    @Test(
+        "a name with blanks inside, or with more behind it, is none",
+        arguments: ["@ yearly", "@daily @daily", "@"])
+    func brokenAlias(text: String) {
+        #expect(throws: CronProblem.self) { try CronExpression(text) }
+    }
+
+    @Test(
         "what is no expression names its field and place",
         arguments: [
             ("60 * * * *", CronProblem.Field.minute, 2), ("* 24 * * *", .hour, 4),

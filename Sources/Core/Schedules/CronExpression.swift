@@ -31,15 +31,15 @@ package struct CronExpression: Sendable, Hashable {
             throw CronProblem(message: "a cron expression has at most \(Self.byteCountMax) bytes", offset: 0)
         }
         var written = text.lowercased()
-        if written.utf8.first == UInt8(ascii: "@") {
-            guard let meant = Self.aliases[written] else {
+        if let name = Self.fields(of: written).first, name.utf8.first == UInt8(ascii: "@") {
+            guard Self.fields(of: written).count == 1, let meant = Self.aliases[String(name)] else {
                 throw CronProblem(
                     message: "\"\(text)\" is none of \(Self.aliases.keys.sorted().joined(separator: ", "))",
                     offset: 0)
             }
             written = meant
         }
-        let parts = written.utf8.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        let parts = Self.fields(of: written).map(\.utf8)
         guard parts.count == 5 else {
             throw CronProblem(
                 message: "a cron expression has five fields (minute, hour, day of month, month, day of week)"
@@ -66,6 +66,12 @@ package struct CronExpression: Sendable, Hashable {
                 message: "the day of month never comes: no month of the list has that day",
                 offset: offset)
         }
+    }
+
+    /// What stands between blanks and line ends; those around the text do not matter.
+    package static func fields(of text: String) -> [Substring] {
+        // By bytes: a carriage return and a line feed are one character.
+        text.utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.map { Substring($0) }
     }
 
     private var hasDate: Bool {

@@ -36,11 +36,11 @@ extension WorkflowDecoder {
     private mutating func cron(_ node: Node) -> String? {
         guard let text = text(node, as: "cron") else { return nil }
         let order = "minute, hour, day of month, month, day of week, as in \"0 9 * * 1-5\""
-        let fields = text.split { $0 == " " || $0 == "\t" || $0 == "\n" }
-        if text.hasPrefix("@"), (try? CronExpression(text)) != nil { return text }
+        let fields = CronExpression.fields(of: text)
+        let isNamed = fields.first?.hasPrefix("@") ?? false
+        if isNamed, let name = fields.first, (try? CronExpression(text)) != nil { return String(name) }
         guard fields.count == 5 else {
             let count = "\(fields.count) field\(fields.count == 1 ? "" : "s")"
-            let isNamed = text.hasPrefix("@")
             note(
                 .badCron, at: node.mark,
                 isNamed ? "\(quote(text)) is no cron text" : "cron has 5 fields, not \(count)",

@@ -23,7 +23,7 @@ extension Runtime {
             try store.setSuspension(suspension, of: tenant)
             lock.lock()
             suspended[tenant] = suspension
-            tenants[tenant] = nil
+            tenants.remove(tenant)
             tenantGeneration += 1
             let funds = funds(of: tenant)
             funds.isSuspended = suspension != nil
