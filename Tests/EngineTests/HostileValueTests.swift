@@ -1,14 +1,15 @@
 import Engine
 import Ports
 import Storage
+import TestSupport
 import Testing
 import Values
 
 /// Values and texts as a hostile or careless sender makes them.
 struct HostileValues {
-    private var random: SeededGenerator
+    private var random: SeededRandom
 
-    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
     private static let texts = [
         "", " ", "~", "~\"AA==\"", "\"", "\\", "\u{0}", "\u{7F}", "\u{FFFD}", "\u{FEFF}", "\u{2028}", "é",

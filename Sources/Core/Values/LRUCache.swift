@@ -58,6 +58,11 @@ package struct LRUCache<Key: Hashable, Element> {
         return element
     }
 
+    /// Forgets every element that `isUnwanted` names; takes time in proportion to all of them.
+    package mutating func removeAll(where isUnwanted: (Element) -> Bool) {
+        for key in nodes.filter({ isUnwanted($0.element) }).map(\.key) { remove(key) }
+    }
+
     // MARK: - The ring
 
     private mutating func append(_ node: Node) {

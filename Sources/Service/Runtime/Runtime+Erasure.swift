@@ -22,7 +22,7 @@ extension Runtime {
             let suspension = try store.tenant(tenant)?.suspension
             lock.withLock {
                 suspended[tenant] = suspension
-                tenants[tenant] = nil
+                tenants.remove(tenant)
                 tenantGeneration += 1
                 funds(of: tenant).isSuspended = true
             }

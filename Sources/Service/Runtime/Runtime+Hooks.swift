@@ -201,7 +201,7 @@ extension StartResult {
     /// Whether the same start may be kept a little later.
     fileprivate var mayBeRepeated: Bool {
         switch self {
-        case .tooManyRuns, .computedTooMuch, .overloaded, .unavailable: true
+        case .tooManyRuns, .computedTooMuch, .overloaded, .unavailable, .suspended: true
         case .started, .duplicate, .skipped, .refused, .unfunded: false
         }
     }

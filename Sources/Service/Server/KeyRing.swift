@@ -59,7 +59,7 @@ package final class KeyRing: @unchecked Sendable {
 
     /// Looks a tenant's keys up again: they have been deleted.
     func forget(_ tenant: TenantID) {
-        lock.withLock { known = known.filter { $0.value.tenant != tenant } }
+        lock.withLock { known.removeAll { $0.tenant == tenant } }
     }
 
     func revoke(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation {
