@@ -16,6 +16,7 @@ struct ReadmeTests {
         let path = try folder.write("ship-order.yaml", try #require(try blocks(of: "yaml").first))
         let run = CommandLineRun(["validate", path])
         #expect(run.code == 0, "\(run.output)")
+        #expect(try blocks(of: "yaml").first == Repository.text("examples/ship-order/ship-order.yaml"))
     }
 
     @Test("every command that it shows exists, with the options it shows")
