@@ -10,7 +10,7 @@ struct WorkflowFilesTests {
         "workflows/operator/reconciliation", "examples/order-processing",
         "examples/payments/3ds", "examples/payments/checkout", "examples/payments/dispute",
         "examples/payments/dunning", "examples/payments/fraud-review", "examples/payments/provider-events",
-        "examples/payments/settlement", "examples/payments/webhook-delivery",
+        "examples/payments/settlement", "examples/payments/webhook-delivery", "examples/ship-order",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)
