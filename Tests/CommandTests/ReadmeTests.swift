@@ -5,8 +5,8 @@ import Testing
 @Suite("README")
 struct ReadmeTests {
     /// The blocks of that language, in order.
-    private func blocks(of language: String) throws -> [String] {
-        let parts = try Repository.text("README.md").components(separatedBy: "```\(language)\n").dropFirst()
+    private func blocks(of language: String, in page: String = "README.md") throws -> [String] {
+        let parts = try Repository.text(page).components(separatedBy: "```\(language)\n").dropFirst()
         return parts.map { $0.components(separatedBy: "```")[0] }
     }
 
@@ -17,6 +17,13 @@ struct ReadmeTests {
         let run = CommandLineRun(["validate", path])
         #expect(run.code == 0, "\(run.output)")
         #expect(try blocks(of: "yaml").first == Repository.text("examples/ship-order/ship-order.yaml"))
+    }
+
+    @Test("the files of the tutorial are those of its example")
+    func tutorialShowsItsFiles() throws {
+        let shown = try blocks(of: "yaml", in: "docs/tutorial.md")
+        let files = ["payments.yaml", "payments.test.yaml"]
+        #expect(try shown == files.map { try Repository.text("examples/tutorial/\($0)") })
     }
 
     @Test("every command that it shows exists, with the options it shows")
