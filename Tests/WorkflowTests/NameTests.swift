@@ -217,6 +217,22 @@ struct NameTests {
             ])
     }
 
+    @Test("a part of a dedupe key that a schema does not require is a warning")
+    func keyParts() {
+        func codes(_ dedupe: String, _ schema: String = "true") -> [String] {
+            Reading.workflow(
+                "name: a\nversion: 1\ntriggers: [{type: http, dedupe: \"\(dedupe)\", schema: \(schema)}]\n"
+                    + "steps: [{lua: '1'}]\n"
+            ).problems.map(\.code)
+        }
+        let schema = "{required: [id, a], properties: {id: true, a: {required: [b], properties: {b: true}}}}"
+        #expect(codes("x-<< trigger.body.id >>") == ["MR1907"])
+        #expect(codes("x-<< trigger.body.id >>-<< trigger.body.a.b >>", schema) == [])
+        #expect(codes("x-<< trigger.body.a >>-<< trigger.body.a.c >>", schema).contains("MR1907"))
+        #expect(codes("<< trigger.body.id >>") == [])
+        #expect(codes("x-<< trigger.body.id or 'none' >>") == [])
+    }
+
     @Test("what the engine sends along is known as well")
     func eventBodies() {
         let file = """

@@ -83,11 +83,12 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case replyToNobody = "MR1904"
     case pointlessTimeoutRule = "MR1905"
     case undeclaredMember = "MR1906"
+    case keyPartMayBeMissing = "MR1907"
 
     package var severity: Problem.Severity {
         switch self {
         case .openWebhook, .ownIdempotencyKey, .pointlessRetry, .replyToNobody, .pointlessTimeoutRule,
-            .undeclaredMember:
+            .undeclaredMember, .keyPartMayBeMissing:
             .warning
         default: .error
         }

@@ -17,6 +17,7 @@ extension WorkflowDecoder {
             uses.append(
                 Use(
                     expression: expression, mark: mark, owner: owner, node: node, offset: offset,
+                    source: source,
                     reads: checksNames ? compiler.reads(of: source) : [], view: view))
             return expression
         } catch {

@@ -54,6 +54,8 @@ struct WorkflowDecoder {
         /// The value that it stands in, and the bytes of that before it.
         var node: Node
         var offset: Int
+        /// Its text.
+        var source: String
         /// What it reads; empty where names are not checked.
         var reads: [NameRead]
         var view: View
