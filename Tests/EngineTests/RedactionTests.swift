@@ -87,6 +87,24 @@ struct RedactionTests {
         #expect(plan.definition.secretNames.contains("*"))
     }
 
+    /// The text of an error is searched whole and cut after that: wherever the cut falls, no part of a secret stays.
+    @Test(
+        "no part of a secret stays where an error's text is cut",
+        arguments: ["s", "base64.encode(s)", "hex.encode(s)", "url.encode(s)", "json.encode({s})"])
+    func errorsAreSearchedWhole(form: String) throws {
+        let secret = "-----BEGIN KEY-----\nQ4naryQ4naryQ4naryQ4nary\n-----END KEY-----\n"
+        let marks = ["Q4na", Base64.encode(Array("naryQ4".utf8)), Hex.encode(Array("Q4na".utf8))]
+        for count in [0, 470, 490, 505, 600, 960, 1_000, 1_010, 1_020, 4_000, 4_090, 60_000] {
+            var play = try Play(
+                "steps:\n  a: {lua: \"local s = secrets.KEY error(('x'):rep(\(count)) .. \(form)) return 1\"}",
+                secrets: ["KEY": .init(value: secret, hosts: [])])
+            play.begin()
+            let message = try #require(play.error(of: "a")?.message)
+            #expect(message.utf8.count <= 1024 && !message.contains("\n"))
+            for mark in marks { #expect(!message.contains(mark), "\(count): \(message.suffix(60))") }
+        }
+    }
+
     @Test("a run's output is masked, also where two masked names become one")
     func outputIsMasked() throws {
         var play = try Play(

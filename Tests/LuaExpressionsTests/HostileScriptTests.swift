@@ -154,24 +154,14 @@ struct HostileScriptTests {
         #expect(failure != nil)
     }
 
-    @Test("an error's text is bounded and free of control characters")
+    @Test("an error's text is whole and unchanged, or not there at all")
     func boundsMessages() throws {
         let message = try Bench.raised("error(('x\\n\\0'):rep(10000))")
-        #expect(message.utf8.count <= 512)
-        #expect(message.utf8.allSatisfy { $0 >= 0x20 })
-    }
-
-    @Test("a secret does not leave by an error's text")
-    func hidesSecretsInErrors() throws {
-        let scope = MapScope([:], secrets: ["KEY": "whsec_canary"])
-        for source in [
-            "error(secrets.KEY)", "error('x' .. secrets.KEY .. secrets.KEY)",
-            "local s = secrets; error(s['KEY']) return 1",
-            "assert(false, secrets.KEY)", "error((secrets.KEY):rep(340) .. ('x'):rep(10) .. secrets.KEY)",
-            "error((secrets.KEY .. '.'):rep(1000))", "error(('x'):rep(505) .. secrets.KEY)",
-        ] {
-            #expect(!(try Bench.raised(source, scope)).contains("whsec"))
-        }
+        #expect(message == String(repeating: "x\n\0", count: 10_000))
+        // A secret that was cut off could not be found by whoever takes it out.
+        #expect(try Bench.raised("error(('x'):rep(65536))").utf8.count == 65_536)
+        #expect(try Bench.raised("error(('x'):rep(65537))").contains("longer than 64 KiB"))
+        #expect(try Bench.raised("error('')").contains("empty"))
     }
 
     @Test("a failure of one evaluation leaves the next ones right")

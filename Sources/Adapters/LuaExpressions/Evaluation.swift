@@ -11,10 +11,6 @@ final class Evaluation {
     var failure: ExpressionFailure?
 
     private var nodes: [ScopeNode] = []
-    /// The node of `secrets`, once it was read.
-    private var secretsNode: Int32?
-    /// Texts that came out of `secrets`, to be kept out of error messages.
-    private(set) var secretTexts: [String] = []
     /// The names of the branch walked last, so that a walk does not list them for each step.
     private var listedNames: (node: Int32, names: [String])?
 
@@ -44,16 +40,6 @@ final class Evaluation {
         }
         listedNames = (index, names)
         return names
-    }
-
-    func noteSecrets(_ index: Int32) { secretsNode = index }
-
-    func noteRead(from index: Int32, _ node: ScopeNode) {
-        guard index == secretsNode else { return }
-        switch node {
-        case .value(.string(let text)): if !text.isEmpty { secretTexts.append(text) }
-        default: break
-        }
     }
 
     // MARK: - Numbers

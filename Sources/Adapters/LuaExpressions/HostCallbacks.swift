@@ -79,9 +79,6 @@ enum HostCallbacks {
                 let node = try evaluation.scope.member(name)
             else { return Int32(MILLRACE_LUA_ABSENT) }
             write(node, evaluation, lua, out)
-            if name == "secrets", out.pointee.kind == MILLRACE_LUA_NODE {
-                evaluation.noteSecrets(out.pointee.node)
-            }
             return Int32(MILLRACE_LUA_OK)
         } catch {
             evaluation.failure = error
@@ -96,7 +93,6 @@ enum HostCallbacks {
             guard let found = try child(of: evaluation.node(index), key) else {
                 return Int32(MILLRACE_LUA_ABSENT)
             }
-            evaluation.noteRead(from: index, found)
             write(found, evaluation, lua, out)
             return Int32(MILLRACE_LUA_OK)
         } catch {

@@ -58,23 +58,17 @@ final class LuaExpression: CompiledExpression {
             }
         } catch {
             guard case .raised(let message) = error else { throw error }
-            throw .raised(
-                message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
+            throw .raised(message: ErrorText.raised(message, sourceLines: lineCount))
         }
     }
 
-    /// After an operator met what it does not take: once more with Lua's own, for the error's words alone.
+    /// Evaluates with Lua's own operators, for the words of the error alone: an exact one was given what it does not
+    /// take.
     private func evaluatePlainly(
         in sandbox: Sandbox, _ scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
         let evaluation = Evaluation(scope: scope, cryptography: cryptography, timeZones: timeZones)
-        do throws(ExpressionFailure) {
-            _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation)
-        } catch {
-            guard case .raised(let message) = error else { throw error }
-            throw .raised(
-                message: ErrorText.raised(message, sourceLines: lineCount, secrets: evaluation.secretTexts))
-        }
+        _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation)
         throw .raised(message: "an operator was given what is no number")
     }
 }

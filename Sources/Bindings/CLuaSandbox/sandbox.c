@@ -103,10 +103,14 @@ static void collect_garbage(millrace_lua *lua) {
 
 // ---- errors
 
+#define MESSAGE_BYTES_MAX 65536
+
+// Keeps a text whole or not at all: a secret that was cut off could not be found in it.
 static void keep_message(millrace_lua *lua, const char *bytes, size_t byte_count) {
-    if (byte_count > sizeof lua->message) byte_count = sizeof lua->message;
-    memcpy(lua->message, bytes, byte_count);
-    lua->message_byte_count = byte_count;
+    free(lua->message);
+    lua->message = byte_count == 0 || byte_count > MESSAGE_BYTES_MAX ? NULL : malloc(byte_count);
+    lua->message_byte_count = lua->message == NULL ? 0 : byte_count;
+    if (lua->message != NULL) memcpy(lua->message, bytes, byte_count);
 }
 
 // Turns what lua_pcall came to into a code; the error value is on top.
@@ -126,8 +130,9 @@ static int32_t outcome(millrace_lua *lua, int status) {
 }
 
 const uint8_t *millrace_lua_error(millrace_lua *lua, size_t *byte_count) {
-    *byte_count = lua->message_byte_count;
-    return (const uint8_t *)lua->message;
+    static const char too_long[] = "an error whose text is empty or longer than 64 KiB";
+    *byte_count = lua->message == NULL ? sizeof too_long - 1 : lua->message_byte_count;
+    return (const uint8_t *)(lua->message == NULL ? too_long : lua->message);
 }
 
 // ---- the sealed environment
@@ -314,6 +319,7 @@ millrace_lua *millrace_lua_new(
 
 void millrace_lua_free(millrace_lua *lua) {
     lua_close(lua->state);
+    free(lua->message);
     free(lua->scratch);
     free(lua->tape);
     free(lua);

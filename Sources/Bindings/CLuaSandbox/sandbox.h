@@ -43,7 +43,8 @@ struct millrace_lua {
     int32_t tape_nodes;
 
     millrace_lua_value result;
-    char message[4096];
+    // The last error's text.
+    char *message;
     size_t message_byte_count;
 };
 

@@ -20,8 +20,10 @@ extension JournalEntry {
         case .runHeld(let reason): return .runHeld(reason: redaction.redact(reason))
         case .cancelRequested(let reason): return .cancelRequested(reason: redaction.redact(reason))
         case .runFinished(let outcome): return .runFinished(outcome.redacted(by: redaction))
-        // These hold no text from outside.
-        default: return self
+        // These hold no text from outside. Each is named, so that a new entry has to say which it is.
+        case .stepSkipped, .stepSleeping, .stepWaiting, .stepCalling, .stepsInFlight, .runTimedOut,
+            .runTooLarge, .runPaused, .runAdmitted, .runResumed, .runReleased, .clockStepped:
+            return self
         }
     }
 }

@@ -224,13 +224,17 @@ struct Turn {
     mutating func record(
         _ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0, isRedacted: Bool = false
     ) {
-        let redaction = self.redaction
         let record = JournalRecord(
             sequence: machine.state.sequence + 1, at: at, chargeMilliseconds: charge,
-            entry: isRedacted || redaction.isEmpty ? entry : entry.redacted(by: redaction))
+            entry: isRedacted ? entry : redacted(entry))
         machine.state.apply(record, plan: plan, at: node)
         decision.records.append(record)
         if !machine.state.news.isEmpty { noteInFlight() }
+    }
+
+    private func redacted(_ entry: JournalEntry) -> JournalEntry {
+        let redaction = self.redaction
+        return redaction.isEmpty ? entry : entry.redacted(by: redaction)
     }
 
     private func isAwaited(_ step: Int, attempt: Int) -> Bool {
@@ -484,12 +488,8 @@ extension Turn {
         StepError(code: failure.code, message: bounded(failure.message))
     }
 
-    /// At most 1 KiB, without secrets.
-    func bounded(_ text: String) -> String {
-        let redacted = redaction.redact(text)
-        return redacted.utf8.count <= 1024
-            ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
-    }
+    /// One line of at most 1 KiB, without secrets.
+    func bounded(_ text: String) -> String { ShownText.line(redaction.redact(text)) }
 }
 
 /// What a guard's value means.

@@ -248,7 +248,7 @@ package struct SensitiveTexts: Sendable {
     }
 
     private var groups: [Group] = []
-    private var known: Set<[UInt8]> = [Array(SensitivePart.mask.utf8)]
+    private var known: Set<[UInt8]> = []
 
     package init() {}
 
@@ -260,7 +260,9 @@ package struct SensitiveTexts: Sendable {
     package mutating func add(_ parts: [SensitivePart]) {
         guard !parts.isEmpty else { return }
         let texts = parts.texts.filter { text in
-            text.utf8.count >= Redactor.secretByteCountMin && known.insert(Array(text.utf8)).inserted
+            // The mask itself comes back with what was masked before.
+            text.utf8.count >= Redactor.secretByteCountMin && !text.hasSameBytes(as: SensitivePart.mask)
+                && known.insert(Array(text.utf8)).inserted
         }
         guard !texts.isEmpty else { return }
         groups.append(Group(texts))

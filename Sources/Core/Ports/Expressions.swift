@@ -53,9 +53,11 @@ package struct ExpressionProblem: Error, Hashable, Sendable {
 
 /// Why an evaluation gave no value.
 ///
-/// Text never carries a secret's value.
+/// The text of a script's error is the script's own and may hold a secret, in any encoding: whoever records or shows
+/// it redacts it whole, and cuts it after that.
 package enum ExpressionFailure: Error, Hashable, Sendable {
-    /// The script raised an error; the message is the script's own, bounded and without addresses.
+    /// The script raised an error; the message is the script's own, at most 64 KiB, of any
+    /// characters, and without addresses.
     case raised(message: String)
     /// The tenant has no secret of that name.
     case secretMissing(name: String)

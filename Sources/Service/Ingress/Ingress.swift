@@ -95,7 +95,7 @@ package final class Ingress: Sendable {
 
     /// A text about a request without the tenant's secrets (I9); nothing where they cannot be read just now.
     private func shown(_ text: String, to call: TriggerCall) -> String {
-        (try? runtime.vault.redactor(of: call.tenant.tenant))?.redact(text) ?? ""
+        (try? runtime.vault.redactor(of: call.tenant.tenant)).map { ShownText.line($0.redact(text)) } ?? ""
     }
 
     /// An expression of the workflow's own raised an error: its owner sees which.

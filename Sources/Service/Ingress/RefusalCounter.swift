@@ -30,7 +30,7 @@ package final class RefusalCounter: @unchecked Sendable {
     ) {
         runtime.metrics.add("triggers_refused_total", "reason=\"\(reason.rawValue)\"")
         let key = Key(tenant: tenant, workflow: workflow, reason: reason)
-        let detail = String(decoding: detail.utf8.prefix(1024), as: UTF8.self)
+        let detail = ShownText.line(detail)
         let mustSchedule = lock.withLock {
             let count = (counts[key]?.count ?? 0) + 1
             counts[key] = TriggerRefusal(

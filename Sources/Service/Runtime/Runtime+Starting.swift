@@ -40,7 +40,7 @@ extension Runtime {
         do throws(ExpressionFailure) {
             start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
         } catch {
-            let message = surroundings.redactor.redact("concurrency.key: \(error.message)")
+            let message = ShownText.line(surroundings.redactor.redact("concurrency.key: \(error.message)"))
             return completion(.refused(code: "concurrency_key", message: message))
         }
 

@@ -64,10 +64,7 @@ extension Runtime {
 
     /// Within what an error may take, and without secrets.
     private func shown(_ text: String, to tenant: TenantID) throws(StoreError) -> String {
-        let redactor = Redactor(secrets: try vault.secrets(of: tenant).byName.values.map(\.value))
-        let redacted = redactor.redact(text)
-        return redacted.utf8.count <= 1024
-            ? redacted : String(decoding: redacted.utf8.prefix(1021), as: UTF8.self) + "…"
+        ShownText.line(try vault.redactor(of: tenant).redact(text))
     }
 
     private func end(of record: RunRecord, after sequence: Int64, _ outcome: RunOutcome) -> RunCommit {
