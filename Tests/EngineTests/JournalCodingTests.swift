@@ -106,6 +106,7 @@ struct JournalCodingTests {
         .stepSkipped(path: "w", reason: .timedOut),
         .runTooLarge(byteCountMax: 67_108_864), .stepsInFlight(paths: ["a", "each/3/b"]),
         .outputFailed(StepError(code: "raised", message: "output: no\n")),
+        .finallyCut(StepError(code: "cancelled", message: "enough\n")),
         .runPaused, .runResumed, .runHeld(reason: "a \"look\""), .runReleased,
         .cancelRequested(reason: "why"),
         .runFinished(RunOutcome(status: .succeeded, output: ["x": 1])),

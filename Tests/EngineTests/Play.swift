@@ -67,17 +67,19 @@ struct Play {
     }
 
     private static func surroundings(
-        secrets: [String: OpenSecrets.Secret], gauge: (any WorkGauge)? = nil
+        secrets: [String: OpenSecrets.Secret], gauge: (any WorkGauge)? = nil, byteCountMax: Int = .max
     ) -> Surroundings {
         Surroundings(
             tenant: TenantID(number: 3), secrets: OpenSecrets(secrets),
             redactor: Redactor(secrets: secrets.values.map(\.value)), cryptography: cryptography,
-            gauge: gauge)
+            gauge: gauge, runByteCountMax: byteCountMax)
     }
 
     /// From now on the run goes on with these.
-    mutating func surround(secrets: [String: OpenSecrets.Secret] = [:], gauge: (any WorkGauge)? = nil) {
-        surroundings = Self.surroundings(secrets: secrets, gauge: gauge)
+    mutating func surround(
+        secrets: [String: OpenSecrets.Secret] = [:], gauge: (any WorkGauge)? = nil, byteCountMax: Int = .max
+    ) {
+        surroundings = Self.surroundings(secrets: secrets, gauge: gauge, byteCountMax: byteCountMax)
     }
 
     private func id(_ step: Int) -> String { machine.path(of: step) }
@@ -237,6 +239,8 @@ struct Play {
         case .runReleased: "released"
         case .cancelRequested(let reason): "cancel: \(reason)"
         case .clockStepped(let step): "clock stepped by \(step.milliseconds)ms"
+        case .runFinalizing(let outcome): "finalizing: \(outcome.status)"
+        case .finallyCut(let error): "finally cut: \(error.code)"
         case .runFinished(let outcome): "finished: \(outcome.status.rawValue)"
         }
     }

@@ -53,6 +53,8 @@ enum Coverage {
            800  end run succeeded
              8  entry run.admitted
             40  entry run.cancel_requested
+           240  entry run.finalizing
+             7  entry run.finally_cut
           1100  entry run.finished
             50  entry run.held
             40  entry run.paused

@@ -15,6 +15,7 @@ struct FormatTableTests {
         "`type` | starts a run when | keys": FormatKeys.triggers, "`type` | succeeds when": strategies,
         "`cron` | first times in Berlin after …": crons, "value | becomes": values,
         "name | is": FormatKeys.names, "of a step | is": FormatKeys.stepNames,
+        "in a `finally` step | is": endings,
         "expression | gives": expressions, "expression | fails with": failures,
         "url | request to": addresses, "`Content-Type` | body | is read as": readBodies,
         "query | request to `https://shop.example.com/items` with": queries,
@@ -106,6 +107,31 @@ struct FormatTableTests {
                     #expect(try PageRun.simulate(workflow)["elapsed_ms"]?.text == row.cells[1], place(row))
                 }
             }
+        }
+    }
+
+    /// Each name is there at the end and nowhere else, and is null or one of the words that its row gives.
+    @Sendable private static func endings(_ table: FormatPage.Table) throws {
+        for name in table.rows.flatMap({ $0.code(0) }) {
+            let place = "docs/workflow-format.md:\(table.line): \(name)"
+            let outside = "output: << \(name) >>"
+            #expect(try PageRun.codes(PageRun.workflow(outside)) == ["MR1308"], "\(place)")
+            let words = try #require(table.rows.first { $0.code(0) == [name] }).code(1)
+            let text = PageRun.workflow(
+                """
+                steps: {done: {fail: no}}
+                finally:
+                  say: {request: {method: POST, url: "https://a.example/", body: {value: << \(name) >>}}}
+                """)
+            #expect(try PageRun.codes(text) == [], "\(place)")
+            let run = try PageRun.simulate(text, answers: "mocks: [{step: finally/say, status: 200}]")
+            let sent = try #require(run["requests"]?[0]?["body"]?.string, "\(place): \(run)")
+            let value = try #require(try JSON.parse(Array(sent.utf8))["value"], "\(place): \(run)")
+            let members = value.object?.members.map(\.name)
+            let isTold = members.map { Set(words).isSuperset(of: $0) } ?? words.contains(value.text)
+            #expect(
+                isTold || value.isNull && (words.contains("null") || name == "run.output"),
+                "\(place): \(value)")
         }
     }
 

@@ -62,6 +62,7 @@ struct DocumentationTests {
         let schema = try Self.editorSchema()
         let free: Set<String> = [
             "vars", "body", "output", "schemas", "headers", "query", "schema", "finish", "steps", "input",
+            "finally",
         ]
         for text in try Self.workflows() {
             let value = try Reading.node(text).value

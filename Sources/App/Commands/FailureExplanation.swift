@@ -25,7 +25,7 @@ struct FailureExplanation {
             "run_id": record["run_id"] ?? .null, "status": record["status"] ?? .null,
             "error": record["error"] ?? .null, "step": stepFacts ?? .null, "attempt": attempt ?? .null,
             "guards": .array(guards.map(\.value)), "compensation": record["compensation"] ?? .null,
-            "undone": .array(undoing), "what_to_do": .array(advice.map(Value.string)),
+            "undone": .array(undoing), "finally": record["finally"] ?? .null, "what_to_do": .array(advice.map(Value.string)),
         ]
     }
 
@@ -34,6 +34,7 @@ struct FailureExplanation {
         if let attempt { parts.append(AttemptText(attempt, times).text) }
         if !guards.isEmpty { parts.append(guards.map(\.text).joined(separator: "\n")) }
         if let undone { parts.append(undone) }
+        if let finally { parts.append(finally) }
         parts.append("what to do:\n" + advice.map { "  \($0)" }.joined(separator: "\n"))
         return parts.joined(separator: "\n\n")
     }
@@ -94,6 +95,16 @@ struct FailureExplanation {
             return "  \(one["step"]?.text ?? "") \(one["state"]?.text ?? "")\(error)"
         }
         return (["what had been done was undone: \(outcome)"] + lines).joined(separator: "\n")
+    }
+
+    /// Of `finally` steps that failed as well.
+    private var finally: String? {
+        guard record["finally"] == "failed" else { return nil }
+        let failed = steps.filter {
+            $0["id"]?.string?.hasPrefix("finally/") ?? false && $0["state"] == "failed"
+        }
+        let lines = failed.map { "  \($0["id"]?.text ?? ""): \($0["error"]?["message"]?.text ?? "")" }
+        return (["its finally steps failed as well"] + lines).joined(separator: "\n")
     }
 
     // MARK: - Advice

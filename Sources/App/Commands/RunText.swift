@@ -70,6 +70,7 @@ struct RunText {
         if let output = record["output"], !output.isNull { rows.append(("output", JSON.text(output))) }
         if let error = Self.error(of: record) { rows.append(("error", error)) }
         if let compensation = record["compensation"]?.string { rows.append(("compensation", compensation)) }
+        if let finally = record["finally"]?.string { rows.append(("finally", finally)) }
         if let note = record["note"]?.string { rows.append(("note", note)) }
         return rows
     }

@@ -20,7 +20,7 @@ package struct Coverage: Sendable {
             points.append(Point(name: "trigger: taken", isCovered: trace.isAccepted))
             points.append(Point(name: "trigger: refused", isCovered: trace.isRefused))
         }
-        for (path, step) in StepPath.all(in: definition.root) {
+        for (path, step) in StepPath.all(in: definition.stepTree) {
             points.append(Point(name: path, isCovered: trace.run.contains(path)))
             if step.guardExpression != nil {
                 points.append(

@@ -111,6 +111,8 @@ struct Judgement {
             }
         case .compensation(let word):
             comparison.compare(word, run.outcome?.compensation?.rawValue, at: "compensation")
+        case .finally(let word):
+            comparison.compare(word, run.outcome?.finally?.rawValue, at: "finally")
         case .reply(let expected):
             comparison.compare(expected, Self.reply(run, like: expected), at: "reply")
         }

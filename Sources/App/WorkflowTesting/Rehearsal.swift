@@ -74,6 +74,11 @@ package struct Rehearsal {
         case .stepCalling(let path, let child): return ["wait      \(path): for run \(child)"]
         case .signalReceived(let signal): return ["signal    \(signal.name): \(JSON.text(signal.body))"]
         case .outputFailed(let error): return ["failed    \(error.code): \(error.message)"]
+        case .runFinalizing(let outcome):
+            return [
+                "finally   the run has \(outcome.status.rawValue == "cancelled" ? "been " : "")\(outcome.status.rawValue)"
+            ]
+        case .finallyCut(let error): return ["cut       finally: \(error.code): \(error.message)"]
         case .runFinished(let outcome):
             let error = outcome.error.map { ": \($0.code): \($0.message)" } ?? ""
             let output = outcome.output.isNull ? "" : ": \(JSON.text(outcome.output))"

@@ -135,6 +135,7 @@ package struct Expectation: Sendable {
         case elapsed(atLeast: Duration?, atMost: Duration?)
         case reply(Value)
         case compensation(String)
+        case finally(String)
     }
 
     package var fact: Fact

@@ -14,7 +14,7 @@ extension TestFileReader {
 
     /// Whether a path stands for a step that calls a workflow.
     func isCall(_ path: String) -> Bool {
-        guard var scope = definition?.root else { return false }
+        guard var scope = definition?.stepTree else { return false }
         var found: Step?
         // A number is an item of the step before it.
         for part in path.split(separator: "/") where Int(part) == nil {

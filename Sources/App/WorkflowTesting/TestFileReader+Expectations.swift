@@ -7,7 +7,7 @@ import Workflow
 extension TestFileReader {
     private static let expectedKeys = [
         "trigger", "dedupe", "outcome", "output", "error", "steps", "requests", "calls", "elapsed", "reply",
-        "compensation",
+        "compensation", "finally",
     ]
 
     mutating func expectations(_ node: Node) -> [Expectation] {
@@ -32,6 +32,8 @@ extension TestFileReader {
         case "output": return one(.output(node.value))
         case "compensation":
             return one(choice(node, "end of undoing", ["succeeded", "failed"]).map { .compensation($0) })
+        case "finally":
+            return one(choice(node, "end of `finally`", ["succeeded", "failed"]).map { .finally($0) })
         case "reply": return one(.reply(node.value))
         case "error": return one(error(node))
         case "elapsed": return one(elapsed(node))

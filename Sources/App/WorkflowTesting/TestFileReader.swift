@@ -278,7 +278,7 @@ extension TestFileReader {
 
     /// The path of a step of the workflow; numbers of items may be left out.
     mutating func step(_ name: String, at mark: Mark) -> String? {
-        let scope = definition?.root ?? StepScope(steps: [])
+        let scope = definition?.stepTree ?? StepScope(steps: [])
         if StepPath.exists(name, in: scope) { return name }
         let steps = StepPath.all(in: scope)
         let names =

@@ -28,7 +28,9 @@ package import Values
 //   run.held             hold/<sequence>           reason                                  -
 //   run.released         release/<sequence>        -                                       -
 //   run.cancel_requested cancel                    reason                                  -
-//   run.finished         finish                    status, output, error, step             -
+//   run.finalizing       finalizing                status, output, error, step, …          -
+//   run.finally_cut      finally_cut               error                                   -
+//   run.finished         finish                    status, output, error, step, …          -
 //   clock.stepped        clock/<sequence>          by                                      -
 //
 // Instants are microseconds since 1970, and `by` is in microseconds, as integers. Facts are JSON, but for content that
@@ -114,6 +116,12 @@ extension JournalRecord {
         case .cancelRequested(let reason):
             (key, kind) = ("cancel", "run.cancel_requested")
             facts.text("reason", reason)
+        case .runFinalizing(let outcome):
+            (key, kind) = ("finalizing", "run.finalizing")
+            facts.write(outcome)
+        case .finallyCut(let error):
+            (key, kind) = ("finally_cut", "run.finally_cut")
+            facts.write(error)
         case .runFinished(let outcome):
             (key, kind) = ("finish", "run.finished")
             facts.write(outcome)
@@ -184,6 +192,8 @@ extension JournalRecord {
         case "run.held": entry = .runHeld(reason: try facts.text("reason"))
         case "run.released": entry = .runReleased
         case "run.cancel_requested": entry = .cancelRequested(reason: try facts.text("reason"))
+        case "run.finalizing": entry = .runFinalizing(try facts.runOutcome())
+        case "run.finally_cut": entry = .finallyCut(try facts.error())
         case "run.finished": entry = .runFinished(try facts.runOutcome())
         case "clock.stepped": entry = .clockStepped(by: .microseconds(try facts.int("by")))
         default:

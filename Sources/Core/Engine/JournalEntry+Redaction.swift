@@ -19,6 +19,8 @@ extension JournalEntry {
         case .outputFailed(let error): return .outputFailed(error.redacted(by: redaction))
         case .runHeld(let reason): return .runHeld(reason: redaction.redact(reason))
         case .cancelRequested(let reason): return .cancelRequested(reason: redaction.redact(reason))
+        case .runFinalizing(let outcome): return .runFinalizing(outcome.redacted(by: redaction))
+        case .finallyCut(let error): return .finallyCut(error.redacted(by: redaction))
         case .runFinished(let outcome): return .runFinished(outcome.redacted(by: redaction))
         // These hold no text from outside. Each is named, so that a new entry has to say which it is.
         case .stepSkipped, .stepSleeping, .stepWaiting, .stepCalling, .stepsInFlight, .runTimedOut,

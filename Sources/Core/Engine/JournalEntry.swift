@@ -48,6 +48,10 @@ package indirect enum JournalEntry: Sendable {
     case runHeld(reason: String)
     case runReleased
     case cancelRequested(reason: String)
+    /// All steps are over and what was to be undone is: how the run ends is decided, and its `finally` steps run.
+    case runFinalizing(RunOutcome)
+    /// The `finally` steps were cut short: what of them has not begun never will.
+    case finallyCut(StepError)
     case runFinished(RunOutcome)
     /// The wall clock has been stepped by that much since the entry before: what was to end after a duration
     /// ends that much later by it.
@@ -288,11 +292,13 @@ package enum SkipReason: String, Sendable {
 /// How a run ended.
 package struct RunOutcome: Sendable, Hashable {
     package enum Status: String, Sendable { case succeeded, failed, cancelled }
-    /// Whether what had succeeded was undone.
-    package enum Compensation: String, Sendable { case succeeded, failed }
+    /// How a part of the run's end came out, which changes nothing about its status.
+    package enum Closing: String, Sendable { case succeeded, failed }
 
-    /// Nil where nothing was to be undone.
-    package var compensation: Compensation?
+    /// Whether what had succeeded was undone; nil if nothing was to be undone.
+    package var compensation: Closing?
+    /// How the `finally` steps ended; nil for none.
+    package var finally: Closing?
     package var status: Status
     package var output: Value
     /// What failed the run; nil for a success.

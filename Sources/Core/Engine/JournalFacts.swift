@@ -141,6 +141,7 @@ struct FactsWriter {
         if let error = outcome.error { write(error) }
         if let step = outcome.failedStep { text("step", step) }
         if let compensation = outcome.compensation { text("compensation", compensation.rawValue) }
+        if let finally = outcome.finally { text("finally", finally.rawValue) }
     }
 }
 
@@ -281,8 +282,9 @@ struct FactsReader {
             status: status, output: values["output"] ?? .null,
             error: values["error"] == nil ? nil : try error(), failedStep: values["step"]?.string)
         outcome.compensation = values["compensation"]?.string.flatMap {
-            RunOutcome.Compensation(rawValue: $0)
+            RunOutcome.Closing(rawValue: $0)
         }
+        outcome.finally = values["finally"]?.string.flatMap { RunOutcome.Closing(rawValue: $0) }
         return outcome
     }
 }

@@ -96,6 +96,7 @@ package struct RunFork: Sendable {
             if let step = run.firstStepNotUndone { throw .undoingFailed(step: step) }
             return outcome.failedStep.map(topLevelStep)
         }
+        if run.state.final != nil, !run.state.isOver { throw .ending }
         if let ending = run.state.ending, ending.status != .succeeded, !run.state.isOver { throw .ending }
         if let step = wish.step, !plan.hasTopLevelStep(step) { throw .stepUnknown(step) }
         return wish.step
@@ -179,7 +180,7 @@ extension RunMachine {
         switch state.phase(index) {
         case .skipped: return .kept
         case .failed:
-            let failed = state.ending?.failedStep.map(RunFork.topLevelStep)
+            let failed = (state.final ?? state.ending)?.failedStep.map(RunFork.topLevelStep)
             let isTolerated = plan.steps[index].onError == .continue && failed != id
             return isTolerated ? .kept : .toRepeat
         case .succeeded:

@@ -88,6 +88,9 @@ extension RunMachine {
             guard let hold = timeline.hold, state.isHeld else { return Self.reason("answer", since: readyAt) }
             return Self.reason("operator", since: max(hold.since, readyAt), ["reason": .string(hold.reason)])
         }
+        if state.final != nil, !isInFinally(index) {
+            return Self.reason("end", since: timeline.endingSince ?? timeline.finalizingSince)
+        }
         if state.ending != nil || state.isClosed(around: index), !isCompensation(index) {
             // A group may have ended long before the run does.
             let ends = [
@@ -118,6 +121,13 @@ extension RunMachine {
     private func readyAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
         let base = isCompensation(index) ? undoneSoFarAt(timeline) : freeAt(index, timeline)
         return max(base, timeline.retryAt[path(of: index)] ?? base)
+    }
+
+    /// Whether a node is one of the `finally` steps, or lies in one.
+    private func isInFinally(_ index: Int) -> Bool {
+        var node = index
+        while let owner = state.frames[state.nodes[node].frame].owner { node = owner }
+        return node == plan.finallyIndex
     }
 
     private func freeAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
@@ -160,7 +170,8 @@ extension RunMachine {
     /// Since when the run is ending: a cancel, the timeout, an output that failed, or the step that failed or
     /// finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
-        timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
+        if state.final != nil { return timeline.cutSince ?? timeline.lastSettledAt }
+        return timeline.endingSince ?? state.ending?.failedStep.flatMap { timeline.settledAt[$0] }
             ?? timeline.lastSettledAt
     }
 

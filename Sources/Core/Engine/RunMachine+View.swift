@@ -18,8 +18,9 @@ extension RunMachine {
         let due = Set(state.isOver ? [] : dueCompensations)
         var object = Object()
         object["output"] = state.outcome?.output ?? .null
-        object["error"] = Self.value(of: state.outcome)
+        object["error"] = state.outcome?.errorValue ?? .null
         object["compensation"] = state.outcome?.compensation.map { .string($0.rawValue) } ?? .null
+        object["finally"] = state.outcome?.finally.map { .string($0.rawValue) } ?? .null
         object["origin"] = state.start?.origin?.value ?? .null
         object["paused_by"] = pauses(timeline)
         let (shown, leftOutCount) = shownNodes(due)
@@ -83,11 +84,14 @@ extension RunMachine {
         }
         var nodes: [Int] = []
         for index in 0..<plan.scopes[0].count { list(index, shown, into: &nodes) }
-        return (nodes + inner.filter { isCompensation($0) && shown.contains($0) }, leftOutCount)
+        nodes += inner.filter { isCompensation($0) && shown.contains($0) }
+        if let finally = plan.finallyIndex, shown.contains(finally) { list(finally, shown, into: &nodes) }
+        return (nodes, leftOutCount)
     }
 
     private func isShownInside(_ index: Int, _ due: Set<Int>) -> Bool {
         guard state.phase(index) == .pending else { return true }
+        if index == plan.finallyIndex { return false }
         return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
     }
 
@@ -147,11 +151,15 @@ extension RunMachine {
         return failed + 1
     }
 
-    private static func value(of outcome: RunOutcome?) -> Value {
-        guard let outcome, let error = outcome.error else { return .null }
+}
+
+extension RunOutcome {
+    /// What failed the run, and the step that did; null for a success.
+    package var errorValue: Value {
+        guard let error else { return .null }
         return [
             "code": .string(error.code), "message": .string(error.message),
-            "step": outcome.failedStep.map { .string($0) } ?? .null,
+            "step": failedStep.map { .string($0) } ?? .null,
         ]
     }
 }

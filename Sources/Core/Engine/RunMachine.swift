@@ -189,13 +189,33 @@ struct Turn {
         case .cancelRequested(let reason, _):
             // One that is ending already needs no more than to be let go on with that.
             guard machine.state.ending == nil || machine.state.isHeld else { return }
-            record(machine.state.ending == nil ? .cancelRequested(reason: reason) : .runReleased)
+            record(cancel(reason))
         case .resumed: break
         }
-        if machine.state.byteCount > surroundings.runByteCountMax, machine.state.ending == nil {
-            record(.runTooLarge(byteCountMax: surroundings.runByteCountMax))
-        }
+        endIfTooLarge()
         advance()
+    }
+
+    /// What a cancel comes to: the end of the run, or of its `finally` steps.
+    private func cancel(_ reason: String) -> JournalEntry {
+        if machine.state.ending != nil { return .runReleased }
+        guard machine.state.final == nil else {
+            return .finallyCut(StepError(code: "cancelled", message: reason))
+        }
+        return .cancelRequested(reason: reason)
+    }
+
+    /// The `finally` steps may keep a quarter of what a run may, so that one that was too large has them, too.
+    private mutating func endIfTooLarge() {
+        guard machine.state.ending == nil else { return }
+        let byteCountMax = surroundings.runByteCountMax
+        if machine.state.final == nil {
+            guard machine.state.byteCount > byteCountMax else { return }
+            record(.runTooLarge(byteCountMax: byteCountMax))
+        } else if machine.state.byteCount - machine.state.byteCountBeforeFinally > byteCountMax / 4 {
+            let message = "the `finally` steps have come to more than \(byteCountMax / 4) bytes"
+            record(.finallyCut(StepError(code: "run_too_large", message: message)))
+        }
     }
 
     /// What had been decided was not sent, nor a child started.
@@ -290,8 +310,9 @@ extension Turn {
         if !machine.state.isAtRest { machine.state.settleMeter() }
         cancelChildren()
         guard !machine.state.hasInFlight, !machine.state.hasStrays else { return }
+        if let outcome = machine.state.final { return finishAfterFinally(outcome) }
         guard areLosersUndone(), let outcome = finalOutcome() else { return }
-        if outcome.status == .succeeded || isUndone(next: { $0.nextUndoing() }) { finish(outcome) }
+        if outcome.status == .succeeded || isUndone(next: { $0.nextUndoing() }) { close(outcome) }
     }
 
     /// Whether what the losers of races have done is undone; a run that does not succeed undoes it with all else.
@@ -341,16 +362,36 @@ extension Turn {
     }
 
     /// Whether every compensation of those nodes succeeded; nil where none was due.
-    private func compensationResult(_ undone: [Int]) -> RunOutcome.Compensation? {
+    private func compensationResult(_ undone: [Int]) -> RunOutcome.Closing? {
         let due = undone.compactMap { machine.state.nodes[$0].compensation }
         guard !due.isEmpty else { return nil }
         return due.allSatisfy { machine.state.phase($0) == .succeeded } ? .succeeded : .failed
     }
 
-    private mutating func finish(_ outcome: RunOutcome) {
+    /// All is over but for the `finally` steps, if there are any.
+    ///
+    /// A run that never had its turn has done nothing that they could follow.
+    private mutating func close(_ outcome: RunOutcome) {
         var outcome = outcome
         let undone = outcome.status == .succeeded ? machine.state.lost : machine.state.undoable
         outcome.compensation = compensationResult(undone)
+        guard let finally = plan.finallyIndex, !machine.state.isQueued else { return finish(outcome) }
+        record(.runFinalizing(outcome))
+        meter.beginGroup()
+        open(finally)
+        advance()
+    }
+
+    private mutating func finishAfterFinally(_ outcome: RunOutcome) {
+        guard let finally = plan.finallyIndex else { return finish(outcome) }
+        let phase = machine.state.phase(finally)
+        guard phase.isSettled || machine.state.ending != nil else { return }
+        var outcome = outcome
+        outcome.finally = phase == .succeeded ? .succeeded : .failed
+        finish(outcome)
+    }
+
+    private mutating func finish(_ outcome: RunOutcome) {
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
         // As it was recorded: whoever waits for it is told no more than the journal says.
         decision.effects.append(.finish(machine.state.outcome ?? outcome))

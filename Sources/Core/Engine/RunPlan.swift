@@ -30,6 +30,9 @@ package final class RunPlan: Sendable {
     let compensationIndex: [Int?]
     /// Whether a position is a compensation's.
     let isCompensation: [Bool]
+    /// Position of the group of the `finally` steps, behind the compensations of the file's own steps; like them it
+    /// never becomes ready by itself. Nil for none.
+    let finallyIndex: Int?
     /// For each step, the steps of its scope that wait for it.
     let dependents: [[Int]]
     /// Position of each of the file's own steps and of their compensations by path.
@@ -49,7 +52,7 @@ package final class RunPlan: Sendable {
         self.definition = definition
         self.digest = digest
         var table = StepTable()
-        table.add(definition.root)
+        table.add(definition.root, finally: definition.finally)
         steps = table.steps.map { PlannedStep($0) }
         scopes = table.scopes
         innerScope = table.innerScope
@@ -64,9 +67,11 @@ package final class RunPlan: Sendable {
         signalNames = Set(awaited).sorted()
         compensationIndex = table.compensationIndex
         isCompensation = table.isCompensation
+        finallyIndex = table.finallyIndex
         dependents = table.dependents
         var readers = ReadMarks(table)
         readers.visit(definition.root)
+        readers.visit(definition.finally)
         readers.mark(definition.output?.expressions ?? [], scopes: [0])
         isRead = readers.isRead
         let rootCount = table.rootCount
@@ -74,8 +79,9 @@ package final class RunPlan: Sendable {
             table.steps.prefix(rootCount).enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
         rootNodes = (0..<rootCount).map { index in
-            // A compensation waits for more than any step: the undoing starts it.
-            let waitingCount = table.isCompensation[index] ? .max : table.steps[index].after.count
+            // What undoes a step, and what comes at the end, waits for more than any step: the run's end starts it.
+            let isAside = table.isCompensation[index] || index == table.finallyIndex
+            let waitingCount = isAside ? .max : table.steps[index].after.count
             var node = RunState.Node(step: index, frame: 0, waitingCount: waitingCount)
             node.compensation = table.compensationIndex[index]
             return node
@@ -117,12 +123,21 @@ private struct StepTable {
     var compensationIndex: [Int?] = []
     var isCompensation: [Bool] = []
     var dependents: [[Int]] = []
-    /// Steps of the file's own scope, compensations included.
+    /// Steps of the file's own scope, with their compensations and the group of the `finally` steps.
     var rootCount = 0
+    var finallyIndex: Int?
+
+    /// The file's own scope, and behind all of it the one of its `finally` steps.
+    mutating func add(_ root: StepScope, finally: StepGroup?) {
+        add(root, endsWith: finally)
+        guard let finally, let finallyIndex else { return }
+        innerScope[finallyIndex] = scopes.count
+        add(finally.scope)
+    }
 
     /// Returns whether anything in it can be undone.
     @discardableResult
-    mutating func add(_ scope: StepScope) -> Bool {
+    private mutating func add(_ scope: StepScope, endsWith finally: StepGroup? = nil) -> Bool {
         let (number, first) = (scopes.count, steps.count)
         scopes.append(
             RunPlan.Scope(
@@ -133,6 +148,10 @@ private struct StepTable {
                 isUndoable: scope.steps.contains { $0.compensation != nil }))
         for step in scope.steps { append(step, isCompensation: false) }
         for (index, step) in scope.steps.enumerated() { link(step, at: index, first: first) }
+        if let finally {
+            finallyIndex = steps.count
+            append(Step(id: "finally", onError: .continue, action: .group(finally)), isCompensation: false)
+        }
         if number == 0 { rootCount = steps.count }
         for (index, step) in scope.steps.enumerated() {
             guard case .group(let group) = step.action else { continue }
@@ -194,6 +213,12 @@ private struct ReadMarks {
             let until = step.strategy?.until.map { [$0] } ?? []
             mark(until, scopes: inner.map { scopes + [$0] } ?? scopes, except: position)
         }
+    }
+
+    /// The `finally` steps read those of the file.
+    mutating func visit(_ finally: StepGroup?) {
+        guard let finally, let inner = table.finallyIndex.flatMap({ table.innerScope[$0] }) else { return }
+        visit(finally.scope, number: inner, around: [0])
     }
 
     mutating func mark(_ expressions: [any CompiledExpression], scopes: [Int], except own: Int? = nil) {

@@ -168,11 +168,22 @@ struct RunBranch: ScopeBranch {
                 token.map { .string("\(scope.surroundings.publicURL)/signals/\(scope.state.run)/\($0)") }
                     ?? .null)
         case "parent": .value(scope.state.start?.parent?.value ?? .null)
-        default: nil
+        default: scope.state.final.flatMap { Self.member(name, of: $0) }.map { .value($0) }
         }
     }
 
-    var memberNames: [String] { Self.names }
+    var memberNames: [String] { Self.names + (scope.state.final == nil ? [] : ScopeNames.ending) }
+
+    /// How the run ends, for its `finally` steps.
+    private static func member(_ name: String, of outcome: RunOutcome) -> Value? {
+        switch name {
+        case "outcome": .string(outcome.status.rawValue)
+        case "error": outcome.errorValue
+        case "output": outcome.output
+        case "compensation": outcome.compensation.map { .string($0.rawValue) } ?? .null
+        default: nil
+        }
+    }
 
     private var token: String? { scope.surroundings.signalToken(for: scope.state.run) }
 }

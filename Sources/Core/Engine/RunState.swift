@@ -100,6 +100,11 @@ package struct RunState: Sendable {
     /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish`, a cancel, the
     /// run's timeout, or an output that failed.
     package private(set) var ending: RunOutcome?
+    /// How the run ends, once that is decided and only its `finally` steps are left; ``ending`` is then nil again,
+    /// unless those were cut short.
+    private(set) var final: RunOutcome?
+    /// What the journal had come to by then.
+    private(set) var byteCountBeforeFinally = 0
     /// Frames that may have come to their end, or whose `until` is to be asked.
     private var touched: [Int] = []
     /// Nodes that became ready, in that order.
@@ -158,7 +163,7 @@ package struct RunState: Sendable {
 
     /// When the run has taken as long as it may; nil for a run without a timeout, or before it has started.
     func timeoutEnd(_ plan: RunPlan) -> Instant? {
-        guard let timeout = plan.definition.timeout, let start else { return nil }
+        guard let timeout = plan.definition.timeout, let start, final == nil else { return nil }
         return start.at + timeout + (clockShift - start.clockShift)
     }
 
@@ -351,6 +356,10 @@ extension RunState {
         case .cancelRequested(let reason):
             end(RunOutcome(status: .cancelled, error: StepError(code: "cancelled", message: reason)))
             isHeld = false
+        case .runFinalizing(let outcome): finalize(as: outcome, plan)
+        case .finallyCut(let error):
+            end(RunOutcome(status: .failed, error: error))
+            isHeld = false
         case .runFinished(let outcome):
             _ = meter.chargeRemainder()
             self.outcome = outcome
@@ -408,7 +417,7 @@ extension RunState {
         let (step, frame) = (nodes[index].step, nodes[index].frame)
         // The file's own steps are few and always shown; of all others only what is read, or went wrong.
         if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
-        guard !plan.isCompensation[step] else { return }
+        guard !plan.isCompensation[step], index != plan.finallyIndex else { return }
         frames[frame].settledCount += 1
         guard let scope = frames[frame].scope else { return settleItem(index, as: phase, view, plan) }
         let offset = frames[frame].first - plan.scopes[scope].first
@@ -452,7 +461,7 @@ extension RunState {
     /// A failed step fails its scope unless it says otherwise; `fail` and `finish` end the run.
     private mutating func note(_ result: StepResult, of index: Int, _ plan: RunPlan) {
         // What became of one that lost its race changes nothing.
-        guard ending == nil, !nodes[index].isLost else { return }
+        guard ending == nil, !nodes[index].isLost, index != plan.finallyIndex else { return }
         let step = plan.steps[nodes[index].step]
         guard let error = result.error else {
             guard case .finish = step.action else { return }
@@ -492,6 +501,25 @@ extension RunState {
             }
         }
         ready.removeAll()
+    }
+
+    /// From now on only the `finally` steps run: none of the others begins or goes on any more.
+    private mutating func finalize(as outcome: RunOutcome, _ plan: RunPlan) {
+        final = outcome
+        (ending, isTooLarge) = (nil, false)
+        byteCountBeforeFinally = byteCount
+        touched.removeAll()
+        for frame in frames.indices { frames[frame].isTouched = false }
+        ready.removeAll()
+        for index in nodes.indices where !plan.isCompensation[nodes[index].step] {
+            switch nodes[index].phase {
+            case .ready: set(index, .pending)
+            case .open:
+                if let opened = nodes[index].opened { frames[opened].isClosed = true }
+                set(index, .cancelled)
+            default: break
+            }
+        }
     }
 
     private mutating func awaitSignal(_ index: Int, _ phase: Phase, _ plan: RunPlan) {

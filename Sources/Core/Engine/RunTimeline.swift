@@ -18,6 +18,10 @@ struct RunTimeline {
     private(set) var copiedPaths: Set<String> = []
     /// Since when the run is ending.
     private(set) var endingSince: Instant?
+    /// Since when the `finally` steps run.
+    private(set) var finalizingSince: Instant?
+    /// Since when nothing new starts among them.
+    private(set) var cutSince: Instant?
     private(set) var hold: (since: Instant, reason: String)?
     private(set) var unfundedSince: Instant?
     /// What a run waits for since then: `balance`, or `suspension` for a tenant that may not start anything.
@@ -56,6 +60,10 @@ struct RunTimeline {
             hold = nil
             endingSince = endingSince ?? record.at
         case .runTimedOut, .runTooLarge, .outputFailed: endingSince = endingSince ?? record.at
+        case .runFinalizing: finalizingSince = record.at
+        case .finallyCut:
+            hold = nil
+            cutSince = record.at
         case .stepOpened(let path, _): openedAt[path] = record.at
         case .signalReceived, .stepsInFlight, .stepCalling, .runFinished, .clockStepped: break
         }

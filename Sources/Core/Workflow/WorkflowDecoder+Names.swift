@@ -126,6 +126,10 @@ extension WorkflowDecoder {
         case "run":
             var members = Self.leaves(ScopeNames.run)
             members["parent"] = .closed(Self.leaves(["run", "step"]))
+            if isInFinally(use) {
+                for name in ScopeNames.ending { members[name] = .leaf("a text") }
+                (members["output"], members["error"]) = (.open, .closed(Self.leaves(ScopeNames.runError)))
+            }
             return .closed(members)
         case "response": return responseShape(body: responseBody(of: use))
         case "last": return lastShape(use)
@@ -174,6 +178,11 @@ extension WorkflowDecoder {
         return places
     }
 
+    /// Whether an expression belongs to a step that runs once all else is over.
+    private func isInFinally(_ use: Use) -> Bool {
+        places(around: use).last.map { scopes[$0.scope].finally == $0.index } ?? false
+    }
+
     private func step(at place: Place) -> Step? {
         let steps = scopes[place.scope].steps
         return steps.indices.contains(place.index) ? steps[place.index] : nil
@@ -187,9 +196,9 @@ extension WorkflowDecoder {
     }
 
     private func stepNames(around use: Use) -> [String] {
-        var names = scopes.first?.steps.map(\.id) ?? []
-        if case .output(let scope) = use.owner { names += scopes[scope].steps.map(\.id) }
-        for place in places(around: use) { names += scopes[place.scope].steps.map(\.id) }
+        var names = scopes.first?.readable.map(\.id) ?? []
+        if case .output(let scope) = use.owner { names += scopes[scope].readable.map(\.id) }
+        for place in places(around: use) { names += scopes[place.scope].readable.map(\.id) }
         return names
     }
 
@@ -210,7 +219,8 @@ extension WorkflowDecoder {
             return Set(around)
         }()
         for scope in innermost + around.map(\.scope) + [0] {
-            guard let index = scopes[scope].steps.firstIndex(where: { $0.id.hasSameBytes(as: name) }) else {
+            guard let index = scopes[scope].readable.firstIndex(where: { $0.id.hasSameBytes(as: name) })
+            else {
                 continue
             }
             return (scopes[scope].steps[index], own.contains(Place(scope: scope, index: index)))
@@ -323,17 +333,20 @@ extension WorkflowDecoder {
         _ code: ProblemCode, _ member: NameRead.Part, _ path: String, _ known: [String: NameShape], _ use: Use
     ) {
         let names = known.keys.sorted()
+        let isOfEnd = path == "run" && ScopeNames.ending.contains(member.name)
         let there =
-            names.isEmpty
-            ? "there are none\(path == "vars" ? ": add it under `vars:`" : "")"
-            : "there are: \(names.joined(separator: ", "))"
+            isOfEnd
+            ? "how the run has ended is known in its `finally` steps"
+            : names.isEmpty
+                ? "there are none\(path == "vars" ? ": add it under `vars:`" : "")"
+                : "there are: \(names.joined(separator: ", "))"
         let declares = code == .undeclaredMember
         note(
             code, at: mark(member, use),
             declares
                 ? "no schema and no trigger declares \(quote(member.name)) of `\(path)`"
                 : "`\(path)` has no member \(quote(member.name))",
-            hint: Suggestion.hint(for: member.name, among: names) ?? there)
+            hint: isOfEnd ? there : Suggestion.hint(for: member.name, among: names) ?? there)
     }
 
     private mutating func noteStepMember(

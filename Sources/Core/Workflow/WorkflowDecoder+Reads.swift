@@ -14,6 +14,11 @@ extension WorkflowDecoder {
         var generated: Set<Int> = []
         /// Of each step's group, where it is one.
         var inner: [Int: Int] = [:]
+        /// The position of the group that stands for `finally`, in the file's own scope; no expression reads it.
+        var finally: Int?
+
+        /// The steps that `steps.<id>` can mean.
+        var readable: ArraySlice<Step> { steps.prefix(finally ?? steps.count) }
     }
 
     /// A step by its scope and its position there.
@@ -127,13 +132,16 @@ extension WorkflowDecoder {
     }
 
     private mutating func noteUnknown(_ name: String, _ use: Use, _ seen: [Int]) {
-        let names = seen.flatMap { scopes[$0].steps.map(\.id) }
+        let names = seen.flatMap { scopes[$0].readable.map(\.id) }
         var hint = Suggestion.hint(for: name, among: names)
         if let inside = scopes.indices.first(where: { scope in
             scopes[scope].group != nil && scopes[scope].steps.contains { $0.id.hasSameBytes(as: name) }
         }), let group = scopes[inside].group, scopes[group.scope].steps.indices.contains(group.index) {
             let groupName = scopes[group.scope].steps[group.index].id
-            hint = "it stands inside `\(groupName)`: from outside read `steps.\(groupName).output`"
+            hint =
+                scopes[group.scope].finally == group.index
+                ? "it is one of the `finally` steps, which come after all others"
+                : "it stands inside `\(groupName)`: from outside read `steps.\(groupName).output`"
         }
         note(.unknownStep, at: use.mark, "no step is called \(quote(name))", hint: hint)
     }
@@ -146,7 +154,7 @@ private struct ReadTable {
 
     init(_ scope: WorkflowDecoder.ScopeDraft) {
         before = StepOrder.ancestors(in: scope.steps)
-        for (index, step) in scope.steps.enumerated() where positions[step.id] == nil {
+        for (index, step) in scope.readable.enumerated() where positions[step.id] == nil {
             positions[step.id] = index
         }
     }

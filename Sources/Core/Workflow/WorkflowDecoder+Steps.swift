@@ -21,7 +21,7 @@ extension WorkflowDecoder {
     }
 
     /// The steps of the file or, in a `group`, of that.
-    mutating func steps(_ node: Node, in group: Place? = nil) -> StepScope {
+    mutating func steps(_ node: Node, in group: Place? = nil, as key: String = "steps") -> StepScope {
         let scope = scopes.count
         scopes.append(ScopeDraft(group: group))
         if let group { scopes[group.scope].inner[group.index] = scope }
@@ -45,7 +45,7 @@ extension WorkflowDecoder {
         case .scalar:
             note(
                 .wrongType, at: node.mark,
-                "steps is a map of ids to steps or a list of steps, not \(node.kindPhrase)")
+                "\(key) is a map of ids to steps or a list of steps, not \(node.kindPhrase)")
             return StepScope(steps: [])
         }
         if drafts.isEmpty { note(.emptyList, at: node.mark, "there are no steps") }
@@ -58,6 +58,23 @@ extension WorkflowDecoder {
         scopes[scope].steps = joined.steps
         scopes[scope].marks = drafts.map(\.mark)
         return joined
+    }
+
+    /// The steps that come after all others, as a group that waits for each of them.
+    mutating func finally(_ member: Node.Member) -> StepGroup {
+        let place = Place(scope: 0, index: scopes.first?.steps.count ?? 0)
+        guard !scopes.isEmpty else { return StepGroup(scope: StepScope(steps: [])) }
+        if let same = scopes[0].steps.firstIndex(where: { $0.id.hasSameBytes(as: "finally") }) {
+            note(
+                .badIdentifier, at: scopes[0].marks[same],
+                "a file with `finally` steps cannot call another step `finally`", hint: "use another id")
+        }
+        scopes[0].finally = place.index
+        let group = StepGroup(scope: steps(member.value, in: place, as: "finally"))
+        scopes[0].steps.append(
+            Step(id: "finally", after: Array(scopes[0].steps.indices), action: .group(group)))
+        scopes[0].marks.append(member.nameMark)
+        return group
     }
 
     private mutating func checkID(_ id: String, at mark: Mark) {
@@ -158,6 +175,7 @@ extension WorkflowDecoder {
             draft.step.compensation = compensation(compensate.value, of: place)
         }
         if let kind { refuseKeys(of: kind, fields) }
+        if isInFinally(place) { refuseInFinally(fields, kind) }
         return draft
     }
 
@@ -182,6 +200,30 @@ extension WorkflowDecoder {
             note(
                 .keyNotForKind, at: strategy.nameMark, "a `\(kind.name)` happens once and has no `strategy`",
                 hint: "put it into a group of `steps` with the strategy")
+        }
+    }
+
+    private func isInFinally(_ place: Place) -> Bool {
+        var group = scopes[place.scope].group
+        while let outer = group {
+            if scopes[outer.scope].finally == outer.index { return true }
+            group = scopes[outer.scope].group
+        }
+        return false
+    }
+
+    /// How the run ends is decided when its `finally` steps begin, and nothing is undone after them.
+    private mutating func refuseInFinally(_ fields: Fields, _ kind: Node.Member?) {
+        if let kind, ["fail", "finish"].contains(kind.name) {
+            note(
+                .keyNotForKind, at: kind.nameMark,
+                "`finally` steps cannot `\(kind.name)`: how the run ends is decided before them",
+                hint: "decide it in `steps`; here `run.outcome` tells")
+        }
+        if let compensate = fields.member("compensate") {
+            note(
+                .keyNotForKind, at: compensate.nameMark, "what a `finally` step has done is not undone",
+                hint: "undo it in a later `finally` step, or move the step to `steps`")
         }
     }
 

@@ -16,6 +16,8 @@ package struct WorkflowDefinition: Sendable {
     package var vars: Value
     package var schemas: [String: JSONSchema]
     package var root: StepScope
+    /// What runs once all else is over, whatever has become of it; nil for nothing.
+    package var finally: StepGroup?
     /// The run's result; null where the file gives none.
     package var output: Template?
     /// Secrets that any expression of the file names, sorted.
@@ -40,6 +42,13 @@ package struct WorkflowDefinition: Sendable {
         self.root = root
         self.output = output
         self.secretNames = secretNames
+    }
+
+    /// The file's own steps, and behind them the `finally` steps as a group of that name: as a run's journal and view
+    /// name them.
+    package var stepTree: StepScope {
+        guard let finally else { return root }
+        return StepScope(steps: root.steps + [Step(id: "finally", action: .group(finally))])
     }
 }
 

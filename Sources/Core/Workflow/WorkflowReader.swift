@@ -105,7 +105,7 @@ struct WorkflowDecoder {
 extension WorkflowDecoder {
     static let documentKeys = [
         "name", "version", "description", "triggers", "schemas", "vars", "timeout", "concurrency", "steps",
-        "output",
+        "finally", "output",
     ]
 
     mutating func workflow(_ document: Node) -> WorkflowDefinition? {
@@ -122,6 +122,7 @@ extension WorkflowDecoder {
         triggers = required("triggers", in: whole, at: document).map { self.triggers($0) } ?? []
         let concurrency = whole["concurrency"].flatMap { self.concurrency($0) }
         let scope = required("steps", in: whole, at: document).map { steps($0) } ?? StepScope(steps: [])
+        let finally = whole.member("finally").map { self.finally($0) }
         owner = .output(0)
         let output = whole["output"].map { template($0) }
         checkReads()
@@ -133,6 +134,7 @@ extension WorkflowDecoder {
             schemas: schemas, root: scope, output: output, secretNames: secretNames,
             timeout: timeout)
         definition.concurrency = concurrency
+        definition.finally = finally
         return definition
     }
 

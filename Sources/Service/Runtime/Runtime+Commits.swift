@@ -148,7 +148,7 @@ extension Runtime {
         for record in decision.records {
             switch record.entry {
             case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested, .runTimedOut,
-                .runTooLarge, .outputFailed:
+                .runTooLarge, .outputFailed, .runFinalizing, .finallyCut:
                 commit.status = slot.machine.state.isAtRest ? .paused : .running
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)

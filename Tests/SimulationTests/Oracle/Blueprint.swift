@@ -7,6 +7,8 @@ import WorkflowYAML
 /// Read from the file itself, so that a mistake in the engine's own plan is seen.
 struct Blueprint: Sendable {
     private let steps: Value
+    /// What comes once all of them are over; null for nothing.
+    private let finally: Value
     /// Runs with one key that may go at once; nil for any number.
     let limit: Int?
 
@@ -28,10 +30,11 @@ struct Blueprint: Sendable {
 
     private init(source: [UInt8]) {
         guard case .success(let document) = DocumentReader.read(source) else {
-            (steps, limit) = (.null, nil)
+            (steps, finally, limit) = (.null, .null, nil)
             return
         }
         steps = document.value["steps"] ?? .null
+        finally = document.value["finally"] ?? .null
         limit = document.value["concurrency"].map { $0["limit"]?.int.map { Int($0) } ?? 1 }
     }
 
@@ -54,6 +57,11 @@ struct Blueprint: Sendable {
         return ids.compactMap { id in
             Self.find(id, in: steps).map { OwnStep(id: id, after: $0.after, step: $0.step) }
         }
+    }
+
+    /// Paths of the steps that come at the end.
+    var finallyPaths: [String] {
+        (finally.object?.members.map(\.name) ?? finally.array.map(Self.ids) ?? []).map { "finally/" + $0 }
     }
 
     /// Those steps of the file's own scope, and all that come after one of them, directly or not.
@@ -101,6 +109,7 @@ struct Blueprint: Sendable {
     /// Walks down groups (`charge/inner`) and items of strategies (`notify/3`).
     private func walk(_ segments: [String]) -> Place? {
         var (scope, prefix, place) = (steps, "", Place())
+        if segments.first == "finally", !finally.isNull { scope = ["finally": ["steps": finally]] }
         var index = 0
         while index < segments.count {
             guard let (step, after) = Self.find(segments[index], in: scope) else { return nil }

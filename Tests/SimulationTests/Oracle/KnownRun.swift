@@ -25,6 +25,10 @@ struct KnownRun {
     var isEnding = false
     /// Whether that was a cancel, the timeout, the size or the output, after which no step may begin.
     var mustEnd = false
+    /// Whether only what comes at the end is left.
+    var isFinalizing = false
+    /// Whether that was cut short.
+    var isCut = false
     /// Paths that were under way when something around them ended, or the run paused.
     var listed: Set<String> = []
     var finishedAt: Instant?
@@ -85,6 +89,10 @@ struct KnownRun {
         switch entry.kind {
         case "step.succeeded", "step.failed", "step.skipped":
             let path = facts["path"]?.string ?? ""
+            if isFinalizing != (path == "finally" || path.hasPrefix("finally/")) {
+                complain(
+                    .i11, "\(path) has an outcome \(isFinalizing ? "after" : "before") the run's end began")
+            }
             if !settled.insert(path).inserted { complain(.i2, "a second outcome of \(path) is recorded") }
             if facts["copied"]?.bool == true {
                 // What another run did is that run's to undo, and ends nothing here.
@@ -108,16 +116,22 @@ struct KnownRun {
             heldAt = nil
             (isEnding, mustEnd) = (true, true)
         case "run.timed_out", "run.too_large", "run.output_failed": (isEnding, mustEnd) = (true, true)
+        case "run.finalizing":
+            if isQueued { complain(.i11, "it never had its turn, and what comes at the end begins") }
+            (isFinalizing, mustEnd, status) = (true, false, facts["status"]?.string)
+            wrong += checkUndone()
+        case "run.finally_cut":
+            heldAt = nil
+            (isCut, isEnding, mustEnd) = (true, true, true)
         case "steps.in_flight": listed.formUnion((facts["paths"]?.array ?? []).compactMap(\.string))
         case "run.finished":
             expected += meter.chargeRemainder()
             finishedAt = entry.at
+            let decided = status
             status = facts["status"]?.string
-            let done = facts["status"]?.string == "succeeded" ? lost : succeeded
-            let due = done.reversed().filter { blueprint.canUndo($0) }
-            // What lost a race may be undone before a run fails by its output.
-            if undone != due, lost.isEmpty || undone.sorted() != due.sorted() {
-                complain(.i11, "undone were \(undone), due were \(due)")
+            wrong += isFinalizing ? checkFinally(facts["finally"]?.string, decided) : checkUndone()
+            if !isFinalizing, !isQueued, !blueprint.finallyPaths.isEmpty {
+                complain(.i11, "it is over, and what comes at the end never began")
             }
         default: break
         }
@@ -126,6 +140,30 @@ struct KnownRun {
         }
         charged += entry.chargeMilliseconds
         entries.append(entry)
+        return wrong
+    }
+
+    /// What was done by a run that did not succeed is undone, the last first.
+    private func checkUndone() -> [(Invariant, String)] {
+        let due = (status == "succeeded" ? lost : succeeded).reversed().filter { blueprint.canUndo($0) }
+        // What lost a race may be undone before a run fails by its output.
+        if undone == due || !lost.isEmpty && undone.sorted() == due.sorted() { return [] }
+        return [(.i11, "\(run) \(workflow): undone were \(undone), due were \(due)")]
+    }
+
+    /// What comes at the end has ended, and has changed nothing about the rest.
+    private func checkFinally(_ word: String?, _ decided: String?) -> [(Invariant, String)] {
+        var wrong: [(Invariant, String)] = []
+        let open = blueprint.finallyPaths.filter { !settled.contains($0) }
+        if word == "succeeded", !open.isEmpty || isCut {
+            wrong.append((.i11, "\(run) \(workflow): it is over, and without an end are \(open)"))
+        }
+        if word != "succeeded", word != "failed" || !isCut && !settled.contains("finally") {
+            wrong.append((.i11, "\(run) \(workflow): its `finally` is \(word ?? "missing")"))
+        }
+        if decided != status {
+            wrong.append((.i11, "\(run) \(workflow): it was \(decided ?? "") and is \(status ?? "")"))
+        }
         return wrong
     }
 

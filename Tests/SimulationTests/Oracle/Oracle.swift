@@ -313,6 +313,8 @@ extension Oracle {
             if known.copied.contains(String(path.dropLast("/compensate".count))) {
                 complain(.i3, "\(name) was sent, which undoes what another run has done")
             }
+        } else if known.isFinalizing, !path.hasPrefix("finally/") {
+            complain(.i11, "\(name) was sent once only what comes at the end was left")
         } else if known.listed.contains(path), known.isEnding || isPartOfSettled {
             // Its outcome is to be learnt: it may have left before.
             settledCount += 1
@@ -382,7 +384,8 @@ extension Oracle {
             }
         case .cancel(let run, let tenant):
             look(at: run, of: tenant)
-            if let known = runs[run], !known.keys.contains("cancel"), known.finishedAt == nil, !known.isEnding
+            if let known = runs[run], !known.keys.contains("cancel"), known.finishedAt == nil,
+                !known.isEnding, !known.isCut
             {
                 complain(.i5, "the cancel of \(run) was acknowledged and is not there")
             }

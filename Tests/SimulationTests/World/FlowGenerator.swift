@@ -60,6 +60,7 @@ struct FlowGenerator {
             for step in steps { map[step.id] = .object(step.value) }
             file["steps"] = .object(map)
         }
+        if random.happens(25) { file["finally"] = .object(finally()) }
         if random.happens(50) {
             var output: Object = ["first": "<< steps.s1.outcome >>", "order": Self.order]
             if random.happens(30) {
@@ -99,6 +100,27 @@ struct FlowGenerator {
     }
 
     // MARK: - Steps
+
+    /// What comes at the end, which may fail, wait and take long like anything else.
+    private mutating func finally() -> Object {
+        var steps = Object()
+        for number in 1...random.number(1...3) {
+            let id = "f\(number)"
+            var step: Object
+            switch random.number(0...9) {
+            case 0: step = ["sleep": .string(random.pick(["20ms", "90s", "7h"]))]
+            case 1: step = ["wait": ["signal": .string(Self.signals[0]), "timeout": "1m"]]
+            case 2: step = ["lua": "return {outcome = run.outcome, error = run.error}"]
+            default: step = request(id)
+            }
+            // Nothing is undone after the end.
+            step["compensate"] = nil
+            if random.happens(20) { step["when"] = "run.outcome ~= 'succeeded'" }
+            if number > 1, random.happens(60) { step["after"] = .string("f\(number - 1)") }
+            steps[id] = .object(step)
+        }
+        return steps
+    }
 
     private mutating func body(_ id: String, _ after: [String]) -> Object {
         var step: Object
