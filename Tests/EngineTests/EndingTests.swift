@@ -6,6 +6,26 @@ import Values
 /// A request may be under way while the run, or a scope of it, ends; then the process dies.
 @Suite("Requests under way while a run is ending")
 struct EndingTests {
+    @Test("A2: what may have left is known whatever input comes first after a restart")
+    func firstInputAfterRestart() throws {
+        var play = try Play(
+            """
+            steps:
+              child: {call: other}
+              pay: {request: {method: POST, url: https://a.example/pay}, compensate: {request: {url: https://a.example/undo}}}
+            """)
+        play.begin()
+        play.called("child", child: 9)
+        #expect(play.sent.map(\.step) == ["pay"])
+        // The next process hears of the child before anything else, and has no balance.
+        play.machine = RunMachine(run: play.machine.state.run, plan: play.plan, records: play.records)
+        play.called("child", child: 9)
+        #expect(
+            play.feed(.fundsEnded(unsent: [play.index("pay")], at: play.now)).prefix(2) == [
+                "paused", "in flight: pay",
+            ])
+    }
+
     private static let charge = """
           charge:
             request: {method: POST, url: https://pay.example/charges}

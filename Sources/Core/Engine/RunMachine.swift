@@ -22,6 +22,7 @@ package struct RunMachine: Sendable {
     package init(run: RunID, plan: RunPlan, records: some Sequence<JournalRecord>) {
         self.init(run: run, plan: plan)
         for record in records { state.apply(record, plan: plan) }
+        state.isJustRead = true
     }
 
     /// The facts of entries, as the store keeps them, count among what the run keeps.
@@ -75,6 +76,11 @@ package struct RunMachine: Sendable {
     ) -> Decision {
         guard !state.isOver else { return Decision() }
         if !isContinuing { state.batch += 1 }
+        // Whichever input comes first: it may send, or end something, and both ask what may have left before.
+        if state.isJustRead {
+            state.isJustRead = false
+            state.doubtAllReady(at: now ?? input.at, plan)
+        }
         state.news = RunState.ScopeNews()
         var turn = Turn(
             machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: now ?? input.at)
@@ -143,7 +149,6 @@ struct Turn {
         case .started(let start, let isFunded): begin(start, copies: [], isFunded: isFunded)
         case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
         case .recovered:
-            machine.state.doubtAllReady(at: at, plan)
             rearm()
             // What may have been sent before is sent again, also where the run has become too large with it.
             return advance()

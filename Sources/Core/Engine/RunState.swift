@@ -78,6 +78,11 @@ package struct RunState: Sendable {
     var nodes: [Node]
     var frames: [Frame]
     package private(set) var meter = Meter()
+    /// What the entries charge together.
+    ///
+    /// Not what the meter comes to: read again after the clock was set back, it takes intervals for overlapping
+    /// that were charged one by one.
+    package private(set) var chargedMilliseconds: Int64 = 0
     /// Whether the balance is used up.
     package private(set) var isPaused = false
     /// Whether a person has paused the run.
@@ -113,6 +118,8 @@ package struct RunState: Sendable {
     var settling: Set<Int> = []
     /// Nodes that lost a race, succeeded all the same, and can be undone; in that order.
     private(set) var lost: [Int] = []
+    /// Whether it was read from a journal and nothing has been decided since; volatile.
+    var isJustRead = false
     /// Which batch of decisions this is, for ``Node/decidedIn``; volatile.
     var batch = 0
     /// What has ended since this was last looked at; volatile.
@@ -277,6 +284,7 @@ extension RunState {
     ///   - known: The node that its path names, where the caller knows it.
     mutating func apply(_ record: JournalRecord, plan: RunPlan, at known: Int? = nil) {
         sequence = record.sequence
+        chargedMilliseconds += record.chargeMilliseconds
         switch record.entry {
         case .runStarted(let start):
             trigger = TriggerView(start)

@@ -153,7 +153,7 @@ extension Runtime {
             case .runFinished(let outcome):
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at
-                commit.runChargeMilliseconds = slot.machine.state.meter.chargedMilliseconds
+                commit.runChargeMilliseconds = slot.machine.state.chargedMilliseconds
             default: break
             }
         }
