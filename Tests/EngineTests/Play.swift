@@ -221,7 +221,7 @@ struct Play {
         case .stepSettled(let path, let result):
             "\(path) \(result.error.map { "failed: \($0.code)" } ?? "succeeded")"
         case .stepSkipped(let path, let reason): "\(path) skipped: \(reason.rawValue)"
-        case .attemptFailed(let path, let attempt, let error, _, _):
+        case .attemptFailed(let path, let attempt, let error, _, _, _):
             "\(path)#\(attempt) failed: \(error.code)"
         case .stepOpened(let path, _): "\(path) opened"
         case .stepSleeping(let path, _, _): "\(path) sleeps"

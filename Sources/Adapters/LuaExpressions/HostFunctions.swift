@@ -63,6 +63,7 @@ struct HostFunctions {
         case .decodeCSV: try decodeCSV()
         case .formatTime: try formatTime()
         case .addTime: try addTime()
+        case .randomID: try randomID()
         }
     }
 
@@ -199,9 +200,26 @@ struct HostFunctions {
 
     private func now() throws(Refusal) {
         guard let now = evaluation.scope.now else {
-            throw .raised("only triggers may ask for the time; use run.now")
+            throw .raised("the time is not known here; use run.now")
         }
         answer(now.seconds)
+    }
+
+    /// An id that stays the same when the step is tried again, or made again after a crash.
+    private func randomID() throws(Refusal) {
+        let label = try text(0)
+        let bytes = Array(label.utf8)
+        let isLabel =
+            (1...32).contains(bytes.count) && (0x61...0x7A).contains(bytes[0])
+            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+        guard isLabel else {
+            throw .raised("a label is at most 32 of a-z, 0-9 and _, starting with a letter, such as 'pay'")
+        }
+        try charge(100)
+        guard let identifier = evaluation.scope.identifier(label) else {
+            throw .raised("a trigger has no run yet: take the id in a step")
+        }
+        answer("\(label)_\(identifier)")
     }
 
     private func parseTime() throws(Refusal) {

@@ -11,6 +11,7 @@ enum SandboxLibrary {
         case encodeURL, decodeURL
         case decodeCSV
         case formatTime, addTime
+        case randomID
 
         /// Library and name as scripts write them.
         ///
@@ -39,6 +40,7 @@ enum SandboxLibrary {
             case .decodeCSV: ("csv", "decode")
             case .formatTime: ("time", "format")
             case .addTime: ("time", "add")
+            case .randomID: ("random", "id")
             }
         }
     }

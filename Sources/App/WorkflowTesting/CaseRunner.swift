@@ -114,7 +114,7 @@ package struct CaseRunner: Sendable {
                     trace.timedOut.insert(path)
                 }
                 if reason == .guardFalse { trace.guardFalse.insert(path) }
-            case .attemptFailed(let path, _, _, _, _): trace.retried.insert(StepPath.plain(path))
+            case .attemptFailed(let path, _, _, _, _, _): trace.retried.insert(StepPath.plain(path))
             default: break
             }
         }

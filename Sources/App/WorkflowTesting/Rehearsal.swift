@@ -64,7 +64,7 @@ package struct Rehearsal {
             default: return ["done      \(path)"]
             }
         case .stepSkipped(let path, let reason): return ["skipped   \(path): \(reason.rawValue)"]
-        case .attemptFailed(let path, let attempt, let error, _, let retryAt):
+        case .attemptFailed(let path, let attempt, let error, _, let retryAt, _):
             return ["retry     \(path): attempt \(attempt) failed (\(error.code)), again at \(retryAt.text)"]
         case .stepOpened(let path, let over):
             return ["open      \(path)" + (over.map { ": \(JSON.text($0.shown))" } ?? "")]

@@ -16,6 +16,8 @@ package struct AttemptReplay {
         package var step: String
         package var number: Int
         package var startedAt: Instant
+        /// What its expressions were told of the time; nil if they did not ask.
+        var madeAt: Instant?
         package var endedAt: Instant?
         package var sent: OutboundRequest?
         /// Why ``sent`` is nil.
@@ -96,7 +98,8 @@ package struct AttemptReplay {
             else { continue }
             let path = live.path(of: index)
             guard step.map({ $0.hasSameBytes(as: path) }) ?? true else { continue }
-            var attempt = Attempt(step: path, number: number, startedAt: live.state.nodes[index].sentAt)
+            let node = live.state.nodes[index]
+            var attempt = Attempt(step: path, number: number, startedAt: node.sentAt, madeAt: node.madeAt)
             replay.rebuild(&attempt)
             found.append(attempt)
         }
@@ -106,10 +109,10 @@ package struct AttemptReplay {
     /// The attempt that an entry ends; nil for every other entry.
     private static func attempt(ofEntry record: JournalRecord) -> Attempt? {
         switch record.entry {
-        case .attemptFailed(let path, let number, let error, let interval, let retryAt):
+        case .attemptFailed(let path, let number, let error, let interval, let retryAt, let madeAt):
             return Attempt(
                 sequence: record.sequence, step: path, number: number, startedAt: interval.start,
-                endedAt: interval.end, error: error, retryAt: retryAt)
+                madeAt: madeAt, endedAt: interval.end, error: error, retryAt: retryAt)
         case .stepSettled(let path, let result):
             // A copy was sent by another run.
             guard result.attemptCount > 0, !result.isCopied, let interval = result.interval else {
@@ -117,7 +120,7 @@ package struct AttemptReplay {
             }
             var attempt = Attempt(
                 sequence: record.sequence, step: path, number: result.attemptCount,
-                startedAt: interval.start, endedAt: interval.end, error: result.error)
+                startedAt: interval.start, madeAt: result.madeAt, endedAt: interval.end, error: result.error)
             if case .response(let response) = result.content { attempt.received = response }
             return attempt
         default: return nil
@@ -149,18 +152,19 @@ package struct AttemptReplay {
     private func request(
         _ template: RequestTemplate, _ attempt: Attempt, _ index: Int, _ surroundings: Surroundings
     ) throws(RequestFailure) -> OutboundRequest {
+        let madeAt = attempt.madeAt ?? attempt.startedAt
         let builder = RequestBuilder(
             template: template, stepPath: attempt.step, run: machine.state.run, attempt: attempt.number,
-            scope: scope(of: index, surroundings), surroundings: surroundings, at: attempt.startedAt)
+            scope: scope(of: index, surroundings, at: madeAt), surroundings: surroundings, at: madeAt)
         return Self.shown(try builder.request(), Redaction(surroundings.redactor, machine.state.sensitive))
     }
 
-    private func scope(of index: Int, _ surroundings: Surroundings) -> RunScope {
+    private func scope(of index: Int, _ surroundings: Surroundings, at madeAt: Instant) -> RunScope {
         let node = machine.state.nodes[index]
         return RunScope(
             state: machine.state, plan: machine.plan, surroundings: surroundings,
             frame: machine.state.scopeFrame(of: index), item: node.item > 0 ? node.undone ?? index : nil,
-            response: nil, meter: meter)
+            node: index, response: nil, meter: meter, at: madeAt)
     }
 
     // MARK: - Redaction

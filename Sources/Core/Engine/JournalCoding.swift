@@ -65,13 +65,14 @@ extension JournalRecord {
             (key, kind) = ("outcome/" + path, "step.skipped")
             facts.text("path", path)
             facts.text("reason", reason.rawValue)
-        case .attemptFailed(let path, let attempt, let error, let interval, let retryAt):
+        case .attemptFailed(let path, let attempt, let error, let interval, let retryAt, let madeAt):
             (key, kind) = ("attempt/\(path)#\(attempt)", "step.attempt_failed")
             facts.text("path", path)
             facts.int("attempt", Int64(attempt))
             facts.write(error)
             facts.write(interval)
             facts.int("retry_at", retryAt.microseconds)
+            if let madeAt { facts.int("made_at", madeAt.microseconds) }
         case .stepOpened(let path, let over):
             (key, kind) = ("open/" + path, "step.opened")
             facts.text("path", path)
@@ -165,7 +166,8 @@ extension JournalRecord {
             entry = .attemptFailed(
                 path: try facts.text("path"), attempt: Int(try facts.int("attempt")),
                 error: try facts.error(),
-                interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")))
+                interval: try facts.interval(), retryAt: Instant(microseconds: try facts.int("retry_at")),
+                madeAt: facts.instant("made_at"))
         case "step.opened":
             let parts = try facts.sensitive()
             entry = .stepOpened(
@@ -177,7 +179,7 @@ extension JournalRecord {
         case "step.waiting":
             entry = .stepWaiting(
                 path: try facts.text("path"),
-                until: facts.values["until"]?.int.map { Instant(microseconds: $0) },
+                until: facts.instant("until"),
                 isWallTime: facts.values["wall"]?.bool == true)
         case "step.calling":
             entry = .stepCalling(path: try facts.text("path"), child: try facts.run("child"))

@@ -9,10 +9,10 @@ extension JournalEntry {
         case .runStarted(let start): return .runStarted(start.redacted(by: redaction))
         case .stepSettled(let path, let result):
             return .stepSettled(path: path, result.redacted(by: redaction))
-        case .attemptFailed(let path, let attempt, let error, let interval, let retryAt):
+        case .attemptFailed(let path, let attempt, let error, let interval, let retryAt, let madeAt):
             return .attemptFailed(
                 path: path, attempt: attempt, error: error.redacted(by: redaction), interval: interval,
-                retryAt: retryAt)
+                retryAt: retryAt, madeAt: madeAt)
         case .stepOpened(let path, let over):
             return .stepOpened(path: path, over: over.map { redaction.guarded($0) })
         case .signalReceived(let signal): return .signalReceived(signal.redacted(by: redaction))

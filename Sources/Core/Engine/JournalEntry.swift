@@ -13,9 +13,10 @@ package indirect enum JournalEntry: Sendable {
     case stepSettled(path: String, StepResult)
     /// A guard was false, or all that the step waits for was skipped.
     case stepSkipped(path: String, reason: SkipReason)
-    /// An attempt failed and another will follow at `retryAt`.
+    /// An attempt failed and another will follow at `retryAt`; `madeAt` is as in ``StepResult/madeAt``.
     case attemptFailed(
-        path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant)
+        path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant,
+        madeAt: Instant? = nil)
     /// A group began, or a step with a strategy, with what it runs over; nil for a group that runs once.
     case stepOpened(path: String, over: GuardedValue?)
     /// A step sleeps, free of charge, until that instant.
@@ -251,6 +252,8 @@ package struct StepResult: Sendable {
     package var attemptCount: Int
     /// When the last attempt was in flight; nil for a step that sends nothing.
     package var interval: Meter.Interval?
+    /// What `time.now()` gave to the expressions of the last attempt; nil if they did not ask.
+    package var madeAt: Instant?
     /// Whether an earlier run did the work, so that this one neither pays for it nor undoes it.
     package var isCopied = false
     /// Values that are never shown, below `body`, `headers` or `output`: in the content stand masks.

@@ -91,6 +91,7 @@ struct FactsWriter {
     mutating func write(_ result: StepResult) -> [UInt8]? {
         if result.attemptCount > 0 { int("attempts", Int64(result.attemptCount)) }
         if let interval = result.interval { write(interval) }
+        if let madeAt = result.madeAt { int("made_at", madeAt.microseconds) }
         if let error = result.error { write(error) }
         if result.isCopied { value("copied", true) }
         switch result.content {
@@ -197,6 +198,9 @@ struct FactsReader {
             start: Instant(microseconds: try int("start")), end: Instant(microseconds: try int("end")))
     }
 
+    /// Nil if the fact is missing.
+    func instant(_ name: String) -> Instant? { values[name]?.int.map { Instant(microseconds: $0) } }
+
     private func pairs(_ name: String) throws(JournalProblem) -> [(name: String, value: String)] {
         guard let items = values[name]?.array else { throw problem(name) }
         var pairs: [(name: String, value: String)] = []
@@ -265,6 +269,7 @@ struct FactsReader {
             error: values["error"] == nil ? nil : try error(), content: content,
             attemptCount: Int(truncatingIfNeeded: values["attempts"]?.int ?? 0),
             interval: values["start"] == nil ? nil : try interval())
+        result.madeAt = instant("made_at")
         result.isCopied = values["copied"]?.bool == true
         result.sensitive = try sensitive()
         return result

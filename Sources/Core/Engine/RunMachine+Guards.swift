@@ -21,7 +21,7 @@ extension RunMachine {
         if isAsked, let surroundings {
             let scope = RunScope(
                 state: state, plan: plan, surroundings: surroundings, frame: state.scopeFrame(of: index),
-                item: nil, response: nil, meter: nil)
+                item: nil, node: index, response: nil, meter: nil, at: nil)
             facts["reads"] = Redaction(surroundings.redactor, state.sensitive).redact(
                 GuardReads.values(in: expression.text, scope))
         } else {

@@ -131,17 +131,18 @@ struct Turn {
     /// What the expressions of that node see.
     func scope(of index: Int, response: ResponseBranch? = nil) -> RunScope {
         let node = machine.state.nodes[index]
-        guard node.frame > 0 else { return scope(inside: 0, response: response) }
-        return scope(
-            inside: machine.state.scopeFrame(of: index), item: node.item > 0 ? node.undone ?? index : nil,
-            response: response)
+        return RunScope(
+            state: machine.state, plan: plan, surroundings: surroundings,
+            frame: node.frame > 0 ? machine.state.scopeFrame(of: index) : 0,
+            item: node.item > 0 ? node.undone ?? index : nil, node: index, response: response, meter: meter,
+            at: at)
     }
 
-    /// What expressions see inside of that frame.
-    func scope(inside frame: Int, item: Int? = nil, response: ResponseBranch? = nil) -> RunScope {
+    /// What an output sees of that frame.
+    func scope(inside frame: Int) -> RunScope {
         RunScope(
-            state: machine.state, plan: plan, surroundings: surroundings, frame: frame, item: item,
-            response: response, meter: meter)
+            state: machine.state, plan: plan, surroundings: surroundings, frame: frame, item: nil, node: nil,
+            response: nil, meter: meter, at: at)
     }
 
     mutating func take(_ input: RunInput) {
@@ -453,7 +454,8 @@ extension Turn {
 
     private mutating func send(_ index: Int, _ template: RequestTemplate) {
         do throws(RequestFailure) {
-            var request = try request(index, template)
+            var (request, isTimed) = try request(index, template)
+            machine.state.nodes[index].madeAt = isTimed ? at : nil
             request.mayReuseConnection = mayBeRepeated(index, attempt: machine.state.attempt(index))
             machine.state.markInFlight(index, at: at)
             decision.effects.append(
@@ -466,12 +468,15 @@ extension Turn {
     // What is evaluated is evaluated in functions of their own: a scope holds the whole state, and as long as
     // one lives, the next change of the state would copy all of its nodes.
 
-    private func request(_ index: Int, _ template: RequestTemplate) throws(RequestFailure) -> OutboundRequest
-    {
-        try RequestBuilder(
+    /// The request, and whether its expressions have asked for the time.
+    private func request(
+        _ index: Int, _ template: RequestTemplate
+    ) throws(RequestFailure) -> (request: OutboundRequest, isTimed: Bool) {
+        let scope = scope(of: index)
+        let builder = RequestBuilder(
             template: template, stepPath: path(index), run: machine.state.run,
-            attempt: machine.state.attempt(index), scope: scope(of: index), surroundings: surroundings, at: at
-        ).request()
+            attempt: machine.state.attempt(index), scope: scope, surroundings: surroundings, at: at)
+        return (try builder.request(), scope.isTimeRead)
     }
 
     /// The template's value as the step of that node sees it.

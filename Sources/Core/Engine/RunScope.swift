@@ -56,7 +56,8 @@ package struct TenantFacts: Sendable, Hashable {
 ///
 /// It holds the whole state, so it must not live on while the state is changed. A class, because expressions pass
 /// their scope on at every step of the way.
-final class RunScope: ExpressionScope {
+final class RunScope: ExpressionScope, @unchecked Sendable {
+    // Unchecked: `isTimeRead` is used by the one thread that evaluates.
     let state: RunState
     let plan: RunPlan
     let surroundings: Surroundings
@@ -67,11 +68,19 @@ final class RunScope: ExpressionScope {
     /// For `fail_when` and `retry.on`: the answer in question.
     let response: ResponseBranch?
     let meter: EvaluationMeter?
+    /// The node that it belongs to; nil for an output.
+    let node: Int?
+    /// When its expressions are evaluated; nil if they may not ask.
+    let at: Instant?
+    /// Whether one of them has asked.
+    private(set) var isTimeRead = false
 
     init(
-        state: RunState, plan: RunPlan, surroundings: Surroundings, frame: Int, item: Int?,
-        response: ResponseBranch?, meter: EvaluationMeter?
+        state: RunState, plan: RunPlan, surroundings: Surroundings, frame: Int, item: Int?, node: Int?,
+        response: ResponseBranch?, meter: EvaluationMeter?, at: Instant?
     ) {
+        self.node = node
+        self.at = at
         self.state = state
         self.plan = plan
         self.surroundings = surroundings
@@ -81,7 +90,23 @@ final class RunScope: ExpressionScope {
         self.meter = meter
     }
 
-    var now: Instant? { nil }
+    var now: Instant? {
+        isTimeRead = true
+        return at
+    }
+
+    func identifier(_ label: String) -> String? {
+        let place = "\(state.run)/\(place)"
+        let mac = surroundings.cryptography.hmac(
+            "sha256", key: surroundings.signalKey, data: Array("id \(label) \(place)".utf8))
+        return mac.map { Crockford.text($0, digitCount: 26) }
+    }
+
+    /// The path of what the expression belongs to.
+    private var place: String {
+        if let node { return state.path(node, plan) }
+        return (state.frames[frame].owner.map { state.path($0, plan) + "/" } ?? "") + "output"
+    }
 
     func member(_ name: String) -> ScopeNode? {
         switch name {
@@ -134,7 +159,7 @@ final class RunScope: ExpressionScope {
     }
 
     /// The node that `steps.<name>` means here, and whether only as an item.
-    fileprivate func node(_ name: String) -> Int? {
+    fileprivate func node(called name: String) -> Int? {
         if let item, isCalled(item, name) { return item }
         var frame = self.frame
         while true {
@@ -192,7 +217,7 @@ private struct StepsBranch: ScopeBranch {
     let scope: RunScope
 
     func member(_ name: String) -> ScopeNode? {
-        guard let index = scope.node(name) else { return nil }
+        guard let index = scope.node(called: name) else { return nil }
         let node = scope.state.nodes[index]
         let view = node.item > 0 ? scope.state.itemResult(index) : node.result
         return .branch(StepBranch(phase: node.phase, view: view))

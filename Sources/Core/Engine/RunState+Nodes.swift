@@ -27,6 +27,8 @@ extension RunState {
         var firstFailedAt: Instant?
         /// When it was last decided to send its request.
         var sentAt = Instant(microseconds: 0)
+        /// When its attempt in flight was made, if its expressions asked for the time; volatile.
+        var madeAt: Instant?
         /// While it rests: whether until a time of the wall clock, and not for a duration.
         var restsByWallTime = false
         /// The batch of decisions in which that was; ``RunState/notSent`` if it was not sent after all, volatile.

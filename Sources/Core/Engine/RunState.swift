@@ -318,7 +318,7 @@ extension RunState {
             nodes[index].isLeftOut = reason == .guardFalse && plan.steps[nodes[index].step].isListed
             settle(index, as: .skipped, nil, plan: plan)
             admitNext(after: index, plan)
-        case .attemptFailed(let path, let attempt, _, let interval, let retryAt):
+        case .attemptFailed(let path, let attempt, _, let interval, let retryAt, _):
             guard let index = known ?? node(path, plan) else { return }
             measure(interval)
             nodes[index].failedAttemptCount = attempt

@@ -47,7 +47,7 @@ struct RunTimeline {
             settle(path, at: record.at)
             if result.isCopied { copiedPaths.insert(path) }
         case .stepSkipped(let path, _): settle(path, at: record.at)
-        case .attemptFailed(let path, _, let error, _, let retryAt):
+        case .attemptFailed(let path, _, let error, _, let retryAt, _):
             lastErrors[path] = error
             restingSince[path] = record.at
             self.retryAt[path] = retryAt

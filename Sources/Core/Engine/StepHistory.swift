@@ -28,7 +28,7 @@ struct StepHistory {
             begin(path, at: record.at)
             facts[path]?.ended = record.at
             facts[path]?.skip = reason
-        case .attemptFailed(let path, _, _, let interval, _): begin(path, at: interval.start)
+        case .attemptFailed(let path, _, _, let interval, _, _): begin(path, at: interval.start)
         case .stepOpened(let path, _), .stepSleeping(let path, _, _), .stepWaiting(let path, _, _),
             .stepCalling(let path, _):
             begin(path, at: record.at)

@@ -64,7 +64,7 @@ extension Turn {
             record(
                 .attemptFailed(
                     path: path(index), attempt: number, error: error, interval: attempt.interval,
-                    retryAt: retryAt), at: index,
+                    retryAt: retryAt, madeAt: machine.state.nodes[index].madeAt), at: index,
                 charge: machine.state.charge(for: attempt.interval))
             decision.effects.append(.wake(step: index, at: retryAt, isWallTime: false))
         } else {
@@ -72,6 +72,7 @@ extension Turn {
                 error: attempt.error, content: attempt.response.map { .response($0) } ?? .none,
                 attemptCount: number, interval: attempt.interval)
             result.sensitive = attempt.sensitive
+            result.madeAt = machine.state.nodes[index].madeAt
             settle(index, result, isRedacted: true)
         }
     }

@@ -140,6 +140,9 @@ struct StepBranch: ScopeBranch {
             // Known while the child still runs, for whoever looks at a step that is not settled.
             return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
         case "items": return view?.items.map { .value(.array($0)) }
+        case "last":
+            // Items that a loop did not come to have no outcome.
+            return view?.items.map { .value($0.last { $0["outcome"]?.isNull == false } ?? .null) }
         case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "signal":
             return view?.signal.map { .value(["name": .string($0.name), "body": $0.body]) }
@@ -156,8 +159,8 @@ struct StepBranch: ScopeBranch {
 
     var memberNames: [String] {
         [
-            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "winner",
-            "run_id",
+            "outcome", "output", "response", "error", "attempts", "signal", "timed_out", "items", "last",
+            "winner", "run_id",
         ]
     }
 

@@ -113,14 +113,18 @@ package protocol ScopeBranch: Sendable {
 
 /// The outermost names of an expression (`trigger`, `steps`, `secrets`, `vars`, `run`, `tenant`, …).
 package protocol ExpressionScope: ScopeBranch {
-    /// What `time.now()` returns; nil where it may not be called (everywhere but in triggers).
+    /// What `time.now()` returns; nil if it cannot be called there.
     var now: Instant? { get }
+    /// What `random.id(label)` returns behind its label: 26 letters and digits that nobody can guess, the same each
+    /// time that this place of the run asks; nil if there is no run.
+    func identifier(_ label: String) -> String?
     /// Counts the time of evaluations in it; nil where nobody counts.
     var meter: EvaluationMeter? { get }
 }
 
 extension ExpressionScope {
     package var meter: EvaluationMeter? { nil }
+    package func identifier(_ label: String) -> String? { nil }
 }
 
 extension ScopeNode {

@@ -70,10 +70,26 @@ extension Identifier where Kind == TenantKind {
     package static var operatorTenant: TenantID { TenantID(number: 1) }
 }
 
-private enum Crockford {
-    static let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+/// Digits of Crockford's base 32, in lower case.
+package enum Crockford {
+    fileprivate static let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
 
-    static func digit(_ byte: UInt8) -> UInt8? {
+    /// The first `count` digits of what the bytes are as one number, the highest first.
+    ///
+    /// - Precondition: There are at least 5 bits for each digit.
+    package static func text(_ bytes: [UInt8], digitCount count: Int) -> String {
+        precondition(bytes.count * 8 >= count * 5, "too few bytes for so many digits")
+        let digits = (0..<count).map { position -> UInt8 in
+            let bits = (0..<5).reduce(0) { value, offset in
+                let bit = position * 5 + offset
+                return value << 1 | Int(bytes[bit / 8] >> (7 - bit % 8) & 1)
+            }
+            return Self.digits[bits]
+        }
+        return String(decoding: digits, as: UTF8.self)
+    }
+
+    fileprivate static func digit(_ byte: UInt8) -> UInt8? {
         guard let index = digits.firstIndex(of: byte) else { return nil }
         return UInt8(index)
     }

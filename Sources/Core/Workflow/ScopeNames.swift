@@ -39,13 +39,16 @@ package enum ScopeNames {
     }
 
     /// What a step with a strategy has beside that, once its items are settled.
-    package static let strategyMembers = ["outcome", "error", "attempts", "output", "items", "winner"]
+    package static let strategyMembers = ["outcome", "error", "attempts", "output", "items", "last", "winner"]
 }
 
 extension ScopeNames {
     /// What to write instead of a name that other systems have.
     static let foreignRoots: [String: String] = [
-        "os": "for the time read `run.now`, in a trigger `time.now()`",
+        "os": "for the time call `time.now()`; `run.now` is the start of the run",
+        "now": "call `time.now()`; `run.now` is the start of the run",
+        "uuid": "call `random.id('label')`: the same in each attempt, and nobody can guess it",
+        "Date": "call `time.now()`; `run.now` is the start of the run",
         "io": "expressions have no files and no network: a `request` step fetches things",
         "print": "return the value: every step's result is kept and shown",
         "pcall": "errors cannot be caught: ask before, as in `if x ~= null then … end`",
