@@ -25,7 +25,8 @@ struct FailureExplanation {
             "run_id": record["run_id"] ?? .null, "status": record["status"] ?? .null,
             "error": record["error"] ?? .null, "step": stepFacts ?? .null, "attempt": attempt ?? .null,
             "guards": .array(guards.map(\.value)), "compensation": record["compensation"] ?? .null,
-            "undone": .array(undoing), "finally": record["finally"] ?? .null, "what_to_do": .array(advice.map(Value.string)),
+            "undone": .array(undoing), "finally": record["finally"] ?? .null,
+            "what_to_do": .array(advice.map(Value.string)),
         ]
     }
 

@@ -30,8 +30,9 @@ package final class RunPlan: Sendable {
     let compensationIndex: [Int?]
     /// Whether a position is a compensation's.
     let isCompensation: [Bool]
-    /// Position of the group of the `finally` steps, behind the compensations of the file's own steps; like them it
-    /// never becomes ready by itself. Nil for none.
+    /// Position of the group of the `finally` steps, behind the compensations of the file's own steps; nil for none.
+    ///
+    /// Like these it never becomes ready by itself.
     let finallyIndex: Int?
     /// For each step, the steps of its scope that wait for it.
     let dependents: [[Int]]

@@ -39,7 +39,9 @@ package enum ScopeNames {
     }
 
     /// What a step with a strategy has beside that, once its items are settled.
-    package static let strategyMembers = ["outcome", "error", "attempts", "output", "items", "last", "winner"]
+    package static let strategyMembers = [
+        "outcome", "error", "attempts", "output", "items", "last", "winner",
+    ]
 }
 
 extension ScopeNames {
