@@ -56,6 +56,8 @@ struct MemoryGroup {
                     ledgerSequence: entry.chargeMilliseconds > 0 ? sequence : 0))
         }
         storeRun(of: commit, charge: charge)
+        for mail in commit.mail where tables.mail[mail.place] == nil { tables.mail[mail.place] = mail }
+        if let place = commit.takes { tables.mail[place] = nil }
         if let depletion = commit.settles { tables.drop(depletion) }
         if takes { add(charge, of: commit, index: index) }
         return .stored(balance: nil, depletion: nil)

@@ -35,6 +35,7 @@ extension MemoryStore {
             tables.workflows = tables.workflows.filter { $0.key.tenant != tenant }
             tables.refusals = tables.refusals.filter { $0.key.tenant != tenant }
             tables.depletions.removeAll { $0.depletion.tenant == tenant }
+            tables.mail = tables.mail.filter { $0.key.tenant != tenant }
             tables.tenants[tenant]?.name = "erased"
             tables.tenants[tenant]?.externalCustomerID = nil
             tables.tenants[tenant]?.erasure?.endedAt = at

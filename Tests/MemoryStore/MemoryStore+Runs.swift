@@ -107,6 +107,17 @@ extension MemoryStore {
         }
     }
 
+    package func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail] {
+        try read { tables throws(StoreError) in
+            let later = tables.mail.values.filter { mail in after.map { $0 < mail.place } ?? true }
+            return Array(later.sorted { $0.place < $1.place }.prefix(max(0, limit)))
+        }
+    }
+
+    package func dropMail(_ place: MailPlace) throws(StoreError) {
+        try write { tables throws(StoreError) in tables.mail[place] = nil }
+    }
+
     package func pendingDepletions() throws(StoreError) -> [Depletion] {
         try read { tables throws(StoreError) in
             let sorted = tables.depletions.sorted {

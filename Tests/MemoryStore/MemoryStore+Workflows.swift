@@ -3,7 +3,8 @@ package import Values
 
 extension MemoryStore {
     package func deployWorkflow(
-        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant
+        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
+        listensToRuns: Bool
     ) throws(StoreError) -> DeployedWorkflow {
         try write { tables throws(StoreError) in
             let key = MemoryTables.TenantName(tenant, name)
@@ -14,8 +15,21 @@ extension MemoryStore {
                 source: source, deployedAt: at)
             row.versions.append(deployed)
             row.isDeleted = false
+            row.listensToRuns = listensToRuns
             tables.workflows[key] = row
             return deployed
+        }
+    }
+
+    package func runListeners() throws(StoreError) -> [WorkflowAddress] {
+        try read { tables throws(StoreError) in
+            let found = tables.workflows.filter { $0.value.listensToRuns && $0.value.current != nil }
+            return found.keys
+                .sorted {
+                    ($0.tenant, String(decoding: $0.name, as: UTF8.self))
+                        < ($1.tenant, String(decoding: $1.name, as: UTF8.self))
+                }
+                .map { WorkflowAddress(tenant: $0.tenant, name: String(decoding: $0.name, as: UTF8.self)) }
         }
     }
 

@@ -50,6 +50,7 @@ struct MemoryTables: Sendable {
         /// By rising number.
         var versions: [DeployedWorkflow] = []
         var isDeleted = false
+        var listensToRuns = false
     }
 
     var epoch: Int64 = 0
@@ -60,6 +61,7 @@ struct MemoryTables: Sendable {
     var ledgers: [TenantID: [LedgerEntry]] = [:]
     var references: [[UInt8]: LedgerPlace] = [:]
     var prunedCharges: [LedgerPlace: Int64] = [:]
+    var mail: [MailPlace: Mail] = [:]
     var depletions: [(depletion: Depletion, at: Instant)] = []
     var purchases: [PurchaseID: PurchaseRow] = [:]
     var answers: [[UInt8]: Answer] = [:]

@@ -261,7 +261,19 @@ private struct StoreOperations {
 
     private mutating func commit(_ name: String, _ commit: RunCommit) -> StoreOperation {
         let inPlace = random.happens(50)
-        return StoreOperation(name) { store throws(StoreError) in
+        var commit = commit
+        // A key that is taken, and one that is not there, among them.
+        if random.happens(20) {
+            let body = Array("mail \(count)".utf8)
+            commit.mail = [
+                Mail(tenant: commit.tenant, key: "m\(random.number(1...6))", body: body, at: at()),
+                Mail(tenant: .operatorTenant, key: "é\(random.number(1...3))", body: [0, 255], at: at()),
+            ]
+        }
+        if random.happens(20) {
+            commit.takes = MailPlace(tenant: commit.tenant, key: "m\(random.number(1...6))")
+        }
+        return StoreOperation(name) { [commit] store throws(StoreError) in
             let promise = Promise<Result<CommitReceipt, StoreError>>()
             store.commit(commit, inPlace: inPlace) { promise.fulfil($0) }
             return try promise.wait().get()
@@ -338,8 +350,11 @@ private struct StoreOperations {
                 try store.countRefusals([refusal, refusal])
             }
         default:
+            let listens = count % 3 == 0
             return StoreOperation("deployWorkflow \(name)") { store throws(StoreError) in
-                try store.deployWorkflow(name, of: tenant, digest: digest, source: Array(name.utf8), at: at)
+                try store.deployWorkflow(
+                    name, of: tenant, digest: digest, source: Array(name.utf8), at: at,
+                    listensToRuns: listens)
             }
         }
     }
@@ -413,6 +428,10 @@ private struct StoreOperations {
                 try store.duplicate(of: RunCommit.Dedupe(key: "k3"), workflow: name, of: tenant) as Any
             },
             StoreOperation("newestRun") { store throws(StoreError) in try store.newestRun() as Any },
+            StoreOperation("pendingMail") { store throws(StoreError) in
+                try store.pendingMail(after: nil, limit: 3)
+            },
+            StoreOperation("runListeners") { store throws(StoreError) in try store.runListeners() },
             StoreOperation("pendingDepletions") { store throws(StoreError) in try store.pendingDepletions() },
             StoreOperation("account") { store throws(StoreError) in try store.account(of: tenant) },
             StoreOperation("ledger") { store throws(StoreError) in

@@ -141,7 +141,7 @@ struct OperationContractTests {
             for source in ["one", "two"] {
                 _ = try store.deployWorkflow(
                     "order", of: tenant, digest: Array(source.utf8), source: Array(source.utf8),
-                    at: Sample.noon)
+                    at: Sample.noon, listensToRuns: true)
             }
             _ = try store.deleteWorkflow("order", of: tenant)
             try store.countRefusals([
@@ -155,7 +155,9 @@ struct OperationContractTests {
                     Sample.start(run, tenant: tenant, dedupe: RunCommit.Dedupe(key: "k\(number)")))
                 _ = try store.commitAndWait(Sample.step(run, "a", tenant: tenant, charge: 3))
                 if number < 3 {
-                    _ = try store.commitAndWait(Sample.finish(run, tenant: tenant))
+                    var finish = Sample.finish(run, tenant: tenant)
+                    finish.mail = [Mail(tenant: tenant, key: "m", body: [1], at: Sample.noon)]
+                    _ = try store.commitAndWait(finish)
                 }
             }
         }
@@ -168,7 +170,7 @@ struct OperationContractTests {
         let harness = try populated(backend)
         let store = harness.store
         _ = try store.deployWorkflow(
-            "bill", of: Sample.tenant, digest: [3], source: [3], at: Sample.noon)
+            "bill", of: Sample.tenant, digest: [3], source: [3], at: Sample.noon, listensToRuns: false)
         var seen: [String] = []
         var after: (name: String, number: Int64)?
         while let next = try store.allVersions(of: Sample.tenant, after: after, limit: 1).first {
@@ -211,6 +213,7 @@ struct OperationContractTests {
         #expect(try store.ledger(of: Sample.tenant, before: nil, limit: 99) == ledger)
         #expect(try store.verifyLedgers().findings.isEmpty)
         #expect(try store.newestRun().map { $0 >= Sample.run(5) } == true, "numbers are not given twice")
+        #expect(try store.pendingMail(after: nil, limit: 9).map(\.place.tenant) == [Sample.other])
         // The other one has lost nothing.
         #expect(try store.runs(of: Sample.other, RunQuery()).count == 5)
         #expect(try store.keys(of: Sample.other).count == 1 && store.secrets(of: Sample.other).count == 1)

@@ -100,7 +100,8 @@ struct TenantContractTests {
         let store = harness.store
         func deploy(_ name: String, _ digest: UInt8, of tenant: TenantID = Sample.tenant) throws -> Int64 {
             try store.deployWorkflow(
-                name, of: tenant, digest: [digest], source: [digest, digest], at: Sample.noon
+                name, of: tenant, digest: [digest], source: [digest, digest], at: Sample.noon,
+                listensToRuns: false
             ).number
         }
         #expect(try deploy("b", 1) == 1)

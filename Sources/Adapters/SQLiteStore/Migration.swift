@@ -13,6 +13,7 @@ struct Migration {
     static let all = [
         M0001CreateTables.migration, M0002AddRunOrigin.migration, M0003IndexLongRuns.migration,
         M0004AddSuspension.migration, M0005AddErasure.migration,
+        M0006AddMail.migration,
     ]
 
     /// Brings a file up to date, each migration in a transaction of its own.

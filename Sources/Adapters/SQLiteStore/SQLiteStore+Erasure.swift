@@ -66,6 +66,7 @@ extension SQLiteStore {
             "DELETE FROM api_key WHERE tenant_id = ?", "DELETE FROM workflow WHERE tenant_id = ?",
             "DELETE FROM workflow_version WHERE tenant_id = ?",
             "DELETE FROM trigger_refusal WHERE tenant_id = ?", "DELETE FROM depletion WHERE tenant_id = ?",
+            "DELETE FROM mail WHERE tenant_id = ?",
         ] as [StaticString] {
             try connection.run(statement, .integer(tenant.number))
         }

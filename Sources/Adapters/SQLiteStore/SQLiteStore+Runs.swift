@@ -242,6 +242,26 @@ extension SQLiteStore {
         }
     }
 
+    package func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT tenant_id, key, body, at_us FROM mail WHERE (tenant_id, key) > (?, ?)
+                ORDER BY tenant_id, key LIMIT ?
+                """, .integer(after?.tenant.number ?? -1), .text(after?.key ?? ""),
+                .integer(Int64(max(0, limit)))
+            ) { row throws(StoreError) in
+                Mail(
+                    tenant: try Rows.tenantID(row.integer(0)), key: row.text(1), body: row.blob(2),
+                    at: Instant(microseconds: row.integer(3)))
+            }
+        }
+    }
+
+    package func dropMail(_ place: MailPlace) throws(StoreError) {
+        try write { writer throws(StoreError) in try writer.drop(place) }
+    }
+
     package func pendingDepletions() throws(StoreError) -> [Depletion] {
         try readers.read { connection throws(StoreError) in
             try connection.all(

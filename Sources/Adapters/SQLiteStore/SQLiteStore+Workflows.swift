@@ -3,7 +3,8 @@ package import Values
 
 extension SQLiteStore {
     package func deployWorkflow(
-        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant
+        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
+        listensToRuns: Bool
     ) throws(StoreError) -> DeployedWorkflow {
         try write { writer throws(StoreError) in
             let connection = writer.connection
@@ -21,12 +22,27 @@ extension SQLiteStore {
                 tenant: tenant, name: name, number: (current?.number ?? 0) + 1, digest: digest,
                 source: source,
                 deployedAt: at)
-            try Self.insert(deployed, connection)
+            try Self.insert(deployed, listensToRuns, connection)
             return deployed
         }
     }
 
-    private static func insert(_ deployed: DeployedWorkflow, _ connection: Connection) throws(StoreError) {
+    package func runListeners() throws(StoreError) -> [WorkflowAddress] {
+        try readers.read { connection throws(StoreError) in
+            try connection.all(
+                """
+                SELECT tenant_id, name FROM workflow INDEXED BY workflow_listening
+                WHERE listens_to_runs = 1 AND is_deleted = 0 ORDER BY tenant_id, name
+                """
+            ) { row throws(StoreError) in
+                WorkflowAddress(tenant: try Rows.tenantID(row.integer(0)), name: row.text(1))
+            }
+        }
+    }
+
+    private static func insert(
+        _ deployed: DeployedWorkflow, _ listensToRuns: Bool, _ connection: Connection
+    ) throws(StoreError) {
         try connection.run(
             """
             INSERT INTO workflow_version (tenant_id, name, number, digest, source, deployed_at_us)
@@ -35,9 +51,11 @@ extension SQLiteStore {
             .blob(deployed.digest), .blob(deployed.source), .integer(deployed.deployedAt.microseconds))
         try connection.run(
             """
-            INSERT INTO workflow (tenant_id, name, number, is_deleted) VALUES (?, ?, ?, 0)
-            ON CONFLICT DO UPDATE SET number = excluded.number, is_deleted = 0
-            """, .integer(deployed.tenant.number), .text(deployed.name), .integer(deployed.number))
+            INSERT INTO workflow (tenant_id, name, number, is_deleted, listens_to_runs) VALUES (?, ?, ?, 0, ?)
+            ON CONFLICT DO UPDATE
+            SET number = excluded.number, is_deleted = 0, listens_to_runs = excluded.listens_to_runs
+            """, .integer(deployed.tenant.number), .text(deployed.name), .integer(deployed.number),
+            .integer(listensToRuns ? 1 : 0))
     }
 
     private static func version(

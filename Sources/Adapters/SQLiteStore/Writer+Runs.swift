@@ -22,6 +22,8 @@ extension Writer {
         try insert(
             commit.entries, of: commit, charge: charge, ledgerSequence: charge > 0 ? ledgerSequence : 0)
         if let status = commit.status, !commit.isStart { try update(status, of: commit) }
+        for mail in commit.mail { try post(mail) }
+        if let place = commit.takes { try drop(place) }
         if let depletion = commit.settles { try drop(depletion) }
         if ledgerSequence > 0 { add(charge, of: commit, index: index) }
         return .stored(balance: nil, depletion: nil)
@@ -88,6 +90,21 @@ extension Writer {
         try connection.run(
             "DELETE FROM depletion WHERE tenant_id = ? AND sequence = ?",
             .integer(depletion.tenant.number), .integer(depletion.sequence))
+        hasWritten = true
+    }
+
+    private func post(_ mail: Mail) throws(StoreError) {
+        try connection.run(
+            "INSERT INTO mail (tenant_id, key, body, at_us) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            .integer(mail.place.tenant.number), .text(mail.place.key), .blob(mail.body),
+            .integer(mail.at.microseconds))
+        hasWritten = true
+    }
+
+    func drop(_ place: MailPlace) throws(StoreError) {
+        try connection.run(
+            "DELETE FROM mail WHERE tenant_id = ? AND key = ?", .integer(place.tenant.number),
+            .text(place.key))
         hasWritten = true
     }
 

@@ -75,6 +75,7 @@ package struct RunStart: Sendable {
         var origin: RunOrigin?
         var parent: RunParent?
         var lineage: RunLineage?
+        var cause: RunCause?
         var concurrencyKey: String?
         var isQueued: Bool = false
         var clockShift = Duration.zero
@@ -102,6 +103,7 @@ package struct RunStart: Sendable {
             copy.origin = origin
             copy.parent = parent
             copy.lineage = lineage
+            copy.cause = cause
             copy.concurrencyKey = concurrencyKey
             copy.isQueued = isQueued
             copy.clockShift = clockShift
@@ -129,7 +131,7 @@ package struct RunStart: Sendable {
             tenantName: tenantName, externalCustomerID: externalCustomerID)
     }
 
-    /// `http`, `webhook`, `hook`, `schedule`, `manual` or `call`.
+    /// `http`, `webhook`, `hook`, `schedule`, `manual`, `run` or `call`.
     package var triggerKind: String {
         get { facts.triggerKind }
         set { ownFacts.triggerKind = newValue }
@@ -177,6 +179,11 @@ package struct RunStart: Sendable {
     package var lineage: RunLineage? {
         get { facts.lineage }
         set { ownFacts.lineage = newValue }
+    }
+    /// The end of a run that started this one; nil for any other start.
+    package var cause: RunCause? {
+        get { facts.cause }
+        set { ownFacts.cause = newValue }
     }
     /// Runs of the workflow with the same key share a limit; nil for none.
     package var concurrencyKey: String? {

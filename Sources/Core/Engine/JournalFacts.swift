@@ -82,6 +82,10 @@ struct FactsWriter {
             int("ordinal", Int64(lineage.ordinal))
         }
         if let key = start.concurrencyKey { text("concurrency_key", key) }
+        if let cause = start.cause {
+            text("cause_run", "\(cause.run)")
+            int("cause_depth", Int64(cause.depth))
+        }
         if start.isQueued { value("queued", true) }
         if start.clockShift != .zero { int("clock_shift", start.clockShift.microseconds) }
         if let input = start.input { value("input", input) }
@@ -231,6 +235,10 @@ struct FactsReader {
         }
         if values["root"] != nil {
             start.lineage = RunLineage(root: try run("root"), ordinal: Int(clamping: try int("ordinal")))
+        }
+        if values["cause_run"] != nil {
+            start.cause = RunCause(
+                run: try run("cause_run"), depth: Int(clamping: try int("cause_depth")))
         }
         start.concurrencyKey = values["concurrency_key"]?.string
         start.isQueued = values["queued"] != nil

@@ -81,6 +81,10 @@ package protocol RunStore: Sendable {
     ) throws(StoreError) -> Int
     /// Deletes dedupe keys of tenants other than the operator stored before `instant`, at most `limit`.
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int
+    /// Mail that nobody has acted upon, by its place, after that one; at most `limit`.
+    func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail]
+    /// Removes mail that needs no action; there may be none.
+    func dropMail(_ place: MailPlace) throws(StoreError)
     /// Depletions that no run has answered yet, oldest first.
     func pendingDepletions() throws(StoreError) -> [Depletion]
     /// Removes a depletion that needs no answer (no workflow listens to the hook).

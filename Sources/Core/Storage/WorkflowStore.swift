@@ -5,8 +5,18 @@ package protocol WorkflowStore: Sendable {
     /// Makes `source` the current version of a tenant's workflow. The same source as the current one
     /// changes nothing and returns that version; else the number rises by 1 from 1. Deploying a
     /// deleted workflow brings it back with the next number.
+    ///
+    /// - Parameters:
+    ///   - name: The workflow's.
+    ///   - tenant: Whose it is.
+    ///   - digest: SHA-256 of the source, 32 bytes.
+    ///   - source: The file.
+    ///   - at: When.
+    ///   - listensToRuns: Whether the ends of other runs start it, for ``runListeners()``.
+    /// - Returns: The version that is in service now.
     func deployWorkflow(
-        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant
+        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
+        listensToRuns: Bool
     ) throws(StoreError) -> DeployedWorkflow
     /// The current version; nil where there is none or it was deleted.
     func workflow(_ name: String, of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
@@ -32,12 +42,25 @@ package protocol WorkflowStore: Sendable {
     ) throws(StoreError) -> [DeployedWorkflow]
     /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
+    /// Workflows in service, of all tenants, which the ends of other runs start; by tenant and name.
+    func runListeners() throws(StoreError) -> [WorkflowAddress]
     /// Every current workflow of every tenant, for loading triggers at start.
     func currentWorkflows() throws(StoreError) -> [DeployedWorkflow]
 
     /// Adds to the counts of what a workflow's triggers turned away.
     func countRefusals(_ refusals: [TriggerRefusal]) throws(StoreError)
     func refusals(of workflow: String, of tenant: TenantID) throws(StoreError) -> [TriggerRefusal]
+}
+
+/// What names a workflow.
+package struct WorkflowAddress: Sendable, Hashable {
+    package var tenant: TenantID
+    package var name: String
+
+    package init(tenant: TenantID, name: String) {
+        self.tenant = tenant
+        self.name = name
+    }
 }
 
 /// One version of a workflow, with its source.

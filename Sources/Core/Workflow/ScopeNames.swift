@@ -13,6 +13,12 @@ package enum ScopeNames {
     package static let response = ["status", "headers", "body"]
     package static let error = ["code", "message"]
 
+    /// What `trigger.body` is of the end of another run.
+    package static let runEnd = [
+        "run_id", "workflow", "version", "outcome", "error", "output", "compensation", "finally", "trigger",
+        "parent", "started_at", "finished_at",
+    ]
+
     /// What an event of the engine carries.
     static func body(ofEvent event: String) -> [String] {
         switch event {

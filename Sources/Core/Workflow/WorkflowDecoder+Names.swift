@@ -141,6 +141,14 @@ extension WorkflowDecoder {
         Dictionary(names.map { ($0, .leaf("a text or number")) }, uniquingKeysWith: { $1 })
     }
 
+    private static let runEndShape: NameShape = {
+        var members = leaves(ScopeNames.runEnd)
+        members["error"] = .closed(leaves(ScopeNames.runError))
+        members["parent"] = .closed(leaves(["run", "step"]))
+        members["output"] = .open
+        return .declared(members)
+    }()
+
     /// What every trigger of the file says of its body.
     private var triggerBody: NameShape {
         var shape: NameShape?
@@ -148,6 +156,7 @@ extension WorkflowDecoder {
             let one: NameShape =
                 switch trigger.kind {
                 case .hook(let event): .declared(Self.leaves(ScopeNames.body(ofEvent: event)))
+                case .run: Self.runEndShape
                 case .schedule: .declared(Self.leaves(["scheduled_at", "workflow"]))
                 default: trigger.schema.map { NameShape(declaredBy: $0.source) } ?? .open
                 }

@@ -2,7 +2,7 @@ import Ports
 import Values
 
 extension WorkflowDecoder {
-    private static let triggerTypes = ["http", "webhook", "hook", "schedule", "manual"]
+    private static let triggerTypes = ["http", "webhook", "hook", "schedule", "manual", "run"]
     static let hookEvents = ["on_purchase_requested", "on_balance_depleted"]
 
     mutating func triggers(_ node: Node) -> [Trigger] {
@@ -42,6 +42,7 @@ extension WorkflowDecoder {
             let fields = fields(of: node, as: "a manual trigger", known: ["type", "schema"])
             return Trigger(kind: .manual, schema: fields?["schema"].flatMap { schema($0) })
         case "schedule": return schedule(node)
+        case "run": return runTrigger(node)
         default:
             noteChoice(type, at: typeNode.mark, "a type of trigger", Self.triggerTypes)
             return nil

@@ -65,6 +65,8 @@ package struct Trigger: Sendable {
         case manual
         /// A point in time that a calendar gives.
         case schedule(ScheduleRule)
+        /// The end of another run of the tenant.
+        case run(RunTriggerRule)
 
         /// The `type` of the format.
         package var name: String {
@@ -74,6 +76,7 @@ package struct Trigger: Sendable {
             case .hook: "hook"
             case .manual: "manual"
             case .schedule: "schedule"
+            case .run: "run"
             }
         }
     }
@@ -96,6 +99,26 @@ package struct Trigger: Sendable {
         self.guardExpression = guardExpression
         self.dedupe = dedupe
         self.repliesWithResult = repliesWithResult
+    }
+}
+
+/// Which ends of other runs start one.
+package struct RunTriggerRule: Sendable, Hashable {
+    package static let outcomes = ["succeeded", "failed", "cancelled"]
+
+    /// At least one of ``outcomes``.
+    package var outcomes: [String]
+    /// Names of the workflows whose runs are meant; empty for all of the tenant's but the workflow itself.
+    package var workflows: [String]
+
+    package init(outcomes: [String], workflows: [String] = []) {
+        self.outcomes = outcomes
+        self.workflows = workflows
+    }
+
+    package func admits(workflow: String, outcome: String) -> Bool {
+        outcomes.contains(outcome)
+            && (workflows.isEmpty || workflows.contains { $0.hasSameBytes(as: workflow) })
     }
 }
 

@@ -34,6 +34,8 @@ package final class Catalog: @unchecked Sendable {
     /// Names of the operator's workflows that listen, by event; those of an event that was not raised are unknown.
     private var listenerNames: [String: [String]] = [:]
     private var operatorChangeCount = 0
+    /// Rules of the workflows that the ends of other runs start, by tenant and name.
+    private var runListeners: [TenantID: [String: [RunTriggerRule]]] = [:]
     private var changeListener: (@Sendable (TenantID, String) -> Void)?
 
     /// - Parameters:
@@ -97,8 +99,11 @@ package final class Catalog: @unchecked Sendable {
     ) throws(StoreError) -> Change {
         let digest = cryptography.sha256(source)
         return try change(definition.name, of: tenant, expecting) { live throws(StoreError) in
+            let rules = definition.runTriggers
             let deployed = try store.deployWorkflow(
-                definition.name, of: tenant, digest: digest, source: source, at: at)
+                definition.name, of: tenant, digest: digest, source: source, at: at,
+                listensToRuns: !rules.isEmpty)
+            lock.withLock { note(rules, of: definition.name, tenant) }
             keep(RunPlan(definition: definition, digest: digest), of: deployed, isCurrent: true)
             return .deployed(deployed, isNew: deployed.number != live?.number)
         }
@@ -110,7 +115,10 @@ package final class Catalog: @unchecked Sendable {
     ) throws(StoreError) -> Change {
         try change(name, of: tenant, expecting) { live throws(StoreError) in
             let existed = try store.deleteWorkflow(name, of: tenant)
-            lock.withLock { _ = current.remove(Name(tenant: tenant, name: name)) }
+            lock.withLock {
+                _ = current.remove(Name(tenant: tenant, name: name))
+                note([], of: name, tenant)
+            }
             return existed ? .deleted : .missing
         }
     }
@@ -205,6 +213,31 @@ package final class Catalog: @unchecked Sendable {
         return listeners
     }
 
+    /// Learns which workflows the ends of runs start; to be called once, before any run ends.
+    func loadRunListeners() throws(StoreError) {
+        for address in try store.runListeners() {
+            // One that does not load any more hears of nothing until it is deployed again.
+            let rules = try plan(named: address.name, of: address.tenant)?.definition.runTriggers ?? []
+            lock.withLock { note(rules, of: address.name, address.tenant) }
+        }
+    }
+
+    /// Called under the lock.
+    private func note(_ rules: [RunTriggerRule], of name: String, _ tenant: TenantID) {
+        if rules.isEmpty, runListeners[tenant] == nil { return }
+        runListeners[tenant, default: [:]][name] = rules.isEmpty ? nil : rules
+        if runListeners[tenant]?.isEmpty == true { runListeners[tenant] = nil }
+    }
+
+    /// Names of the workflows that the end of such a run starts, sorted; never its own.
+    func listeners(toEndsOf workflow: String, _ outcome: String, of tenant: TenantID) -> [String] {
+        guard let listeners = lock.withLock({ runListeners[tenant] }) else { return [] }
+        return listeners.filter { name, rules in
+            !name.hasSameBytes(as: workflow)
+                && rules.contains { $0.admits(workflow: workflow, outcome: outcome) }
+        }.keys.sorted()
+    }
+
     private func forgetListeners(_ tenant: TenantID) {
         guard tenant == .operatorTenant else { return }
         lock.withLock {
@@ -230,6 +263,12 @@ package final class Catalog: @unchecked Sendable {
         } while after != nil
         lock.withLock { if operatorChangeCount == changeCount { listenerNames[event] = names } }
         return names
+    }
+}
+
+extension WorkflowDefinition {
+    fileprivate var runTriggers: [RunTriggerRule] {
+        triggers.compactMap { if case .run(let rule) = $0.kind { rule } else { nil } }
     }
 }
 

@@ -93,6 +93,8 @@ package struct StartRequest: Sendable {
     package var dedupe: RunCommit.Dedupe?
     /// The depletion that this run answers.
     package var settles: Depletion?
+    /// The mail that this run acts upon.
+    var takes: MailPlace?
     /// Whether a tenant without balance keeps the run, paused, in place of a refusal.
     package var keepsWithoutFunds: Bool
     /// Called once when the run is over; not for a duplicate.

@@ -34,7 +34,7 @@ extension Runtime {
                     if !pending.keepsInPlace(result) { takeBack(pending, result) }
                 }
                 if let result = pending.takeInPlaceResult() {
-                    actions += note(result, pending.commit.tenant) + pending.settle(result)
+                    actions += note(result, pending.commit) + pending.settle(result)
                 }
             }
         }
@@ -49,7 +49,7 @@ extension Runtime {
         // A start's caller waits for its answer, which the store's thread can give at once.
         if pending.commit.isStart {
             lock.lock()
-            let actions = note(result, pending.commit.tenant) + pending.settle(result) + flush()
+            let actions = note(result, pending.commit) + pending.settle(result) + flush()
             lock.unlock()
             return perform(actions)
         }
@@ -68,7 +68,7 @@ extension Runtime {
         lock.lock()
         var actions: [Action] = []
         for (pending, result) in batch {
-            actions += note(result, pending.commit.tenant) + pending.settle(result)
+            actions += note(result, pending.commit) + pending.settle(result)
         }
         actions += flush()
         lock.unlock()
@@ -78,14 +78,16 @@ extension Runtime {
     /// Learns the balance and raises the alarm at its end.
     ///
     /// Called under the lock.
-    private func note(_ result: Result<CommitReceipt, StoreError>, _ tenant: TenantID) -> [Action] {
+    private func note(_ result: Result<CommitReceipt, StoreError>, _ commit: RunCommit) -> [Action] {
+        let tenant = commit.tenant
         if isOutOfRoom, case .success = result { noteRoom() }
         switch result {
         case .success(.stored(let balance, let depletion)):
             if let balance { funds(of: tenant).balance = balance }
-            guard let depletion else { return [] }
+            let actions = actions(upon: commit.mail)
+            guard let depletion else { return actions }
             // On the clock's thread: this one may be the store's, which cannot wait for itself.
-            return [{ [self] in clock.schedule(after: .zero) { self.announce(depletion) } }]
+            return actions + [{ [self] in clock.schedule(after: .zero) { self.announce(depletion) } }]
         case .success(.duplicate): return []
         case .failure(let error):
             metrics.add("store_errors_total", "error=\"\(error.label)\"")
@@ -154,6 +156,7 @@ extension Runtime {
                 commit.status = RunStatus(outcome.status)
                 commit.finishedAt = record.at
                 commit.runChargeMilliseconds = slot.machine.state.chargedMilliseconds
+                commit.mail = mail(ofEndOf: slot, at: record.at)
             default: break
             }
         }

@@ -14,6 +14,7 @@ extension Runtime {
     /// - Throws: ``StoreError`` where the store cannot be read; nothing has been sent then.
     @discardableResult
     package func recover() throws(StoreError) -> Int {
+        try catalog.loadRunListeners()
         var last: RunID?
         var count = 0
         var read: [RunID] = []
@@ -26,6 +27,7 @@ extension Runtime {
         }
         try setGoing(read)
         for depletion in try store.pendingDepletions() { announce(depletion) }
+        sweepMail()
         try resumeErasures()
         scheduleHousekeeping()
         let (waiting, actions) = lock.withLock { (waitingCount, setWakeAlarm()) }
@@ -131,6 +133,8 @@ extension Runtime {
             lock.unlock()
             perform(actions)
             announcePending(of: slot.tenant)
+            // Its end may have been stored although the store did not say so.
+            sweepMailLater()
         } catch {
             clock.schedule(after: .seconds(1)) { [self] in reload(slot) }
         }

@@ -92,6 +92,7 @@ extension Runtime {
         var commit = commit(of: decision, slot: slot)
         commit.dedupe = request.dedupe
         commit.settles = request.settles
+        commit.takes = request.takes
         park(&commit, slot, decision)
         commit.start = RunRecord(
             run: slot.run, tenant: slot.tenant, workflow: request.plan.definition.name,

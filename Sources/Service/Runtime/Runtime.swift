@@ -56,6 +56,7 @@ package final class Runtime: @unchecked Sendable {
     /// Those that wait there while others wait for their ends.
     var queuedCalls = QueuedCalls()
     var descendants = Descendants()
+    var mailRoom = MailRoom()
     /// Open runs whose end a step of another waits for.
     var awaitedRuns: [RunID: AwaitingStep] = [:]
     /// Actions for the transport's thread; with the flag under `errandLock`.

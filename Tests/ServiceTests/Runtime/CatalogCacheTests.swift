@@ -39,7 +39,7 @@ struct CatalogCacheTests {
             _ = try world.store.deployWorkflow(
                 "w\(number)", of: .operatorTenant,
                 digest: Array(repeating: UInt8(number % 256), count: 31)
-                    + [UInt8(number / 256)], source: source, at: world.clock.now())
+                    + [UInt8(number / 256)], source: source, at: world.clock.now(), listensToRuns: false)
         }
         let loader = CountingLoader()
         let catalog = Catalog(

@@ -228,8 +228,11 @@ final class RuntimeWorld: @unchecked Sendable {
     }
 
     /// Stores the end of a run of one request behind its runtime's back, as a commit does whose answer is lost.
+    ///
+    /// With `mail` it posts what the end is told to the workflow `alert`.
     func finishUnheard(
-        _ plan: RunPlan, _ run: RunID, of tenant: TenantID = .operatorTenant, after: Duration = .zero
+        _ plan: RunPlan, _ run: RunID, of tenant: TenantID = .operatorTenant, after: Duration = .zero,
+        mail: Bool = false
     ) throws {
         let surroundings = Surroundings(
             tenant: tenant, secrets: OpenSecrets(), redactor: Redactor(secrets: [] as [String]),
@@ -240,10 +243,13 @@ final class RuntimeWorld: @unchecked Sendable {
         _ = machine.handle(.recovered(at: start), in: surroundings)
         let outcome = TransferOutcome(result: ScriptedTransport.ok(), startedAt: start, finishedAt: end)
         let decision = machine.handle(.answered(step: 0, attempt: 1, outcome), in: surroundings)
-        let commit = RunCommit(
+        var commit = RunCommit(
             run: run, tenant: tenant, entries: decision.records.map(\.stored), status: .succeeded,
             finishedAt: end,
             isMetered: tenant != .operatorTenant)
+        if mail, let told = RunEnd(of: machine, for: "alert", at: end) {
+            commit.mail = [told.mail(to: tenant, at: end)]
+        }
         store.commit(commit, inPlace: false) { _ in }
     }
 

@@ -95,6 +95,14 @@ class ForwardingStore: Store, @unchecked Sendable {
         }
     }
 
+    func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail] {
+        try reading { () throws(StoreError) in try inner.pendingMail(after: after, limit: limit) }
+    }
+
+    func dropMail(_ place: MailPlace) throws(StoreError) {
+        try writing("dropMail") { () throws(StoreError) in try inner.dropMail(place) }
+    }
+
     func pendingDepletions() throws(StoreError) -> [Depletion] {
         try reading { () throws(StoreError) in try inner.pendingDepletions() }
     }
@@ -240,11 +248,17 @@ class ForwardingStore: Store, @unchecked Sendable {
     // MARK: - Workflows
 
     func deployWorkflow(
-        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant
+        _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
+        listensToRuns: Bool
     ) throws(StoreError) -> DeployedWorkflow {
         try writing("deployWorkflow") { () throws(StoreError) in
-            try inner.deployWorkflow(name, of: tenant, digest: digest, source: source, at: at)
+            try inner.deployWorkflow(
+                name, of: tenant, digest: digest, source: source, at: at, listensToRuns: listensToRuns)
         }
+    }
+
+    func runListeners() throws(StoreError) -> [WorkflowAddress] {
+        try reading { () throws(StoreError) in try inner.runListeners() }
     }
 
     func workflow(_ name: String, of tenant: TenantID) throws(StoreError) -> DeployedWorkflow? {
