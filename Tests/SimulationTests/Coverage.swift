@@ -48,6 +48,7 @@ enum Coverage {
              6  end retry cancelled
             25  end retry failed
             14  end retry succeeded
+            40  end of a run heard
             30  end run cancelled
            150  end run failed
            800  end run succeeded
@@ -106,7 +107,7 @@ enum Coverage {
             15  look said again
             25  misused key 409 idempotency_key_reused
              2  misused key 422 step_unknown
-            10  misused key said again
+             5  misused key said again
             50  pause 202
            120  pause 409 run_over
             90  pause said again

@@ -135,6 +135,7 @@ final class Simulation: @unchecked Sendable {
             oracle.complain(.i11, "\(run) is stuck: \(reason)")
         }
         oracle.lookAtAll()
+        oracle.judgeEnds()
         crowd.judge()
         world.judge()
     }
@@ -151,6 +152,7 @@ final class Simulation: @unchecked Sendable {
     private var isOver: Bool {
         crowd.isIdle && world.isIdle && openRuns.isEmpty
             && ((try? newestStore.pendingDepletions()) ?? []).isEmpty
+            && ((try? newestStore.pendingMail(after: nil, limit: 1)) ?? []).isEmpty
     }
 
     private func why(_ record: RunRecord) -> String {
@@ -187,6 +189,7 @@ final class Simulation: @unchecked Sendable {
         let clock = SimulatedClock(timeline, life: life, offset: clockOffset) { [unowned self] in lateness() }
         var options = RuntimeOptions()
         options.runRetention = .seconds(2 * 86_400)
+        options.descendantCountMax = 100
         options.housekeepingInterval = .seconds(6 * 3600)
         let transport = SimulatedTransport(timeline, network, clock: clock, life: life) {
             [unowned self] request in
@@ -200,6 +203,7 @@ final class Simulation: @unchecked Sendable {
             log: { [unowned self] line in
                 story.tell("\(number) logs \(String(decoding: line, as: UTF8.self))")
                 oracle.lookForSecrets(line, in: "the log")
+                oracle.noteDroppedEnd(line)
             })
     }
 

@@ -25,7 +25,7 @@ struct SchemaTests {
         #expect(
             applied == [
                 "1 create_tables", "2 add_run_origin", "3 index_long_runs", "4 add_suspension",
-                "5 add_erasure",
+                "5 add_erasure", "6 add_mail",
             ])
     }
 

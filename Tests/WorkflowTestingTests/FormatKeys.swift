@@ -35,6 +35,9 @@ enum FormatKeys {
         Place(
             "schedule", "triggers: [{type: schedule, cron: '@daily', zzzzzzzz: 1}]",
             "$defs/trigger/allOf/2/then/properties"),
+        Place(
+            "run", "triggers: [{type: run, on: failed, zzzzzzzz: 1}]",
+            "$defs/trigger/allOf/4/then/properties"),
         Place("concurrency", "concurrency: {key: 1, zzzzzzzz: 1}", "properties/concurrency/properties"),
         Place("Steps", "steps: [{lua: '1', zzzzzzzz: 1}]", "$defs/step/properties"),
         Place(
@@ -113,7 +116,7 @@ enum FormatKeys {
                 for name in known { #expect(text.contains(name), "\(line): \(name)") }
             } else {
                 let shown = Set(table.rows.flatMap { $0.code(0) })
-                let beside: Set = place.heading == "schedule" ? ["type"] : []
+                let beside: Set = ["schedule", "run"].contains(place.heading) ? ["type"] : []
                 #expect(shown == known.subtracting(beside), "\(line)")
                 checkValues(declared, in: table)
                 try checkBounds(place, in: table)
@@ -162,7 +165,7 @@ enum FormatKeys {
     @Sendable static func triggers(_ table: FormatPage.Table) throws {
         let needed = [
             "hook": "event: on_balance_depleted, ", "schedule": "cron: '@daily', ",
-            "webhook": "when: 'true', ",
+            "webhook": "when: 'true', ", "run": "on: failed, ",
         ]
         let types = table.rows.compactMap { $0.code(0).first }
         let problem = try PageRun.problems(PageRun.workflow("triggers: [{type: zzzzzzzz}]")).first
@@ -171,7 +174,7 @@ enum FormatKeys {
             let known = try known(
                 PageRun.workflow("triggers: [{type: \(type), \(needed[type] ?? "")zzzzzzzz: 1}]"))
             #expect(Set(row.code(2) + ["type"]) == known, "docs/workflow-format.md:\(row.line)")
-            let branch = (0...3).map { schema(at: ["$defs", "trigger", "allOf", "\($0)"]) }.first { branch in
+            let branch = (0...4).map { schema(at: ["$defs", "trigger", "allOf", "\($0)"]) }.first { branch in
                 let condition = branch["if"]?["properties"]?["type"]
                 return condition?["const"]?.text == type
                     || condition?["enum"]?.array?.contains(.string(type)) ?? false

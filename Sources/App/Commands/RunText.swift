@@ -55,6 +55,7 @@ struct RunText {
         if let parent = record["parent"], !parent.isNull {
             rows.append(("called by", "\(parent["run"]?.text ?? ""), step \(parent["step"]?.text ?? "")"))
         }
+        if let cause = record["cause"]?["run"]?.string { rows.append(("started by the end of", cause)) }
         let children = record["children"]?.array ?? []
         if !children.isEmpty {
             let shown = children.prefix(10).map { "\($0["run"]?.text ?? "") (\($0["step"]?.text ?? ""))" }

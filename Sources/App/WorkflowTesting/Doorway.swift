@@ -43,8 +43,15 @@ struct Doorway {
         if kind == "call" { return .accepted(start, dedupe: nil) }
         let triggers = plan.definition.triggers.filter { trigger in
             guard trigger.kind.name == kind else { return false }
-            if case .hook(let event) = trigger.kind, let wanted = one.trigger.event { return event == wanted }
-            return true
+            switch trigger.kind {
+            case .hook(let event): return one.trigger.event.map { $0 == event } ?? true
+            case .run(let rule):
+                guard let workflow = one.trigger.body?["workflow"]?.string,
+                    let outcome = one.trigger.body?["outcome"]?.string
+                else { return true }
+                return rule.admits(workflow: workflow, outcome: outcome)
+            default: return true
+            }
         }
         guard ["http", "webhook", "manual"].contains(kind) else { return raised(kind, triggers, request) }
         let tenant = Tenant(

@@ -9,7 +9,7 @@ extension TestFileReader {
         let known = ["type", "event", "body", "raw_body", "headers", "query", "sign"]
         guard let fields = map(node, "trigger", known: known) else { return }
         if let node = fields["type"] {
-            let types = ["http", "webhook", "hook", "manual", "schedule", "call"]
+            let types = ["http", "webhook", "hook", "manual", "schedule", "run", "call"]
             trigger.kind = choice(node, "type of trigger", types)
             // Any workflow can be called.
             let kinds = (definition?.triggers.map(\.kind.name) ?? []) + ["call"]

@@ -18,7 +18,7 @@ package struct RunCause: Sendable, Hashable {
 /// The end of a run, as a workflow hears of it that listens to the ends of others.
 package struct RunEnd: Sendable {
     /// Starts by ends, one after the other, that lead to more of them; the end of the last starts nothing.
-    package static let depthMax = 8
+    package static let depthMax = 5
     static let keyPrefix = "run_end:"
 
     /// Whose end it is.

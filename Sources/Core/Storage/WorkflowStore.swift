@@ -14,6 +14,7 @@ package protocol WorkflowStore: Sendable {
     ///   - at: When.
     ///   - listensToRuns: Whether the ends of other runs start it, for ``runListeners()``.
     /// - Returns: The version that is in service now.
+    /// - Throws: ``StoreError``; nothing was changed then.
     func deployWorkflow(
         _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
         listensToRuns: Bool

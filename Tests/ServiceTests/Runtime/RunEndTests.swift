@@ -163,7 +163,7 @@ struct RunEndTests {
         #expect(try world.store.runs(of: .operatorTenant, RunQuery()).isEmpty)
     }
 
-    @Test("two workflows that hear of each other stop after eight ends")
+    @Test("two workflows that hear of each other stop after five ends")
     func chainsAreBounded() throws {
         let world = try Self.world()
         let echo = "steps:\n  stop: {fail: again}"

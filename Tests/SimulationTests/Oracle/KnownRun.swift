@@ -38,6 +38,8 @@ struct KnownRun {
     var origin: RunOrigin?
     /// The run whose step has called it.
     var parent: RunID?
+    /// The run whose end started it.
+    var cause: RunID?
     /// Paths whose outcomes it has taken over from its origin.
     var copied: Set<String> = []
     var charged: Int64 = 0
@@ -109,6 +111,7 @@ struct KnownRun {
             isQueued = facts["queued"]?.bool ?? false
             concurrencyKey = facts["concurrency_key"]?.string
             origin = facts["origin"].flatMap { RunOrigin($0) }
+            cause = facts["cause_run"]?.string.flatMap { RunID($0) }
             parent = facts["parent_run"]?.string.flatMap { RunID($0) }
         case "run.admitted": isQueued = false
         case "run.cancel_requested":

@@ -110,6 +110,7 @@ extension Oracle {
         tally.count("send to settle", settledCount)
         tally.count("credit", references.count)
         tally.count("depletion", depletionCount)
+        tally.count("end of a run heard", heardEnds.count)
         for (order, given) in forkOrders where !given.wasOver {
             tally.count("\(order.kind) of an open run", given.runCount)
         }

@@ -17,7 +17,7 @@ final class Oracle: @unchecked Sendable {
 
     private let timeline: Timeline
     /// Reads the disk under every process.
-    private let disk: any Store
+    let disk: any Store
     private let options: OracleOptions
     private let sha256: ([UInt8]) -> [UInt8]
     var parties: [Party] = []
@@ -44,6 +44,10 @@ final class Oracle: @unchecked Sendable {
     private(set) var acknowledged: [Acknowledgement] = []
     /// What people have asked for, of runs that are made out of others.
     var forkOrders: [ForkOrder: ForkOrder.Given] = [:]
+    /// Whose workflow is to hear of it, and the digest of the version in service then; nil if it may leave it out.
+    var postedEnds: [PostedEnd: (TenantID, [UInt8]?)] = [:]
+    /// The run that each end has started.
+    var heardEnds: [PostedEnd: RunID] = [:]
     var sendCount = 0
     /// Requests sent after the end of something around them, to learn what became of them.
     var settledCount = 0
@@ -91,6 +95,7 @@ final class Oracle: @unchecked Sendable {
             look(at: commit.run, of: commit.tenant)
             audit(commit.tenant)
         }
+        if case .success(.stored) = result { note(commit.mail) }
         if case .success(.stored) = result, !isNewest {
             complain(
                 .i2, "a process that was taken over has stored \(commit.entries.map(\.key)) of \(commit.run)")
@@ -131,6 +136,7 @@ final class Oracle: @unchecked Sendable {
         let (isNew, wasGoing) = (runs[run] == nil, runs[run].map { !$0.isQueued } ?? false)
         runs[run] = known
         if isNew { checkOrigin(of: known) }
+        if isNew { checkCause(of: known) }
         if !wasGoing, !known.isQueued { checkLimit(of: known) }
     }
 

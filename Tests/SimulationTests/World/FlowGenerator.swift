@@ -71,7 +71,9 @@ struct FlowGenerator {
         return .object(file)
     }
 
-    private static let order: Value = "<< trigger.body.order or trigger.body.scheduled_at >>"
+    private static let orderText =
+        "<< trigger.body.order or trigger.body.scheduled_at or trigger.body.run_id >>"
+    private static let order = Value.string(orderText)
 
     private mutating func triggers(of name: String, isScheduled: Bool) -> [Value] {
         var http: Object = ["type": "http"]
@@ -88,6 +90,14 @@ struct FlowGenerator {
                 """,
             ],
         ]
+        if random.happens(10) {
+            var trigger: Object = ["type": "run"]
+            trigger["on"] = random.pick([["failed"], ["failed", "cancelled"], ["succeeded"]])
+            if !callable.isEmpty, random.happens(50) {
+                trigger["workflows"] = [.string(random.pick(callable))]
+            }
+            triggers.append(.object(trigger))
+        }
         if isScheduled {
             triggers.append(
                 [
@@ -202,7 +212,7 @@ struct FlowGenerator {
             "call": .string(random.pick(callable)),
             "input": [
                 "order": .string(
-                    "<< trigger.body.order or trigger.body.scheduled_at >>/<< run.workflow >>.\(id)"),
+                    "\(Self.orderText)/<< run.workflow >>.\(id)"),
                 "fate": "<< trigger.body.fate >>",
             ],
         ]
