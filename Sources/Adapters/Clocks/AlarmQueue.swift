@@ -1,13 +1,14 @@
 package import Ports
 package import Values
 
-/// Alarms by instant, then by the order in which they were made; a plain value without a clock.
+/// A queue of alarms, ordered by instant and then by the order in which they were made.
 ///
-/// Its instants are steady ones. An alarm for a time of the wall clock is kept at the steady instant at which the
-/// wall clock will show that time, and moves if the wall clock is stepped.
+/// A plain value without a clock. Its instants are steady ones. An alarm for a wall-clock time is kept at the
+/// steady instant at which the wall clock will show that time; it moves if the wall clock is stepped.
 ///
-/// A binary heap of (instant, number) beside a table of actions. Withdrawing an alarm takes it out of the
-/// table only, and the heap is rebuilt when most of it is withdrawn: both cost O(log n) on average.
+/// A binary heap of (instant, number) beside a table of actions. ``remove(_:)`` takes an alarm out of the
+/// table only; the heap is rebuilt once most of its entries are withdrawn. Both operations cost O(log n) on
+/// average.
 package struct AlarmQueue: Sendable {
     private struct Entry: Sendable {
         var instant: Instant
@@ -27,7 +28,7 @@ package struct AlarmQueue: Sendable {
 
     package var count: Int { actions.count }
 
-    /// Adds an alarm and tells whether it is now the earliest of all.
+    /// Adds an alarm and returns its id, and whether it is now the earliest of all.
     package mutating func insert(
         at instant: Instant, followsWallClock: Bool = false, _ action: @escaping @Sendable () -> Void
     ) -> (id: AlarmID, isEarliest: Bool) {
@@ -38,7 +39,7 @@ package struct AlarmQueue: Sendable {
         return (AlarmID(number: lastNumber), heap.first?.number == lastNumber)
     }
 
-    /// Withdraws an alarm; unknown ones are ignored.
+    /// Withdraws an alarm; unknown ids are ignored.
     package mutating func remove(_ id: AlarmID) {
         guard actions.removeValue(forKey: id.number) != nil else { return }
         if heap.count > 64, heap.count > 2 * actions.count { compact() }
@@ -49,7 +50,7 @@ package struct AlarmQueue: Sendable {
         actions = [:]
     }
 
-    /// Moves the alarms for times of the wall clock, which has been stepped by that much.
+    /// Moves the alarms for wall-clock times after the wall clock has been stepped by `step`.
     package mutating func wallClockStepped(by step: Duration) {
         for index in heap.indices where heap[index].followsWallClock {
             heap[index].instant = heap[index].instant.moved(by: .zero - step)
@@ -66,7 +67,7 @@ package struct AlarmQueue: Sendable {
         return nil
     }
 
-    /// Takes the earliest alarm out if it is due at `now`.
+    /// Removes and returns the earliest alarm if it is due at `now`; otherwise nil.
     package mutating func popDue(at now: Instant) -> (instant: Instant, action: @Sendable () -> Void)? {
         while let first = heap.first {
             guard let action = actions[first.number] else {

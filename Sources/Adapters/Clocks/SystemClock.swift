@@ -3,35 +3,37 @@ package import Ports
 import Synchronization
 package import Values
 
-/// The machine's time: the monotonic clock, and beside it how far the wall clock is ahead of it.
+/// The machine's clocks: the monotonic clock, and the wall clock as a shift from it.
 ///
-/// The kernel slows both clocks alike, so that the distance between them changes only if the wall clock is stepped.
-/// Each reading compares the two, and the thread of the clock does so once a second, so that a step is known within
-/// a second even if nobody asks for the time. Alarms fire one after another on one thread.
+/// The kernel slews both clocks alike, so the shift changes only if the wall clock is stepped. Each reading
+/// compares the two. While alarms or listeners exist, the clock's thread does so at least once a second, so
+/// that a step is noticed within a second even if nobody reads the time. Alarms fire one after another on
+/// that thread.
 package final class SystemClock: RunClock, @unchecked Sendable {
-    // Unchecked: everything that changes is touched under `lock`, but for `shifted`, which changes under `stepping`.
+    // Unchecked: all mutable state is guarded by `lock`, except `shifted`, which changes under `stepping`.
     private let lock = Lock()
     private let changed = Condition()
     private var alarms = AlarmQueue()
-    /// The shift that the alarms for times of the wall clock are placed by.
+    /// The shift by which the alarms for wall-clock times are placed.
     private var alarmShift: Int64 = 0
-    /// Steps that the listeners have not been told of, in microseconds.
+    /// The sum of the steps that listeners have not been notified of, in microseconds.
     private var unreported: Int64 = 0
     private var listeners: [@Sendable (Duration) -> Void] = []
     private var isShutDown = false
     private var thread: WorkerThread?
     private var clockThread: pthread_t?
     private let finished = Promise<Bool>()
-    /// Added to the monotonic clock it gives the wall clock as it was when this clock was made.
+    /// The difference between the wall clock and the monotonic clock when this clock was made, in
+    /// microseconds.
     private let anchor: Int64
     private let readWallClock: @Sendable () -> Int64
     private let stepping = Lock()
-    /// In microseconds.
+    /// How far the wall clock is ahead of the steady one, in microseconds.
     private let shifted = Atomic<Int64>(0)
 
     package convenience init() { self.init { SystemClock.microseconds(CLOCK_REALTIME) } }
 
-    /// - Parameter wallClock: Gives the microseconds since 1970 in place of the machine; for tests.
+    /// - Parameter wallClock: Returns microseconds since 1970, instead of the machine's clock; for tests.
     package init(wallClock: @escaping @Sendable () -> Int64) {
         readWallClock = wallClock
         anchor = wallClock() - Self.microseconds(CLOCK_MONOTONIC)
@@ -42,7 +44,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         Instant(microseconds: anchor + Self.microseconds(CLOCK_MONOTONIC))
     }
 
-    /// The monotonic clock put forward by ``shift``, so that it runs backwards only with a step.
+    /// The monotonic clock plus ``shift``; it goes backwards only if the wall clock is stepped back.
     package func now() -> Instant {
         let steady = steady().microseconds
         let known = shifted.load(ordering: .acquiring)
@@ -54,7 +56,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
 
     package var shift: Duration { .microseconds(shifted.load(ordering: .acquiring)) }
 
-    /// As the port says; an alarm made after ``shutDown()`` never fires.
+    /// Schedules an alarm for a wall-clock time; after ``shutDown()`` it never fires.
     @discardableResult
     package func schedule(at instant: Instant, _ action: @escaping @Sendable () -> Void) -> AlarmID {
         lock.withLock {
@@ -63,7 +65,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         }
     }
 
-    /// As ``schedule(at:_:)``.
+    /// Schedules an alarm after a duration of the steady clock; after ``shutDown()`` it never fires.
     @discardableResult
     package func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> AlarmID {
         lock.withLock { insert(steady().moved(by: duration), followsWallClock: false, action) }
@@ -89,9 +91,9 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         }
     }
 
-    /// Drops all alarms and ends the thread, as the port says.
+    /// Drops all alarms, ends the thread and waits for it.
     ///
-    /// Called from an alarm it cannot wait for that alarm itself, and returns at once.
+    /// When called from an alarm, it returns at once, because it cannot wait for that alarm.
     package func shutDown() {
         let ended: WorkerThread? = lock.withLock {
             isShutDown = true
@@ -113,13 +115,14 @@ package final class SystemClock: RunClock, @unchecked Sendable {
 
     // MARK: - Steps
 
-    /// A smaller step is not followed: nothing that is asked of the wall clock needs it, and it is no noise of
-    /// two readings.
+    /// The smallest step that is followed, in microseconds: far above the noise between two readings, and
+    /// small enough for every use of the wall clock.
     private static let stepMin = 500_000
-    /// Two readings further apart than this say nothing: the thread was halted between them.
+    /// The longest time between two usable readings, in microseconds; beyond it the thread was suspended in
+    /// between.
     private static let readingMax: Int64 = 50_000
 
-    /// Reads both clocks again, and takes the wall clock's distance over if it has changed; the time by it.
+    /// Reads both clocks again, adopts a changed shift, and returns the wall-clock time.
     private func noteStep() -> Instant {
         stepping.withLock {
             while true {
@@ -135,7 +138,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         }
     }
 
-    /// Moves the alarms for times of the wall clock after a step.
+    /// Moves the alarms for wall-clock times after a step.
     ///
     /// Called under `lock`.
     private func placeAlarms() {
@@ -149,7 +152,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
 
     // MARK: - Thread
 
-    /// Longest sleep of the thread, so that a step is noticed.
+    /// The longest sleep of the thread, so that a step is noticed in time.
     private static let sleepMax = Duration.seconds(1)
 
     private func run() {
@@ -161,7 +164,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
             if unreported != 0 {
                 reportStep()
             } else if let alarm = alarms.popDue(at: steady()) {
-                // One at a time, so that an alarm can still be withdrawn by the one before it.
+                // One at a time, so that an alarm can still withdraw the next one.
                 lock.unlock()
                 alarm.action()
                 lock.lock()
@@ -177,7 +180,7 @@ package final class SystemClock: RunClock, @unchecked Sendable {
         finished.fulfil(true)
     }
 
-    /// Called under `lock`, which is given up meanwhile.
+    /// Notifies the listeners of the steps so far; called under `lock`, which it releases meanwhile.
     private func reportStep() {
         let (step, told) = (Duration.microseconds(unreported), listeners)
         unreported = 0

@@ -1,18 +1,18 @@
 import CCurlShim
 import Ports
 
-/// What one tenant has of the transport: connections, handles, and transfers that wait.
+/// One tenant's share of the transport: connections, idle handles and waiting transfers.
 ///
-/// Handles are kept by pool as well, because they hold TLS sessions. Belongs to the loop's thread.
+/// Handles are kept per pool because they hold TLS sessions. Used on the loop's thread only.
 final class ConnectionPool {
     let number: Int64
-    /// Transfers that wait, by authority.
+    /// Waiting transfers by authority.
     var lanes: [String: Lane] = [:]
-    /// Lanes whose host has room.
+    /// Lanes whose host has room for another transfer.
     var ready = Fifo<Lane>()
-    /// Whether it may take the places that are kept for the operator.
+    /// Whether this pool may take the places reserved for the operator.
     var usesReserve = false
-    /// Whether it stands in the ring of pools, or among the parked ones.
+    /// Whether this pool is in one of the queue's lists: the ring, the full pools or the parked ones.
     var isListed = false
     /// Transfers under way.
     var transferCount = 0 {
@@ -30,7 +30,7 @@ final class ConnectionPool {
     var isOpen: Bool { connections != nil }
     var isUnused: Bool { transferCount == 0 && lanes.isEmpty }
 
-    /// Makes the multi handle; false where the system refuses.
+    /// Creates the multi handle; false if the system refuses.
     func open(in loop: OpaquePointer) -> Bool {
         connections = connections ?? millrace_pool_create(loop)
         connectionCountMax = 0
@@ -47,7 +47,7 @@ final class ConnectionPool {
 
     func start(_ exchange: UnsafeMutablePointer<millrace_exchange>) -> Bool {
         guard let connections else { return false }
-        // The cache counts connections in use: it must stay above their number, or none is reused.
+        // libcurl's cache counts connections in use too; a limit below their number would prevent reuse.
         if transferCount + 8 > connectionCountMax {
             connectionCountMax = max(32, 2 * transferCount)
             millrace_pool_set_connections_max(connections, connectionCountMax)
@@ -72,8 +72,9 @@ final class ConnectionPool {
         idleExchanges.append(exchange)
     }
 
-    /// The rules of a policy, read again only where it differs from the last one; the comparison is of
-    /// two pointers as long as the caller keeps one policy per tenant.
+    /// The compiled rules of a policy, compiled again only if the policy differs from the last one.
+    ///
+    /// The comparison is of two pointers if the caller keeps one policy per tenant.
     func rules(_ policy: EgressPolicy) throws(EgressRules.Refusal) -> EgressRules {
         if let lastRules, lastRules.policy == policy { return lastRules.rules }
         let rules = try EgressRules(policy)

@@ -2,12 +2,12 @@ import CZlib
 import Ports
 import Values
 
-/// Decodes the body of an answer as its `Content-Encoding` says.
+/// Decodes a response body as its `Content-Encoding` says.
 ///
-/// Not left to curl: it takes a compressed body that ends too early for a whole one, and decodes codings that were not
-/// asked for, of which some set megabytes aside for each transfer.
+/// libcurl's own decoding is not used: it accepts a truncated compressed body as complete, and decodes
+/// encodings that were not requested, some of which allocate megabytes per transfer.
 enum ContentDecoding {
-    /// The `Accept-Encoding` of a request that has none of its own.
+    /// The `Accept-Encoding` of a request that sets none.
     static let accepted = "gzip, deflate"
     private static let codingCountMax = 3
 
@@ -17,8 +17,9 @@ enum ContentDecoding {
         case unreadable(reason: String)
     }
 
-    /// The body behind all codings, of which the last was applied last; never more than `byteCountMax` bytes, also on
-    /// the way there.
+    /// Removes all content codings, the last one applied first.
+    ///
+    /// No intermediate result exceeds `byteCountMax` by more than one chunk.
     static func decode(
         _ body: UnsafeBufferPointer<UInt8>, of headers: [HTTPHeader], byteCountMax: Int
     ) -> Outcome {
@@ -43,7 +44,7 @@ enum ContentDecoding {
         return .bytes(bytes, isDecoded: true)
     }
 
-    /// Whether a header describes the body as it was coded, and is wrong of the decoded one.
+    /// Whether a header describes the encoded body and would be wrong for the decoded one.
     static func describesCoding(_ header: HTTPHeader) -> Bool {
         isNamed(header, "content-encoding") || isNamed(header, "content-length")
     }
@@ -53,7 +54,7 @@ enum ContentDecoding {
             && header.name.utf8.withBytes { $0.begins(withLowercase: name) }
     }
 
-    /// In lower case and in order; a header that stands several times is one list.
+    /// The codings in lower case and in order; several headers form one list.
     private static func codings(in headers: [HTTPHeader]) -> [String] {
         var codings: [String] = []
         for header in headers where isNamed(header, "content-encoding") {

@@ -5,14 +5,14 @@ package import Ports
 import Synchronization
 package import Values
 
-/// HTTP/1.1 over libcurl, on one thread, with connections of its own for each pool.
+/// An HTTP/1.1 transport over libcurl, on one thread, with separate connections for each pool.
 ///
-/// A request is checked when it is sent and refused before anything leaves if it could end a line,
-/// change the framing or reach an address that its policy does not permit. It leaves at most once. Response bodies
-/// are decoded as their `Content-Encoding` says.
+/// A request is checked before it is sent. It is refused if it contains a line break, changes the framing, or
+/// targets an address that its policy forbids. It leaves the machine at most once. Response bodies are
+/// decoded as their `Content-Encoding` says.
 package final class CurlTransport: Transport, @unchecked Sendable {
-    // Unchecked: `loop` is touched by its own thread alone, `thread` under `lock`; `loopThread` is set
-    // before `init` returns.
+    // Unchecked: `loop` is used by its own thread only, `thread` under `lock`; `loopThread` is set before
+    // `init` returns.
     private let inbox: Inbox
     private let clock: @Sendable () -> Instant
     private let lastID = Atomic<UInt64>(0)
@@ -27,9 +27,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
     /// Starts the transport's thread; it runs until ``shutDown()``.
     ///
     /// - Parameters:
-    ///   - options: Bounds.
-    ///   - clock: Gives the instants of ``TransferOutcome``; called on the transport's thread.
-    /// - Precondition: libcurl starts, and the system has two file descriptors left.
+    ///   - options: The bounds.
+    ///   - clock: Supplies the instants of ``TransferOutcome``; called on the transport's thread.
+    /// - Precondition: libcurl can be initialised, and two file descriptors are free.
     package init(options: CurlTransportOptions = .init(), clock: @escaping @Sendable () -> Instant) {
         precondition(Self.isLibraryStarted, "libcurl does not start")
         let handle = LoopHandle()
@@ -45,9 +45,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
         loopThread = started.wait()
     }
 
-    /// Sends a request, as the port says.
+    /// Sends a request; `completion` is called exactly once.
     ///
-    /// After ``shutDown()`` the completion is called before this returns.
+    /// After ``shutDown()``, `completion` is called before this method returns.
     @discardableResult
     package func send(
         _ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void
@@ -71,9 +71,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
 
     package func cancel(_ id: TransferID) { _ = post(.cancel(id.number)) }
 
-    /// Cancels everything and ends the thread, as the port says.
+    /// Cancels every transfer, ends the thread and waits for it.
     ///
-    /// Called from a completion it cannot wait for that one, and returns at once.
+    /// When called from a completion, it returns at once, because it cannot wait for that completion.
     package func shutDown() {
         inbox.close()
         if isOnLoopThread { return }
@@ -86,9 +86,9 @@ package final class CurlTransport: Transport, @unchecked Sendable {
 
     private var isOnLoopThread: Bool { loopThread.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
 
-    /// False where the transport is shut down.
+    /// Hands a message to the loop; false if the transport is shut down.
     ///
-    /// A completion's own message needs neither lock nor wake-up.
+    /// A message from a completion needs neither lock nor wake-up.
     private func post(_ message: Message) -> Bool {
         guard isOnLoopThread else { return inbox.post(message) }
         loop.post(message)

@@ -1,26 +1,26 @@
-/// Bounds of a ``CurlTransport``.
+/// The bounds of a ``CurlTransport``.
 package struct CurlTransportOptions: Sendable {
-    /// Transfers under way at once, at least 1; more wait in a queue, pools taking turns.
+    /// Most transfers in flight at once, at least 1; further ones wait in a queue, and pools take turns.
     ///
-    /// An eighth is the operator's, as of those to one host.
+    /// One eighth is reserved for the operator, as it is of the transfers to one host.
     package var transferCountMax = 512
-    /// Transfers under way at once to one host and port, shared out between all pools.
+    /// Most transfers in flight to one host and port, shared between all pools.
     package var transferCountMaxPerHost = 128
-    /// Transfers under way at once in one pool, so that a slow tenant leaves room for the others.
+    /// Most transfers in flight in one pool, so that a slow tenant leaves room for the others.
     package var transferCountMaxPerPool = 256
-    /// Pools that have connections at once; further ones wait for an idle one to be closed.
+    /// Most pools with open connections; further ones wait until an idle one is closed.
     package var poolCountMax = 256
-    /// A pool without transfers is closed, with its connections, after this.
+    /// How long a pool may be without transfers before it is closed with its connections.
     package var poolIdleTime: Duration = .seconds(60)
-    /// From the start of a transfer to an open connection, resolution of the name included.
+    /// Longest time from the start of a transfer to an open connection, name resolution included.
     package var connectTimeout: Duration = .seconds(5)
-    /// A transfer on which no byte moves for this long is given up; rounded up to seconds.
+    /// Longest time without a byte moving before a transfer is abandoned; rounded up to whole seconds.
     package var silenceTimeMax: Duration = .seconds(120)
-    /// Bytes of all header lines of a response, those of 1xx answers and trailers included.
+    /// Most bytes of header lines in a response, including those of 1xx responses and trailers.
     package var headerByteCountMax = 64 << 10
-    /// Header lines of a response, counted in the same way, status lines included.
+    /// Most header lines in a response, counted in the same way, status lines included.
     package var headerCountMax = 200
-    /// Sent with a request that has no `User-Agent` of its own.
+    /// The `User-Agent` of a request that sets none.
     package var userAgent = "Millrace/1"
 
     package init() {}

@@ -1,19 +1,19 @@
 import CCurlShim
 import Ports
 
-/// A policy read once into the form in which the address check wants it.
+/// An egress policy, compiled to the form that the address check uses.
 final class EgressRules: @unchecked Sendable {
-    // Unchecked: written in `init` only, read by the loop's thread.
+    // Unchecked: written in `init` only, then read by the loop's thread.
     let pointer: OpaquePointer
 
     struct Refusal: Error {
         let reason: String
     }
 
-    /// Reads the policy's ranges.
+    /// Compiles the ranges of a policy.
     ///
-    /// - Throws: ``Refusal`` naming the first range that is none, such as `10.0.0.1/8`, whose bits after
-    ///   the prefix are not zero.
+    /// - Throws: ``Refusal`` with the first invalid range, such as `10.0.0.1/8`, whose bits after the prefix
+    ///   are not zero.
     init(_ policy: EgressPolicy) throws(Refusal) {
         let destinations = policy.allowed + policy.denied
         var ranges: [millrace_range] = []

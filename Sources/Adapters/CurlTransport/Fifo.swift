@@ -1,4 +1,4 @@
-/// First in, first out; both ends in constant time on average.
+/// A first-in, first-out queue; both ends take constant time on average.
 struct Fifo<Element> {
     private var items: [Element?] = []
     private var head = 0

@@ -1,16 +1,16 @@
 import CCurlShim
 import Values
 
-/// What other threads ask of the loop.
+/// A request of another thread to the loop.
 enum Message {
     case send(Transfer)
     case cancel(UInt64)
     case perform(@Sendable () -> Void)
 }
 
-/// Hands messages to the loop and wakes it only where it sleeps.
+/// The loop's message queue, which wakes the loop only if it sleeps.
 final class Inbox: @unchecked Sendable {
-    // Unchecked: `messages`, `isSleeping` and `isClosed` are touched under `lock`.
+    // Unchecked: `messages`, `isSleeping` and `isClosed` are guarded by `lock`.
     private let lock = Lock()
     private var messages: [Message] = []
     private var isSleeping = false
@@ -19,7 +19,7 @@ final class Inbox: @unchecked Sendable {
 
     init(loop: LoopHandle) { self.loop = loop }
 
-    /// False where the loop takes nothing any more.
+    /// Appends a message; false if the inbox is closed.
     func post(_ message: Message) -> Bool {
         lock.lock()
         guard !isClosed else {
@@ -34,13 +34,14 @@ final class Inbox: @unchecked Sendable {
         return true
     }
 
-    /// Takes no more; what was posted before is still delivered.
+    /// Refuses further messages; messages posted before are still delivered.
     func close() {
         lock.withLock { isClosed = true }
         loop.wake()
     }
 
-    /// Swaps the messages into `batch`, which must be empty; true where nothing will follow.
+    /// Swaps the messages into `batch`, which must be empty; true if the inbox is closed and nothing will
+    /// follow.
     func take(into batch: inout [Message]) -> Bool {
         lock.withLock {
             isSleeping = false
@@ -49,7 +50,7 @@ final class Inbox: @unchecked Sendable {
         }
     }
 
-    /// Whether the loop may sleep: nothing waits, and the next message will wake it.
+    /// Whether the loop may sleep: no message waits, and the next one will wake it.
     func maySleep() -> Bool {
         lock.withLock {
             isSleeping = messages.isEmpty && !isClosed

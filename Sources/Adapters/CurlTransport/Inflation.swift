@@ -1,17 +1,17 @@
 import CZlib
 
-/// Reads what zlib has compressed, in any of its three wrappings.
+/// Decompresses zlib data in any of its three formats.
 enum Inflation {
     private static let chunkByteCount = 32 << 10
-    /// zlib's `windowBits`: the largest window, with a gzip header, a zlib header, or none.
+    /// zlib's `windowBits`: the largest window with a gzip header, with a zlib header, or with none.
     private enum Wrapping: Int32 { case gzip = 31, zlib = 15, none = -15 }
 
-    /// One gzip member or several in a row, which together are one body.
+    /// Decompresses one or more gzip members in a row, which together are one body.
     static func gzip(_ bytes: [UInt8], byteCountMax: Int) -> ContentDecoding.Outcome {
         inflate(bytes, .gzip, byteCountMax: byteCountMax)
     }
 
-    /// With the zlib header that HTTP asks for, or without one, as several servers send it.
+    /// Decompresses data with the zlib header that HTTP requires, or without one, as some servers send it.
     static func deflate(_ bytes: [UInt8], byteCountMax: Int) -> ContentDecoding.Outcome {
         let hasHeader =
             bytes.count > 1 && bytes[0] & 15 == 8

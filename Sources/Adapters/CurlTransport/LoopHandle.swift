@@ -1,11 +1,11 @@
 import CCurlShim
 
-/// Owns the C loop; lives as long as anyone may wake it.
+/// Owns the C loop and keeps it alive as long as anyone may wake it.
 final class LoopHandle: @unchecked Sendable {
-    // Unchecked: waking is safe from any thread; the rest is for the loop's thread.
+    // Unchecked: waking is safe from any thread; everything else happens on the loop's thread.
     let pointer: OpaquePointer
 
-    /// - Precondition: The system has two file descriptors left.
+    /// - Precondition: Two file descriptors are free.
     init() {
         guard let pointer = millrace_loop_create() else {
             preconditionFailure("no file descriptor is left for the transport")

@@ -1,8 +1,9 @@
-/// How many of the places that pools share, those of all requests or those to one host, one pool may take.
+/// How many shared places one pool may take, of all requests or of those to one host.
 ///
-/// A pool may have so many times what is free beside it: alone with factor 3 it may have three quarters, and each of two
-/// may have three sevenths. So the next one finds places too, and gets more as requests of the others end. An eighth of
-/// all places is kept for pools that use the reserve, the operator's.
+/// A pool may hold `factor` times as many places as are free. With factor 3, a single pool gets three
+/// quarters, and each of two gets three sevenths. So a further pool finds places too, and gets more as the
+/// others' requests end. One eighth of all places is reserved for pools that use the reserve, which are the
+/// operator's.
 struct PlaceShare {
     private let count: Int
     private let factor: Int
@@ -14,9 +15,9 @@ struct PlaceShare {
         self.countMaxOfPool = countMaxOfPool
     }
 
-    /// Whether a pool that has `own` of the `used` places may take another one.
+    /// Whether a pool that holds `own` of the `used` places may take another.
     func admits(own: Int, used: Int, usesReserve: Bool) -> Bool {
-        // Fewer than eight are too few to be shared out.
+        // Fewer than eight places are not worth sharing.
         if usesReserve || count < 8 { return used < count && own < countMaxOfPool }
         let free = count - count / 8 - used
         return free > 0 && own < min(countMaxOfPool, factor * free)

@@ -1,7 +1,7 @@
 import Ports
 import Values
 
-/// What is known of a request that may be sent: nothing of it can end a line or change the framing.
+/// The result of checking a request: no part of it can end a line or change the framing.
 struct RequestCheck: Sendable {
     struct Refusal: Error, Sendable {
         let reason: String
@@ -57,7 +57,7 @@ struct RequestCheck: Sendable {
 
     // MARK: - URL
 
-    /// The part between `//` and the path; everything else of the URL is left to curl's own parser.
+    /// The part between `//` and the path, in lower case; libcurl's parser checks the rest of the URL.
     private static func authority(of url: String) throws(Refusal) -> String {
         let bytes = url.utf8
         if bytes.count > urlByteCountMax { throw Refusal(reason: "the URL is longer than 32 KiB") }
@@ -72,7 +72,7 @@ struct RequestCheck: Sendable {
             let rest = bytes[start...]
             let end = rest.firstIndex { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 } ?? rest.endIndex
             var lowered = rest[..<end].map(\.lowercasedASCII)
-            // The scheme decides the port where none is written, so it is part of the name.
+            // The scheme decides the default port, so it is part of the key.
             if start == 8 { lowered += [0x2F, 0x73] }
             return lowered
         }
@@ -85,7 +85,7 @@ struct RequestCheck: Sendable {
 
     // MARK: - Headers
 
-    /// Names that belong to the transport alone, found by their length before any is compared.
+    /// Whether only the transport may set this header; compares lengths before names.
     private static func isRefused(_ name: String.UTF8View) -> Bool {
         switch name.count {
         case 2 where matches(name, "te"), 4 where matches(name, "host"), 6 where matches(name, "expect"),
@@ -102,7 +102,7 @@ struct RequestCheck: Sendable {
         guard !name.isEmpty, name.allBytes(isTokenByte) else {
             throw Refusal(reason: "a header's name is not a token such as X-Name")
         }
-        // A value may be a secret, so the reason names the header only.
+        // A value may be a secret, so the reason contains only the header's name.
         guard header.value.utf8.allBytes({ $0 >= 0x20 && $0 != 0x7F }) else {
             throw Refusal(reason: "the header \(header.name) contains a control character")
         }
@@ -112,12 +112,12 @@ struct RequestCheck: Sendable {
         return name.count + header.value.utf8.count
     }
 
-    /// Whether `bytes` begin so, without regard to case.
+    /// Whether `bytes` begin with `lowercase`, ignoring case.
     private static func matches(_ bytes: String.UTF8View, _ lowercase: StaticString) -> Bool {
         bytes.withBytes { $0.begins(withLowercase: lowercase) }
     }
 
-    /// RFC 9110's token characters.
+    /// Whether a byte may be part of an RFC 9110 token.
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60,
@@ -129,10 +129,10 @@ struct RequestCheck: Sendable {
 }
 
 extension String.UTF8View {
-    /// As `allSatisfy`, over the bytes where they lie: a view's own iterator costs 70 instructions a byte.
+    /// Like `allSatisfy`, but over contiguous bytes: the view's own iterator costs 70 instructions per byte.
     fileprivate func allBytes(_ holds: (UInt8) -> Bool) -> Bool { withBytes { $0.allSatisfy(holds) } }
 
-    /// The bytes where they lie; unlike `withUTF8` of a `String`, of one that need not be changed for it.
+    /// Calls `body` with the bytes in place; unlike `String.withUTF8`, it needs no mutable string.
     func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
         withContiguousStorageIfAvailable(body) ?? Array(self).withUnsafeBufferPointer(body)
     }

@@ -1,8 +1,8 @@
 import Ports
 
-/// Reads the header lines of a response as curl hands them on: one block, status line first.
+/// Parses the header lines of a response as libcurl delivers them: one block, status line first.
 enum ResponseHead {
-    /// The headers in order, values without the blanks around them; lines without a colon are left out.
+    /// The headers in order, with surrounding blanks removed; lines without a colon are skipped.
     static func headers(_ bytes: UnsafeBufferPointer<UInt8>) -> [HTTPHeader] {
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(12)
@@ -18,7 +18,7 @@ enum ResponseHead {
     private static func add(_ line: Slice<UnsafeBufferPointer<UInt8>>, to headers: inout [HTTPHeader]) {
         guard let first = line.first else { return }
         if isBlank(first) {
-            // A folded line goes on with the one before it.
+            // A folded line continues the previous one.
             let more = text(trimmed(line))
             if !more.isEmpty, let last = headers.indices.last { headers[last].value += " " + more }
             return

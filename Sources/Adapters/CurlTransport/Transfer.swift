@@ -2,24 +2,25 @@ import CCurlShim
 import Ports
 import Values
 
-/// One request on its way, from `send` to its completion.
+/// One request in transit, from `send` to its completion.
 final class Transfer: @unchecked Sendable {
-    // Unchecked: the constants are set before it is handed over; the rest belongs to the loop's thread.
+    // Unchecked: constants are set before the transfer is handed over; the rest is used on the loop's thread
+    // only.
     let id: UInt64
     let request: OutboundRequest
-    /// What was found before it was handed over, or why it cannot be sent.
+    /// The result of the check made before the transfer was handed over, or why it cannot be sent.
     let check: Result<RequestCheck, RequestCheck.Refusal>
     private let completion: @Sendable (TransferOutcome) -> Void
 
     var isOver = false
-    /// Of the loop, in which it was taken in.
+    /// The loop's turn in which this transfer was accepted.
     var turn: UInt64 = 0
     var startedAt: Instant?
     var pool: ConnectionPool?
     var lane: Lane?
-    /// When it came to the loop.
+    /// When the loop accepted this transfer.
     var acceptedAt: Instant?
-    /// Kept alive here for as long as curl may ask for a decision.
+    /// Kept alive here as long as libcurl may call the address check.
     var rules: EgressRules?
     var exchange: UnsafeMutablePointer<millrace_exchange>?
 
@@ -30,7 +31,7 @@ final class Transfer: @unchecked Sendable {
         self.check = Result { () throws(RequestCheck.Refusal) in try RequestCheck(request) }
     }
 
-    /// Calls the completion, once; later calls do nothing.
+    /// Calls the completion once; later calls do nothing.
     func complete(_ result: Result<OutboundResponse, TransportFailure>, at now: Instant) {
         guard !isOver else { return }
         isOver = true

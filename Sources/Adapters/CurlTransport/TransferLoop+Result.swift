@@ -5,7 +5,7 @@ import Ports
 import Values
 
 extension TransferLoop {
-    /// What a finished transfer brought.
+    /// The outcome of a finished transfer.
     static func outcome(
         of result: millrace_result, exchange: millrace_exchange, timeout: Duration
     ) -> Result<OutboundResponse, TransportFailure> {
@@ -17,14 +17,14 @@ extension TransferLoop {
         guard result.code == 0 else {
             return .failure(failure(of: result, exchange: exchange, timeout: timeout))
         }
-        // curl calls it a success when the peer leaves in the middle of the headers.
+        // libcurl reports success if the peer closes in the middle of the headers.
         guard exchange.is_head_complete else {
             return .failure(.interrupted(reason: "the headers broke off"))
         }
         return response(of: exchange, status: result.status)
     }
 
-    /// The answer, with its body decoded as its `Content-Encoding` says.
+    /// The response, with its body decoded as its `Content-Encoding` says.
     private static func response(
         of exchange: millrace_exchange, status: Int
     ) -> Result<OutboundResponse, TransportFailure> {
@@ -36,7 +36,7 @@ extension TransferLoop {
         {
         case .bytes(let bytes, let isDecoded):
             response.body = bytes
-            // They speak of what was on the wire.
+            // These headers describe the encoded body.
             if isDecoded { response.headers.removeAll(where: ContentDecoding.describesCoding) }
         case .tooLarge: return .failure(.responseTooLarge(limit: bodyLimit(exchange)))
         case .unreadable(let reason): response.fault = reason
@@ -44,7 +44,7 @@ extension TransferLoop {
         return .success(response)
     }
 
-    /// Ends that our own callbacks asked for.
+    /// The failure if one of our own callbacks stopped the transfer; otherwise nil.
     private static func failure(of exchange: millrace_exchange, code: Int32) -> TransportFailure? {
         switch Int(exchange.stopped) {
         case MILLRACE_STOPPED_TOO_LARGE: return .responseTooLarge(limit: limit(exchange))
@@ -52,12 +52,12 @@ extension TransferLoop {
         case MILLRACE_STOPPED_NO_MEMORY: return .interrupted(reason: "no memory for the response")
         default: break
         }
-        // One refused address of several is no failure while another of them is being tried.
+        // A refused address is no failure while libcurl can try another.
         let refusals = [CURLE_COULDNT_CONNECT.rawValue, CURLE_ABORTED_BY_CALLBACK.rawValue]
         return refusals.contains(UInt32(code)) ? .destinationRefused : nil
     }
 
-    /// Which bound a response has crossed.
+    /// The limit that a response exceeded.
     private static func limit(_ exchange: millrace_exchange) -> String {
         if exchange.head_bytes_seen > exchange.head_bytes_max {
             return "its header lines have at most \(exchange.head_bytes_max) bytes"
@@ -72,7 +72,8 @@ extension TransferLoop {
         "its body has at most \(exchange.body_bytes_max) bytes (the setting answer-bytes-max)"
     }
 
-    /// Reasons never contain an address: it would tell a tenant what a name resolves to inside.
+    /// Maps a libcurl error; a reason never contains an address, which would tell a tenant how internal names
+    /// resolve.
     private static func failure(
         of result: millrace_result, exchange: millrace_exchange, timeout: Duration
     ) -> TransportFailure {
@@ -92,7 +93,7 @@ extension TransferLoop {
             CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS,
             CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_SHUTDOWN_FAILED, CURLE_USE_SSL_FAILED:
             return .tls(reason: reason)
-        // curl says this of a header line above its own limit of 100 KB.
+        // libcurl returns this for a header line above its own limit of 100 KB.
         case CURLE_OUT_OF_MEMORY where exchange.is_sent:
             return .responseTooLarge(limit: "its header lines have at most \(exchange.head_bytes_max) bytes")
         default: return .interrupted(reason: reason)

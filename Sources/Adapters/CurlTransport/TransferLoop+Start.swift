@@ -5,10 +5,10 @@ import Values
 extension TransferLoop {
     typealias Exchange = UnsafeMutablePointer<millrace_exchange>
 
-    /// Fills an exchange with the request; false where memory is short or curl refuses an option.
+    /// Fills an exchange with the request; false if memory is short or libcurl refuses an option.
     func fill(_ exchange: Exchange, with transfer: Transfer, check: RequestCheck) -> Bool {
         let request = transfer.request
-        // As one header among the others: told of it as an agent, curl writes it out twice for each request.
+        // Added as a plain header: with CURLOPT_USERAGENT, libcurl formats it twice per request.
         guard check.setsUserAgent || Self.add("User-Agent", value: options.userAgent, to: exchange) else {
             return false
         }
@@ -23,8 +23,9 @@ extension TransferLoop {
             }
         }
         let sendsBody = !request.body.isEmpty || ["POST", "PUT", "PATCH"].contains(request.method)
-        // curl would wait for a "100 Continue" before a large body (above 1 MiB in the version used; each header that it is
-        // told of costs it a dozen comparisons), and add an Accept and a form's Content-Type of its own.
+        // By default libcurl waits for "100 Continue" before a large body (above 1 MiB in the version used),
+        // and adds its own Accept and form Content-Type. Each header that it is given costs it a dozen
+        // comparisons.
         guard request.body.count < 64 << 10 || Self.remove("Expect", from: exchange),
             check.setsAccept || Self.remove("Accept", from: exchange),
             check.setsContentType || !sendsBody || Self.remove("Content-Type", from: exchange),
@@ -52,7 +53,7 @@ extension TransferLoop {
         name.utf8.withBytes { name in
             guard let start = name.baseAddress else { return false }
             return value.utf8.withBytes { value in
-                // To curl a value of blanks alone means that the header is to be removed.
+                // libcurl takes a value of blanks alone as a request to remove the header.
                 let count = value.allSatisfy { $0 == 0x20 } ? 0 : value.count
                 return millrace_exchange_add_header(
                     exchange, start, name.count, value.baseAddress, count, false)

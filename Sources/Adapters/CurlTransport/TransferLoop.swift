@@ -2,7 +2,7 @@ import CCurlShim
 import Ports
 import Values
 
-/// The loop's thread: everything in here is touched by it alone.
+/// The transport's event loop; everything in it is used by its own thread only.
 final class TransferLoop {
     let options: CurlTransportOptions
     private let clock: @Sendable () -> Instant
@@ -15,16 +15,16 @@ final class TransferLoop {
     private var pools: [Int64: ConnectionPool] = [:]
     private var openPoolCount = 0
     private var nextSweepMS: Int64 = 0
-    /// Transfers under way by the slot that their exchange names.
+    /// Transfers in flight, by the slot number in their exchange.
     private var active: [Transfer?] = []
     private var freeSlots: [UInt32] = []
-    /// Transfers that wait, for withdrawing them; those that start at once never enter it.
+    /// Transfers that wait, by id, so that they can be withdrawn.
     private var waiting: [UInt64: Transfer] = [:]
-    /// What completions ask for, handled after they have returned.
+    /// Messages from completions, handled after they have returned.
     private var ownMessages: [Message] = []
     private var batch: [Message] = []
     private var isStopping = false
-    /// Rises with each round of starting; what starts in a later one than it came in has waited.
+    /// Counts rounds of starting; a transfer that starts in a later round than it was accepted in has waited.
     private var turn: UInt64 = 0
 
     init(
@@ -40,7 +40,7 @@ final class TransferLoop {
         queue = TransferQueue(options: options)
     }
 
-    /// For a call on the loop's own thread.
+    /// Posts a message from the loop's own thread.
     func post(_ message: Message) { ownMessages.append(message) }
 
     func run() {
@@ -69,7 +69,7 @@ final class TransferLoop {
         }
     }
 
-    /// Handles what completions asked for and starts what may start, until neither leaves anything.
+    /// Handles the messages of completions and starts transfers until neither leaves any work.
     private func settle() {
         repeat {
             while !ownMessages.isEmpty {
@@ -101,13 +101,13 @@ final class TransferLoop {
         }
     }
 
-    /// What the transfers of a run that have not started wait for.
+    /// What each unstarted transfer of a run waits for.
     func placeWaits(ofRun run: Int64) -> [PlaceWait] {
         waiting.values.compactMap { transfer in
             guard let tag = transfer.request.tag, tag.run == run, let host = transfer.lane?.host.authority,
                 let since = transfer.acceptedAt, let limit = queue.reason(of: transfer)
             else { return nil }
-            // The queue marks the scheme behind a slash.
+            // The authority of an https URL ends in "/s"; see RequestCheck.
             let name = host.split(separator: "/").first.map(String.init) ?? host
             return PlaceWait(step: tag.step, host: name, limit: limit, since: since)
         }
@@ -191,7 +191,7 @@ final class TransferLoop {
         }
     }
 
-    /// Gives back what the transfer held; its exchange is out of curl already.
+    /// Releases what a transfer holds; libcurl must no longer own its exchange.
     private func release(_ transfer: Transfer) {
         queue.remove(transfer)
         guard let exchange = transfer.exchange else { return }
@@ -205,7 +205,7 @@ final class TransferLoop {
         for transfer in waiting.values { transfer.complete(.failure(.cancelled), at: clock()) }
         waiting = [:]
         for case let transfer? in active { abandon(transfer) }
-        // Completions may have sent more; with `isStopping` set each is completed at once.
+        // Completions may have sent more; because `isStopping` is set, each is completed at once.
         while !ownMessages.isEmpty {
             var messages: [Message] = []
             swap(&messages, &ownMessages)
@@ -224,7 +224,9 @@ final class TransferLoop {
         return pool
     }
 
-    /// Opens the pool, closing the one that has been idle longest where there are too many.
+    /// Opens a pool; at the limit it first closes the pool that has been idle longest.
+    ///
+    /// False if no pool is idle, or the system refuses.
     private func open(_ pool: ConnectionPool) -> Bool {
         if pool.isOpen { return true }
         if openPoolCount >= max(1, options.poolCountMax) {
@@ -244,7 +246,7 @@ final class TransferLoop {
         queue.unpark()
     }
 
-    /// How long the loop may sleep before it has to look for idle pools; -1 for any time.
+    /// How long the loop may sleep before the next look for idle pools, in milliseconds; -1 for any time.
     private func sweepDelayMS() -> Int32 {
         guard openPoolCount > 0 else { return -1 }
         return Int32(clamping: max(1, nextSweepMS - millrace_monotonic_ms()))

@@ -4,10 +4,10 @@ import Ports
 final class Lane {
     let pool: ConnectionPool
     let host: Host
-    /// Under way.
+    /// Transfers in flight.
     var transferCount = 0
     var waiting = Fifo<Transfer>()
-    /// Whether it stands in its pool's or its host's list.
+    /// Whether this lane is in its pool's or its host's list.
     var isListed = false
 
     init(pool: ConnectionPool, host: Host) {
@@ -16,34 +16,34 @@ final class Lane {
     }
 }
 
-/// A host and port, over all pools.
+/// A host and port, across all pools.
 final class Host {
     let authority: String
     var transferCount = 0
-    /// Lanes that wait for one of its transfers to end.
+    /// Lanes that wait for a transfer to this host to end.
     var blocked = Fifo<Lane>()
     var blockedCount = 0
 
     init(authority: String) { self.authority = authority }
 }
 
-/// Which transfer starts next, under the limits for all, for a pool and for a host.
+/// Chooses the next transfer to start, within the limits in total, per pool and per host.
 ///
-/// Pools take turns, and within a pool its hosts do. A lane or pool that may not start stands in the list of what it waits
-/// for, which is looked through when a place there becomes free. A class, because the loop closes pools, and so calls it,
-/// while it is asked for the next transfer.
+/// Pools take turns, and so do the hosts within a pool. A lane or pool that may not start is in the list of
+/// what it waits for; that list is examined when a place becomes free. A class, because the loop closes
+/// pools, and so calls back, while it asks for the next transfer.
 final class TransferQueue {
     private let options: CurlTransportOptions
     private var hosts: [String: Host] = [:]
     private var ring = Fifo<ConnectionPool>()
-    /// Pools that have their share of all places.
+    /// Pools that have used up their share of all places.
     private var full = Fifo<ConnectionPool>()
     private var fullCount = 0
     private let shareOfAll: PlaceShare
     private let shareOfHost: PlaceShare
-    /// Pools that wait for another to be closed.
+    /// Pools that wait until another one is closed.
     private var parked = Fifo<ConnectionPool>()
-    /// Transfers under way.
+    /// Transfers in flight.
     private(set) var transferCount = 0
 
     init(options: CurlTransportOptions) {
@@ -53,7 +53,7 @@ final class TransferQueue {
         shareOfHost = PlaceShare(count: options.transferCountMaxPerHost, factor: 3)
     }
 
-    /// Adds a transfer behind those of its pool to the same host.
+    /// Appends a transfer to its pool's lane for the same host.
     func append(_ transfer: Transfer, authority: String, pool: ConnectionPool) {
         let host = host(authority)
         let lane = pool.lanes[authority] ?? Lane(pool: pool, host: host)
@@ -64,10 +64,10 @@ final class TransferQueue {
         list(lane)
     }
 
-    /// Takes the next transfer that may start and counts it as under way.
+    /// Takes the next transfer that may start and counts it as in flight.
     ///
-    /// - Parameter open: Gives the pool its connections; false where it has to wait for those.
-    /// - Returns: Nil where none may start.
+    /// - Parameter open: Opens the pool's connections; returns false if the pool has to wait for them.
+    /// - Returns: Nil if no transfer may start.
     func next(open: (ConnectionPool) -> Bool) -> Transfer? {
         while transferCount < options.transferCountMax, let pool = ring.popFirst() {
             pool.isListed = false
@@ -84,7 +84,7 @@ final class TransferQueue {
         return nil
     }
 
-    /// Counts a transfer as over and lets those go on that waited for it.
+    /// Counts a started transfer as over and lists what waited for its place.
     func remove(_ transfer: Transfer) {
         transferCount -= 1
         if let lane = transfer.lane {
@@ -106,7 +106,7 @@ final class TransferQueue {
         }
     }
 
-    /// What a transfer that has not started waits for; nil for one that is about to start.
+    /// The limit that an unstarted transfer waits for; nil if it is about to start.
     func reason(of transfer: Transfer) -> PlaceWait.Limit? {
         guard let lane = transfer.lane else { return nil }
         if !mayTake(lane) {
@@ -127,7 +127,7 @@ final class TransferQueue {
             own: lane.transferCount, used: lane.host.transferCount, usesReserve: lane.pool.usesReserve)
     }
 
-    /// Lists the lanes of a host that may go on.
+    /// Lists the lanes of a host that may start again.
     private func unblock(_ host: Host) {
         for _ in 0..<host.blockedCount {
             guard let lane = host.blocked.popFirst() else { break }
@@ -142,14 +142,14 @@ final class TransferQueue {
         if host.transferCount == 0, host.blockedCount == 0, hosts.count > 1024 { hosts[host.authority] = nil }
     }
 
-    /// Forgets a lane of which nothing waits or is under way.
+    /// Drops a lane that has no transfer waiting or in flight.
     private func drop(_ lane: Lane) {
         if lane.waiting.isEmpty, lane.transferCount == 0, !lane.isListed {
             lane.pool.lanes[lane.host.authority] = nil
         }
     }
 
-    /// Lets one parked pool try again, because another has become idle or was closed.
+    /// Lets one parked pool try again after another has become idle or was closed.
     func unpark() {
         guard let pool = parked.popFirst() else { return }
         pool.isListed = false
@@ -159,7 +159,7 @@ final class TransferQueue {
     // MARK: - Lists
 
     private func take(from lane: Lane, open: (ConnectionPool) -> Bool) -> Transfer? {
-        // What was withdrawn meanwhile has been completed already.
+        // Withdrawn transfers are completed already.
         while lane.waiting.first?.isOver == true { _ = lane.waiting.popFirst() }
         guard !lane.waiting.isEmpty else {
             drop(lane)

@@ -1,10 +1,10 @@
 import Ports
 
-/// What expressions have beside plain Lua (`!=`, `null`, `x in [a, b]`), rewritten to Lua.
+/// Translates the dialect's additions to Lua (`!=`, `null`, `x in [a, b]`) into plain Lua.
 ///
-/// Only tokens are touched, and lines stay where they are, so that an error names the author's line.
+/// Only tokens change and line breaks stay, so that an error reports the author's line.
 struct Dialect {
-    /// The function that `in` becomes; a name that the source itself may not use.
+    /// The function that `in` is translated to; a source may not use this name.
     static let membershipFunction = "__in"
 
     let source: String
@@ -22,7 +22,7 @@ struct Dialect {
         try Self.checkNesting(tokens, depthMax: limits.sourceDepthMax)
     }
 
-    /// The source as plain Lua, with changes of its own beside that.
+    /// The source as plain Lua, with further edits applied.
     func plainLua(with edits: SourceEdits = SourceEdits()) throws(ExpressionProblem) -> String {
         var replacements: [Int: String] = [:]
         for (index, token) in tokens.enumerated() {
@@ -39,7 +39,7 @@ struct Dialect {
         return all.isEmpty ? source : all.applied(to: source, tokens)
     }
 
-    /// Whether a name is a member's (`json.null`, `{null = 1}`) rather than a value.
+    /// Whether a name is a member (`json.null`, `{null = 1}`) and no value.
     private func isMemberName(_ index: Int) -> Bool {
         if let before = tokens.before(index), before.isSymbol(".") || before.isSymbol(":") { return true }
         return tokens.after(index)?.isSymbol("=") ?? false
@@ -103,7 +103,7 @@ struct Dialect {
         }
     }
 
-    /// `not x in [a]` would mean `(not x) in [a]`, which nobody wants.
+    /// Refuses `not x in [a]`, which would mean `(not x) in [a]`.
     private func refuseNegatedMembership(_ index: Int) throws(ExpressionProblem) {
         var place = index - 1
         var depth = 0
@@ -130,8 +130,9 @@ struct Dialect {
 // MARK: - Names the source mentions
 
 extension Dialect {
-    /// The names read as `root.name` or `root['name']`, each once, in order; `*` where the root is used in
-    /// any other way, so that any member may be read.
+    /// The names read as `root.name` or `root['name']`, each once and in order.
+    ///
+    /// Contains `*` if the root is used in any other way, because then any member may be read.
     func members(of root: String) -> [String] {
         var names: [String] = []
         for (index, token) in tokens.enumerated() where token.isName(root) {

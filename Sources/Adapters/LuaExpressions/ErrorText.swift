@@ -1,14 +1,14 @@
 import Values
 
-/// Makes Lua's messages speak of the author's source: no chunk names, and lines of the source's own.
+/// Rewrites Lua's messages to refer to the author's source: no chunk names, and the author's line numbers.
 ///
-/// Of a script that failed the text is whole, up to 64 KiB: whoever shows it takes the secrets out first. In a text
-/// that was cut or changed a secret could not be found.
+/// The message of a failed script stays whole, up to 64 KiB. Whoever shows it removes the secrets first: in a
+/// cut or changed text a secret could not be found.
 enum ErrorText {
-    /// Bytes of a message about a source.
+    /// Most bytes of a message about a source.
     private static let bytesMax = 512
 
-    /// Splits `e:3: text` into line and text; line 1 where there is none.
+    /// Splits `e:3: text` into line and text; the line is 1 if the message has none.
     static func split(_ message: String) -> (line: Int, text: String) {
         guard message.hasPrefix("e:") else { return (1, message) }
         let rest = message.dropFirst(2)
@@ -19,12 +19,12 @@ enum ErrorText {
         return (line, String(text.first == " " ? text.dropFirst() : text))
     }
 
-    /// A message of a script that failed, whole and unchanged; the line is named if the source has several.
+    /// The message of a failed script, unchanged; prefixed with its line if the source has several lines.
     static func raised(_ message: String, sourceLines: Int) -> String {
         let (line, text) = split(message)
         return message.hasPrefix("e:") && sourceLines > 1 ? "line \(line): \(text)" : text
     }
 
-    /// A message about a source, which holds no secrets.
+    /// A bounded message about a source; sources hold no secrets.
     static func bounded(_ text: String) -> String { ShownText.line(text, byteCountMax: bytesMax) }
 }

@@ -2,16 +2,16 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// What one evaluation has shown to Lua: its scope and the containers that scripts hold by index.
+/// The state of one evaluation: its scope, and the containers that scripts refer to by index.
 final class Evaluation {
     let scope: any ExpressionScope
     let cryptography: any Cryptography
     let timeZones: (any TimeZones)?
-    /// Set before a callback answers with MILLRACE_LUA_HOST_FAILED.
+    /// Set before a callback returns MILLRACE_LUA_HOST_FAILED.
     var failure: ExpressionFailure?
 
     private var nodes: [ScopeNode] = []
-    /// The names of the branch walked last, so that a walk does not list them for each step.
+    /// The names of the last node walked, so that each step of a walk does not list them again.
     private var listedNames: (node: Int32, names: [String])?
 
     init(scope: any ExpressionScope, cryptography: any Cryptography, timeZones: (any TimeZones)? = nil) {
@@ -29,7 +29,7 @@ final class Evaluation {
         return Int32(truncatingIfNeeded: nodes.count - 1)
     }
 
-    /// The members of a map or branch, in order.
+    /// The member names of a map or branch, in order.
     func names(of index: Int32) -> [String] {
         if let listedNames, listedNames.node == index { return listedNames.names }
         let names: [String]
@@ -44,7 +44,7 @@ final class Evaluation {
 
     // MARK: - Numbers
 
-    /// A float that Lua returned, as a value.
+    /// A float returned by Lua, as a value.
     func value(of number: Double) throws(ExpressionFailure) -> Value {
         guard let value = Value(double: number) else {
             throw .notAValue(reason: number.isNaN ? "NaN" : "an infinite number")

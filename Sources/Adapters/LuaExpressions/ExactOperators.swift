@@ -1,21 +1,22 @@
 import Values
 
-/// The functions that stand for operators whose own results would lose digits or wrap (`numbers.c`).
+/// The names of the functions that replace operators whose own results would lose digits or wrap
+/// (`numbers.c`).
 enum ExactOperators {
     static let join = "__exact_join"
     static let chain = "__exact_chain"
     static let negation = "__exact_neg"
     static let bound = "__exact_for"
     static let literal = "__exact_numeral"
-    /// Operators whose result may not fit 64 bits.
+    /// Operators whose result may not fit in 64 bits.
     static let arithmetic = [
         "+": "__exact_add", "-": "__exact_sub", "*": "__exact_mul", "//": "__exact_idiv",
     ]
     static let comparisons = ["==": "__exact_eq", "~=": "__exact_ne", "!=": "__exact_ne"]
-    /// What all of them begin with; no source may use such a name.
+    /// The prefix of all these names; a source may not use such a name.
     static let prefix = "__exact"
 
-    /// Whether Lua's own numbers may not hold a numeral of the source digit by digit.
+    /// Whether Lua's own numbers may not represent a numeral digit by digit.
     static func needsExactText(_ numeral: String) -> Bool {
         let lower = numeral.lowercased()
         if lower.hasPrefix("0x") {

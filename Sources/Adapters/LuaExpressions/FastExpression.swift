@@ -3,12 +3,12 @@ import Values
 
 /// A plain path, literal, comparison, or `and`/`or`/`not` of these, evaluated without Lua.
 ///
-/// It answers only where the answer is certain to be Lua's own; everything else, errors included, gives
-/// nil, and the caller runs the source in Lua.
+/// It gives a result only if that is certain to be Lua's. In all other cases, errors included, it gives nil,
+/// and the caller runs the source in Lua.
 indirect enum FastExpression: Sendable {
     enum Step: Sendable {
         case name(String)
-        /// A position from 1.
+        /// A position, counted from 1.
         case index(Int64)
     }
 
@@ -65,7 +65,7 @@ indirect enum FastExpression: Sendable {
         }
     }
 
-    /// The member, null where there is none; nil where Lua would have more to say.
+    /// The member, or null if there is none; nil if only Lua can decide.
     private static func member(_ step: Step, of node: ScopeNode) throws(ExpressionFailure) -> ScopeNode? {
         switch (node, step) {
         case (.value(.null), _): return .value(.null)
@@ -112,7 +112,7 @@ indirect enum FastExpression: Sendable {
         case (.int, .number), (.number, .int), (.number, .number):
             guard let first = LuaNumber(left), let second = LuaNumber(right) else { return nil }
             return orEqual ? first.isLessOrEqual(second) : first.isLess(second)
-        // Texts are ordered by the C library's locale, which Lua asks.
+        // Lua compares texts by the C library's locale.
         default: return nil
         }
     }

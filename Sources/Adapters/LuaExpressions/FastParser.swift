@@ -1,7 +1,7 @@
 import Ports
 import Values
 
-/// Reads the part of the language that ``FastExpression`` covers; nil for anything beyond it.
+/// Parses the part of the language that ``FastExpression`` covers; nil for anything else.
 struct FastParser {
     private static let depthMax = 20
 
@@ -10,7 +10,7 @@ struct FastParser {
     private var depth = 0
 
     static func parse(_ tokens: [SourceToken]) -> FastExpression? {
-        // A long expression is rare, and Lua copes with it.
+        // Long expressions are rare; Lua evaluates them.
         guard tokens.count <= 200 else { return nil }
         var parser = FastParser(tokens: tokens)
         guard let expression = parser.alternation(), parser.position == tokens.count else { return nil }
@@ -73,7 +73,7 @@ struct FastParser {
         if takeKeyword("not") { return unary().map { .not($0) } }
         if takeSymbol("(") {
             guard let inner = alternation(), takeSymbol(")") else { return nil }
-            // What follows a parenthesis may be a path or a call: that is Lua's.
+            // A path or a call may follow a parenthesis; Lua evaluates those.
             if let next, [".", "[", "(", ":"].contains(next.spelling) { return nil }
             return inner
         }
@@ -132,7 +132,7 @@ struct FastParser {
         return .index(index)
     }
 
-    /// Plain decimal numbers; Lua reads the rest.
+    /// A plain decimal number; nil for all others, which Lua reads.
     private static func number(_ spelling: String) -> Value? {
         let bytes = Array(spelling.utf8)
         guard bytes.count <= 16, let first = bytes.first, SourceLexer.isDigit(first) else { return nil }

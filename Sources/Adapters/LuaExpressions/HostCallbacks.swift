@@ -2,13 +2,14 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// The C side's way into an evaluation.
+/// The callbacks through which C reaches an evaluation.
 ///
-/// Nothing here may throw past its frame or call Lua.
+/// No callback may throw past its frame or call Lua.
 enum HostCallbacks {
     typealias Out = UnsafeMutablePointer<millrace_lua_value>
 
-    /// A function of its own, not a closure in a method: such closures trap on threads of other libraries.
+    /// Builds the callback table; a function of its own, because closures made in a method trap on foreign
+    /// threads.
     static func makeHost() -> millrace_lua_host {
         millrace_lua_host(
             root: { context, lua, name, count, out in
@@ -52,7 +53,7 @@ enum HostCallbacks {
         text.withUTF8 { millrace_lua_put(lua, out, $0.baseAddress, $0.count) }
     }
 
-    /// Writes a node into an answer: scalars as they are, containers by index.
+    /// Writes a node into a result: scalars by value, containers by index.
     static func write(_ node: ScopeNode, _ evaluation: Evaluation, _ lua: OpaquePointer, _ out: Out) {
         switch node {
         case .value(.null): out.pointee.kind = Int32(MILLRACE_LUA_NIL)
@@ -142,12 +143,13 @@ enum HostCallbacks {
     }
 }
 
-/// Whether two containers hold the same: texts by bytes, numbers as Lua compares, members in any order.
+/// Deep equality of two containers: texts by bytes, numbers as Lua compares them, members in any order.
 private struct DeepComparison {
     let lua: OpaquePointer
 
     func equals(_ left: Value, _ right: Value) -> Bool {
-        // Out of budget, the answer no longer matters: the caller is charged next and stops.
+        // Once the budget is used up, the result no longer matters: the caller's next charge stops the
+        // evaluation.
         guard millrace_lua_charge(lua, 3) != 0 else { return false }
         switch (left, right) {
         case (.array(let first), .array(let second)):
@@ -166,7 +168,7 @@ private struct DeepComparison {
 
     private func sameMembers(_ left: Object, _ right: Object) -> Bool {
         for (position, member) in left.members.enumerated() {
-            // Mostly both are in the same order; looking a name up walks the map.
+            // The order is usually the same; a lookup by name scans the map.
             let counterpart: Value?
             if right.members[position].name.hasSameBytes(as: member.name) {
                 counterpart = right.members[position].value

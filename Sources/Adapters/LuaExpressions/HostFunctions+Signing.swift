@@ -2,9 +2,9 @@ import CLuaSandbox
 import Ports
 import Values
 
-// Signatures with a pair of keys, and what reads texts of other kinds.
+// Public-key signatures, and decoders of other formats.
 extension HostFunctions {
-    /// About what the slowest key takes, of what one expression may use.
+    /// The cost of one signature, in work units: about that of the slowest key type.
     private static let signingUnits = 100_000
     private static let verifyingUnits = 5_000
 
@@ -33,7 +33,7 @@ extension HostFunctions {
     func verify() throws(Refusal) {
         let algorithm = try algorithm()
         let (key, data) = (try bytes(1, perUnit: 16), try bytes(2, perUnit: 16))
-        // A missing signature is a wrong one and no error.
+        // A missing signature is an invalid one, not an error.
         var signature: [UInt8] = []
         if let given = argument(3), given.kind == MILLRACE_LUA_TEXT { signature = try bytes(3, perUnit: 16) }
         try charge(Self.verifyingUnits)
@@ -50,14 +50,14 @@ extension HostFunctions {
             bytes: Percent.decode(encoded, plusIsSpace: false), or: "a % without two hexadecimal digits")
     }
 
-    /// Rows as lists, or as maps by the names of the first row.
+    /// `decode(text, separator, hasNames)`: rows as lists, or as maps named by the first row.
     func decodeCSV() throws(Refusal) {
         let source = try bytes(0, perUnit: 1)
         let separator = argument(1)?.kind == Int32(MILLRACE_LUA_TEXT) ? try bytes(1, perUnit: 1) : [0x2C]
         guard separator.count == 1, ![0x22, 0x0A, 0x0D].contains(separator[0]) else {
             throw .raised("argument 2 must be the one character between fields, such as ','")
         }
-        // Each field becomes a value of its own.
+        // Each field becomes a value.
         guard millrace_lua_charge_memory(lua, Int64(source.count) * 16) != 0 else { throw .overMemory }
         let rows: [[[UInt8]]]
         do throws(CSV.Fault) {

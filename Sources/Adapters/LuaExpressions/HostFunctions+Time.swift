@@ -3,9 +3,9 @@ import Ports
 import Schedules
 import Values
 
-// Dates and the time of day, in UTC or in a place.
+// Dates and times of day, in UTC or in a time zone.
 extension HostFunctions {
-    /// The years 0001 to 9999, which RFC 3339 can write.
+    /// The years 0001 to 9999, which is the range of RFC 3339.
     private static let secondsRange: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     private func seconds(_ index: Int) throws(Refusal) -> Int64 {
@@ -17,7 +17,7 @@ extension HostFunctions {
         return seconds
     }
 
-    /// The place's rules; UTC if no place is named.
+    /// The rules of the named time zone; UTC if none is named.
     private func rules(_ index: Int) throws(Refusal) -> TimeZoneRules {
         let given = argument(index)
         guard let given, given.kind != MILLRACE_LUA_NIL else { return TimeZoneRules(firstOffset: 0) }
@@ -28,7 +28,7 @@ extension HostFunctions {
         do throws(TimeZoneError) { return try zones.rules(of: name) } catch { throw .raised("\(error)") }
     }
 
-    /// `format(seconds, pattern, zone)`: RFC 3339 without a pattern.
+    /// `format(seconds, pattern, zone)`: without a pattern, RFC 3339.
     func formatTime() throws(Refusal) {
         let seconds = try seconds(0)
         let rules = try rules(2)
@@ -92,7 +92,7 @@ extension HostFunctions {
         return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
     }
 
-    /// `add(seconds, amount, unit, zone)`: days, weeks, months and years keep the time of day that clocks show.
+    /// `add(seconds, amount, unit, zone)`: days, weeks, months and years keep the local time of day.
     func addTime() throws(Refusal) {
         let seconds = try seconds(0)
         let amount = try integer(1)
@@ -125,7 +125,7 @@ extension HostFunctions {
             guard (1...9999).contains(year) else { throw .raised("the time lies beyond the years 1 to 9999") }
             let first = LocalTime(year, Int(month) + 1, 1)
             let next = month == 11 ? LocalTime(year + 1, 1, 1) : LocalTime(year, Int(month) + 2, 1)
-            // The 31st of a shorter month is its last day.
+            // A day beyond the end of the month becomes its last day.
             var moved = time
             (moved.year, moved.month) = (first.year, first.month)
             moved.day = min(time.day, Int(next.dayNumber - first.dayNumber))
@@ -134,7 +134,7 @@ extension HostFunctions {
         }
     }
 
-    /// The first time that clocks show it; if they skip it, as much later as they go forward.
+    /// The first instant with this local time; a skipped time moves forward by the length of the gap.
     private static func seconds(of time: LocalTime, _ rules: TimeZoneRules) -> Int64 {
         if let first = rules.instants(ofLocal: time).first { return first.seconds }
         let before = rules.period(at: time.seconds - 86_400).offset

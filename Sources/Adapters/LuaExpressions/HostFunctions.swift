@@ -2,9 +2,9 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// One call of a function that Swift offers to scripts.
+/// One call of a host function by a script.
 struct HostFunctions {
-    /// An error of the script's own making, or the end of the evaluation.
+    /// Why a call fails: an error that the script can see, or the end of the evaluation.
     enum Refusal: Error {
         case raised(String)
         case overBudget
@@ -77,7 +77,7 @@ struct HostFunctions {
         arguments.indices.contains(index) ? arguments[index] : nil
     }
 
-    /// The bytes of a text, or of a number as Lua would write it.
+    /// The bytes of a text, or of a number as Lua would write it; one work unit per `perUnit` bytes.
     func bytes(_ index: Int, perUnit: Int) throws(Refusal) -> [UInt8] {
         guard let argument = argument(index) else { throw .raised("argument \(index + 1) is missing") }
         if argument.kind == MILLRACE_LUA_INTEGER { return Array(String(argument.integer).utf8) }
@@ -109,7 +109,7 @@ struct HostFunctions {
         }
     }
 
-    /// The integer at `index`; `fallback` where it was left out.
+    /// The integer at `index`, or `fallback` if it was left out.
     func integer(_ index: Int, or fallback: Int64? = nil) throws(Refusal) -> Int64 {
         let given = argument(index)
         if let fallback, given == nil || given?.kind == Int32(MILLRACE_LUA_NIL) { return fallback }
@@ -152,7 +152,8 @@ struct HostFunctions {
         return mac
     }
 
-    /// Null is equal to nothing, so that a missing header is a wrong signature and no error.
+    /// Compares two texts in constant time; null equals nothing, so that a missing header is a wrong
+    /// signature.
     private func equals() throws(Refusal) {
         let isText = (0..<2).allSatisfy { argument($0)?.kind == Int32(MILLRACE_LUA_TEXT) }
         var isEqual = false
@@ -182,10 +183,10 @@ struct HostFunctions {
         }
     }
 
-    /// What was decoded is read like the scope's own values; nothing is copied into Lua.
+    /// Decodes JSON; scripts read the result like a value of the scope, and nothing is copied into Lua.
     private func decodeJSON() throws(Refusal) {
         let text = try bytes(0, perUnit: 1)
-        // A tree takes several times the bytes of its text.
+        // A tree takes several times as many bytes as its text.
         guard millrace_lua_charge_memory(lua, Int64(text.count) * 4) != 0 else { throw .overMemory }
         let value: Value
         do throws(JSONProblem) {
@@ -229,7 +230,7 @@ struct HostFunctions {
         answer(instant.seconds)
     }
 
-    /// A number of decimals, or the currency that has them.
+    /// The number of decimals, given as such or by a currency code.
     private func digits(_ index: Int) throws(Refusal) -> Int {
         if let argument = argument(index), argument.kind == MILLRACE_LUA_TEXT {
             let currency = try text(index)
@@ -246,7 +247,7 @@ struct HostFunctions {
         return Int(digits)
     }
 
-    /// A text as it is; a number in all its digits, without an exponent.
+    /// A text unchanged; a number with all its digits and no exponent.
     private func amount(_ index: Int) throws(Refusal) -> String {
         let text = try text(index)
         guard let kind = argument(index)?.kind, kind != Int32(MILLRACE_LUA_TEXT) else { return text }

@@ -1,16 +1,16 @@
 import Ports
 import Values
 
-/// An expression that compiled; evaluated without Lua where it is simple enough.
+/// A compiled expression, evaluated without Lua if it is simple enough.
 final class LuaExpression: CompiledExpression {
     let text: String
     let secretNames: [String]
     let stepNames: [String]
 
-    /// What sandboxes know its chunk by; never used twice in a process.
+    /// The key of its chunk in every sandbox; unique within the process.
     private let number: UInt64
     private let exactLua: String
-    /// With Lua's own operators, whose errors name what was computed with.
+    /// The source with Lua's own operators, whose errors name the operands.
     private let plainLua: String
     private let lineCount: Int
     private let fast: FastExpression?
@@ -40,7 +40,7 @@ final class LuaExpression: CompiledExpression {
         return try evaluateInLua(in: scope)
     }
 
-    /// As ``evaluate(in:)``, but never by the short way.
+    /// Like ``evaluate(in:)``, but always in Lua.
     func evaluateInLua(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
         guard let meter = scope.meter else { return try evaluateUncounted(in: scope) }
         if meter.isExhausted { throw .budgetExceeded }
@@ -62,8 +62,8 @@ final class LuaExpression: CompiledExpression {
         }
     }
 
-    /// Evaluates with Lua's own operators, for the words of the error alone: an exact one was given what it does not
-    /// take.
+    /// Evaluates with Lua's own operators after an exact one refused its operands; only to obtain Lua's error
+    /// message.
     private func evaluatePlainly(
         in sandbox: Sandbox, _ scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {

@@ -2,11 +2,12 @@ package import Ports
 import Synchronization
 import Values
 
-/// Expressions in Lua 5.4, evaluated in sealed sandboxes with a bound on work, memory and time.
+/// Compiles expressions in Lua 5.4 for sealed sandboxes with bounds on work, memory and time.
 ///
-/// May be used from any thread; so may what it compiles. Where a Lua table leaves an expression, keys 1 to
-/// n make a list and text keys a map, sorted by their bytes; an empty table is a map unless `list{}` made
-/// it, and `json.null` stands for a null inside. `pairs` walks in a fixed order: numbers, then texts.
+/// The compiler and its expressions may be used from any thread. When a Lua table leaves an expression, keys
+/// 1 to n become a list; text keys become a map, sorted by their bytes. An empty table is a map unless
+/// `list{}` made it. `json.null` stands for a null inside a table. `pairs` iterates in a fixed order:
+/// numbers, then texts.
 package final class LuaExpressionCompiler: ExpressionCompiler {
     private let limits: LuaLimits
     private let pool: SandboxPool
@@ -15,9 +16,9 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     private let compiledCount = Atomic<UInt64>(0)
 
     /// - Parameters:
-    ///   - cryptography: What `crypto.*` computes with.
-    ///   - timeZones: What `time.format` and `time.add` know of places; nil for UTC alone.
-    ///   - limits: What each expression may use.
+    ///   - cryptography: The implementation of `crypto.*`.
+    ///   - timeZones: The zones of `time.format` and `time.add`; nil for UTC only.
+    ///   - limits: The limits of each expression.
     package init(
         cryptography: any Cryptography, timeZones: (any TimeZones)? = nil, limits: LuaLimits = .standard
     ) {
@@ -38,7 +39,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
 
     package var library: [String: Set<String>] { SandboxLibrary.contents }
 
-    /// As ``compile(_:)``, without the short way unless `isFast`.
+    /// Like ``compile(_:)``; the path without Lua is used only if `isFast`.
     func compileForLua(_ source: String, isFast: Bool) throws(ExpressionProblem) -> LuaExpression {
         let dialect = try Dialect(source, limits: limits)
         let isExpression = try checkCompiles(try dialect.plainLua(), dialect)
@@ -60,14 +61,16 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         isExpression ? "return (\(source)\n)" : source
     }
 
-    /// Whether the source is one expression; else it is a chunk that returns something.
+    /// Whether the source is a single expression; otherwise it is a chunk with a `return`.
+    ///
+    /// - Throws: ``ExpressionProblem`` if it is neither.
     private func checkCompiles(_ source: String, _ dialect: Dialect) throws(ExpressionProblem) -> Bool {
         guard try error(Self.chunk(source, true)) != nil else { return true }
         let chunkMessage = try error(source)
         let returns = dialect.tokens.contains { $0.isKeyword("return") }
         if let chunkMessage {
             let isChunk = returns || Self.statementWords.contains(dialect.tokens[0].spelling)
-            // Without the parentheses Lua's message speaks of the author's words only.
+            // Without the parentheses, Lua's message contains only the author's text.
             let message = isChunk ? chunkMessage : try error("return \(source)") ?? Self.several
             throw Self.problem(message, dialect)
         }

@@ -1,18 +1,19 @@
-/// What compiling and evaluating one expression may use.
+/// The limits of compiling and evaluating one expression.
 package struct LuaLimits: Sendable, Hashable {
-    /// Units of work of one evaluation: about one virtual-machine instruction each.
+    /// Most work units of one evaluation; one is about one instruction of the virtual machine.
     package var workUnits: Int64
-    /// Bytes that one evaluation may hold at once, beyond what its sandbox held before.
+    /// Most bytes that one evaluation may hold at once, beyond what its sandbox held before.
     package var memoryBytes: Int64
-    /// Time of one evaluation; time in which the thread was not scheduled does not count past its half.
+    /// Longest time of one evaluation; time in which the thread was not scheduled counts for half of it at
+    /// most.
     package var time: Duration
-    /// Bytes of an expression's source.
+    /// Most bytes of an expression's source.
     package var sourceBytesMax: Int
-    /// Brackets and blocks open at once in a source.
+    /// Most brackets and blocks open at once in a source.
     package var sourceDepthMax: Int
-    /// Values in one result.
+    /// Most values in one result.
     package var resultNodesMax: Int32
-    /// Levels of tables in a result; at most 60.
+    /// Most levels of tables in a result; at most 60.
     package var resultDepthMax: Int32
 
     package static let standard = LuaLimits(

@@ -1,13 +1,13 @@
 import CLuaSandbox
 import Values
 
-/// A number as expressions compare it: exactly, digit by digit, whatever holds it.
+/// A number as expressions compare it: exactly, whatever its representation.
 struct LuaNumber: Comparable {
     private enum Content {
         case integer(Int64)
         case decimal(DecimalNumber)
         case infinite(isNegative: Bool)
-        /// Like nothing, itself included.
+        /// Not a number; unequal to everything, itself included.
         case none
     }
 
@@ -36,7 +36,7 @@ struct LuaNumber: Comparable {
     func isLess(_ other: LuaNumber) -> Bool { self < other }
     func isLessOrEqual(_ other: LuaNumber) -> Bool { (-1...0).contains(order(against: other)) }
 
-    /// -1, 0 or 1 for a number below, at or above the other; 2 where one of them is none.
+    /// -1, 0 or 1 if this number is below, equal to or above the other; 2 if one of them is NaN.
     private func order(against other: LuaNumber) -> Int {
         switch (content, other.content) {
         case (.none, _), (_, .none): return 2
@@ -78,7 +78,7 @@ extension LuaNumber {
         return Int32(first.order(against: second))
     }
 
-    /// A number from outside: as a float where a float writes the same text, else as a decimal.
+    /// Writes a number from outside: as a float if the float has the same text, otherwise as a decimal.
     static func write(_ text: String, _ lua: OpaquePointer, _ out: HostCallbacks.Out) {
         if let number = Double(text), case .number(let own)? = Value(double: number),
             own.hasSameBytes(as: text)
@@ -91,7 +91,8 @@ extension LuaNumber {
         text.withUTF8 { millrace_lua_put_decimal(lua, out, $0.baseAddress, $0.count) }
     }
 
-    /// A number that a script spells: as an integer or a float where that is the same number, else as a decimal.
+    /// Reads a number that a script spells: as an integer or a float if that is exact, otherwise as a
+    /// decimal.
     static func read(
         _ bytes: UnsafeBufferPointer<UInt8>, _ lua: OpaquePointer, _ out: HostCallbacks.Out
     ) -> Int32 {
@@ -110,7 +111,7 @@ extension LuaNumber {
         return Int32(MILLRACE_LUA_OK)
     }
 
-    /// What Lua reads as a decimal number, as JSON writes it: without blanks, a plus, or zeros in front.
+    /// A decimal number in Lua's syntax, rewritten as JSON: no blanks, no plus sign, no leading zeros.
     private static func jsonText(_ text: String) -> String {
         var rest = Substring(text.filter { !$0.isWhitespace })
         let isNegative = rest.first == "-"

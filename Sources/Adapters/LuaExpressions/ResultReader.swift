@@ -2,10 +2,10 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// Turns what came out of Lua into a value; a container of the scope becomes itself, uncopied.
+/// Converts a result of Lua to a value; a container of the scope is used as it is, without a copy.
 struct ResultReader {
     let evaluation: Evaluation
-    /// Bytes that containers of the scope may add to a table that holds them.
+    /// Most bytes that containers of the scope may add to a table that holds them.
     let copiedBytesMax: Int
 
     func value(_ result: millrace_lua_value) throws(ExpressionFailure) -> Value {

@@ -2,21 +2,21 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// One sealed Lua state with the chunks it has compiled; used by one thread at a time.
+/// One sealed Lua state with its compiled chunks; used by one thread at a time.
 final class Sandbox: @unchecked Sendable {
-    // Unchecked: SandboxPool hands a sandbox to one caller at a time, under its lock.
+    // Unchecked: SandboxPool lends a sandbox to one caller at a time, under its lock.
 
-    /// Past this many chunks a sandbox is thrown away, so that none holds what nobody asks for any more.
+    /// The number of chunks after which a sandbox is discarded, so that unused chunks do not accumulate.
     static let chunksMax = 256
 
     private let lua: OpaquePointer
     private let limits: LuaLimits
-    /// References of compiled chunks by the number of their expression.
+    /// References to compiled chunks, by the number of their expression.
     private var chunks: [UInt64: Int32] = [:]
-    /// Whether the state can be used again.
+    /// Whether the state must not be used again.
     private(set) var isSpent = false
 
-    /// Nil where memory is short.
+    /// Nil if memory is short.
     init?(limits: LuaLimits) {
         var host = HostCallbacks.makeHost()
         var bounds = millrace_lua_limits(
@@ -33,9 +33,9 @@ final class Sandbox: @unchecked Sendable {
 
     deinit { millrace_lua_free(lua) }
 
-    /// The message of a source that does not compile; nil for one that does.
+    /// The message for a source that does not compile; nil if it compiles.
     ///
-    /// Nothing is kept.
+    /// The chunk is not kept.
     func compileError(_ source: String) throws(ExpressionFailure) -> String? {
         var reference: Int32 = 0
         let code = load(source, &reference)
@@ -48,7 +48,7 @@ final class Sandbox: @unchecked Sendable {
         }
     }
 
-    /// The value; nil where an exact operator was given what it does not take.
+    /// The value; nil if an exact operator was given a type that it does not accept.
     func evaluate(
         _ source: String, number: UInt64, _ evaluation: Evaluation
     ) throws(ExpressionFailure) -> Value? {

@@ -1,6 +1,6 @@
 import CLuaSandbox
 
-/// The functions that Swift offers to scripts, and the names that scripts have beside the scope's.
+/// The functions that Swift offers to scripts, and the global names of the sandbox.
 enum SandboxLibrary {
     enum Function: Int32, CaseIterable {
         case hmac, hmacBase64, sha256, sha512, equals, sign, verify
@@ -13,9 +13,9 @@ enum SandboxLibrary {
         case formatTime, addTime
         case randomID
 
-        /// Library and name as scripts write them.
+        /// The library and the name as scripts write them.
         ///
-        /// Static, because C keeps the pointers while it reads.
+        /// Static strings, because C keeps the pointers.
         var name: (library: StaticString, function: StaticString) {
             switch self {
             case .hmac: ("crypto", "hmac")
@@ -45,13 +45,12 @@ enum SandboxLibrary {
         }
     }
 
-    /// Globals of the sandbox; the scope cannot have members of these names.
+    /// The globals of the sandbox; a scope cannot have members with these names.
     static let names = Set(contents.keys)
 
-    /// What each global holds: nothing if it is a function.
+    /// The members of each global; empty for a function.
     ///
-    /// The names that C defines stand here a second time, because a linker cannot list them; a test compares
-    /// both.
+    /// Names defined in C are repeated here, because C cannot list them; a test compares both.
     static let contents: [String: Set<String>] = {
         var contents: [String: Set<String>] = [
             "string": [

@@ -1,11 +1,11 @@
 import Ports
 import Values
 
-/// Sandboxes that are not in use.
+/// Sandboxes not in use.
 final class SandboxPool: @unchecked Sendable {
-    // Unchecked: `idle` is read and written under `lock`.
+    // Unchecked: `idle` is guarded by `lock`.
 
-    /// More than threads that evaluate at once; beyond it a sandbox is freed after use.
+    /// Most idle sandboxes, more than the threads that evaluate at once; further ones are freed after use.
     private static let idleMax = 16
 
     private let limits: LuaLimits
@@ -14,7 +14,9 @@ final class SandboxPool: @unchecked Sendable {
 
     init(limits: LuaLimits) { self.limits = limits }
 
-    /// Lends a sandbox to `body`; a spent one is thrown away afterwards.
+    /// Lends a sandbox to `body`; a spent one is discarded afterwards.
+    ///
+    /// - Throws: ``ExpressionFailure/memoryExceeded`` if no sandbox can be made, and what `body` throws.
     func withSandbox<Result>(
         _ body: (Sandbox) throws(ExpressionFailure) -> Result
     ) throws(ExpressionFailure) -> Result {

@@ -1,11 +1,11 @@
-/// Changes of a source, token by token; lines stay where they are, so that an error names the author's line.
+/// Edits of a source by token; lines stay where they are, so that an error reports the author's line.
 struct SourceEdits {
     private var opened: [Int: String] = [:]
     private var replaced: [Int: String] = [:]
     private var closed: [Int: String] = [:]
     private var functions: Set<String> = []
 
-    /// Makes locals of the functions that the changes call, because each read of a global asks the host.
+    /// Declares the functions that the edits call as locals, because each access to a global calls the host.
     var prelude: String {
         guard !functions.isEmpty else { return "" }
         let names = functions.sorted().joined(separator: ", ")
@@ -16,16 +16,16 @@ struct SourceEdits {
 
     var isEmpty: Bool { opened.isEmpty && replaced.isEmpty && closed.isEmpty }
 
-    /// Writes `text` before a token, and before what was written there already.
+    /// Inserts `text` before a token, and before earlier insertions there.
     mutating func open(_ token: Int, with text: String) { opened[token] = text + (opened[token] ?? "") }
 
-    /// Writes `text` behind a token, and behind what was written there already.
+    /// Inserts `text` after a token, and after earlier insertions there.
     mutating func close(_ token: Int, with text: String) { closed[token, default: ""] += text }
 
-    /// Puts `text` in the place of a token.
+    /// Replaces a token by `text`.
     mutating func replace(_ token: Int, by text: String) { replaced[token] = text }
 
-    /// These changes and, of tokens that both replace, those of `other`.
+    /// These edits plus the replacements of `other`; if both replace a token, this one's replacement is kept.
     func merged(with other: [Int: String]) -> SourceEdits {
         var all = self
         for (token, text) in other where all.replaced[token] == nil { all.replaced[token] = text }

@@ -1,6 +1,6 @@
 import Ports
 
-/// Cuts an expression into tokens, so that nothing inside texts and comments is ever rewritten.
+/// Splits an expression into tokens, so that the contents of texts and comments are never rewritten.
 struct SourceLexer {
     private let bytes: [UInt8]
     private var position = 0
@@ -9,7 +9,10 @@ struct SourceLexer {
 
     private init(_ source: String) { bytes = Array(source.utf8) }
 
-    /// The tokens of a source, or what is wrong with it.
+    /// The tokens of a source.
+    ///
+    /// - Throws: ``ExpressionProblem`` if a text, comment or bracket is not closed, or a character is
+    ///   unknown.
     static func tokens(of source: String) throws(ExpressionProblem) -> [SourceToken] {
         var lexer = SourceLexer(source)
         while try lexer.step() {}
@@ -60,7 +63,7 @@ struct SourceLexer {
         add(isKeyword ? .keyword : .name, from: start, line: line)
     }
 
-    /// Takes whatever Lua would try to read as one number; Lua itself says whether it is one.
+    /// Takes whatever Lua would try to read as one number; Lua decides whether it is one.
     private mutating func number() {
         let start = position
         while let next = byte() {
@@ -103,7 +106,7 @@ struct SourceLexer {
         add(.text(isPlain ? spelling(start + 1..<position - 1) : nil), from: start, line: startLine)
     }
 
-    /// The number of equals signs of a `[==[` at a position; nil where none stands there.
+    /// The number of equals signs of a `[==[` at a position; nil if there is none.
     private func longBracketLevel(at start: Int) -> Int? {
         var end = start + 1
         while end < bytes.count, bytes[end] == UInt8(ascii: "=") { end += 1 }

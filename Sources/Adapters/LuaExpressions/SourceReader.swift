@@ -1,13 +1,13 @@
 import Ports
 
-/// Takes a source apart by Lua's own grammar: the names that it reads from outside itself, and the operators
-/// that have to become exact.
+/// Parses a source by Lua's grammar and finds the outer names that it reads and the operators that must be
+/// exact.
 ///
-/// The source is known to compile, so a form that is not understood only ends the search.
+/// The source is expected to compile, so an unknown form only ends the search.
 struct SourceReader {
-    /// What a local variable stands for.
+    /// The meaning of a local variable.
     private enum Local {
-        /// Set once, to a path from the outside.
+        /// Assigned once, from a path of outer names.
         case path(NameRead)
         case unknown
     }
@@ -25,7 +25,8 @@ struct SourceReader {
         assignedNames = Self.assignedNames(in: tokens)
     }
 
-    /// What a source reads, and what makes its operators exact; nothing of a source that is not understood.
+    /// The names a source reads, and the edits that make its operators exact; both empty if it is not
+    /// understood.
     static func read(_ tokens: [SourceToken]) -> (reads: [NameRead], edits: SourceEdits) {
         var expression = SourceReader(tokens: tokens)
         expression.expression()
@@ -35,7 +36,7 @@ struct SourceReader {
         return chunk.position == tokens.count ? (chunk.reads, chunk.edits) : ([], SourceEdits())
     }
 
-    /// Variables that are set after their declaration: what they stand for may change.
+    /// Variables that are assigned after their declaration, so that their meaning may change.
     private static func assignedNames(in tokens: [SourceToken]) -> Set<String> {
         var names: Set<String> = []
         for (index, token) in tokens.enumerated() where token.kind == .name {
@@ -168,7 +169,7 @@ struct SourceReader {
         _ = takeKeyword("end")
     }
 
-    /// Of a `for` over numbers, which takes Lua's own alone.
+    /// Reads the bounds of a numeric `for`, which accepts only Lua's own numbers.
     private mutating func bounds() {
         repeat {
             guard let bound = expression() else { return }
@@ -248,7 +249,7 @@ struct SourceReader {
 
     // MARK: - Expressions
 
-    /// The path of each expression that is nothing else.
+    /// Reads a list of expressions and returns the path of each one that is a path and nothing else.
     @discardableResult
     private mutating func expressions() -> [NameRead?] {
         var paths = [expression()?.path]
@@ -256,15 +257,15 @@ struct SourceReader {
         return paths
     }
 
-    /// Tokens that are one operand.
+    /// The tokens of one operand.
     private struct Span {
         var first: Int
         var last: Int
-        /// Where it is nothing else.
+        /// Set if the operand is a path and nothing else.
         var path: NameRead?
     }
 
-    /// The operators of two operands, the loosest first; unary ones and `^` bind tighter.
+    /// The binary operators, loosest first; unary operators and `^` bind tighter.
     private static let levels: [Set<String>] = [
         ["or"], ["and"], ["<", ">", "<=", ">=", "~=", "!=", "==", "in"], ["|"], ["~"], ["&"], ["<<", ">>"],
         [".."], ["+", "-"], ["*", "/", "//", "%"],
@@ -289,7 +290,8 @@ struct SourceReader {
         return Span(first: first.first, last: operands[operators.count].last)
     }
 
-    /// `in` is one before a list: `x in [a, b]`; that of a loop is followed by something else.
+    /// Whether a token is a binary operator; `in` is one only before a list (`x in [a, b]`), unlike that of a
+    /// loop.
     private func isOperator(_ token: SourceToken) -> Bool {
         guard token.kind == .keyword else { return token.kind == .symbol }
         return token.spelling != "in" || tokens.after(position)?.isSymbol("[") ?? false
@@ -334,7 +336,7 @@ struct SourceReader {
             }
         case .symbol where token.spelling == "{": table()
         case .symbol where token.spelling == "[":
-            // The list of `x in [a, b]`.
+            // The list in `x in [a, b]`.
             position += 1
             if !isNext("]") { expressions() }
             _ = take("]")
@@ -355,7 +357,7 @@ struct SourceReader {
             for (index, word) in words.enumerated() {
                 guard let function = ExactOperators.comparisons[word] else { continue }
                 let right = operands[index + 1]
-                // A text, null or a truth value is like no number: Lua's own operator says so sooner.
+                // No number equals a text, null or boolean, so Lua's own operator is right and faster.
                 if isPlain(operands[index]) || isPlain(right) { continue }
                 call(function, [operators[index]], [Span(first: operands[0].first, last: right.last), right])
             }
@@ -365,12 +367,12 @@ struct SourceReader {
 
     private mutating func makeExactArithmetic(_ words: [String], _ operators: [Int], _ operands: [Span]) {
         if words.count == 1 {
-            // A quotient is a float, and so is a remainder of one: neither can be too large for 64 bits.
+            // A quotient is a float, and so is its remainder: neither overflows 64 bits.
             guard let function = ExactOperators.arithmetic[words[0]] else { return }
             return call(function, operators, operands)
         }
         guard words.contains(where: { ExactOperators.arithmetic[$0] != nil }) else { return }
-        // A call has at most about 200 arguments.
+        // Lua allows about 200 arguments in a call.
         for start in stride(from: 0, to: words.count, by: 100) {
             let end = min(start + 100, words.count)
             let letters = words[start..<end].map { $0 == "//" ? "\\\\" : $0 }.joined()
@@ -393,13 +395,13 @@ struct SourceReader {
         edits.replace(operand.first, by: ExactOperators.numeral("-" + number))
     }
 
-    /// Turns `a op b` into `function(a , b)`.
+    /// Rewrites `a op b` as `function(a , b)`.
     private mutating func call(
         _ function: String, _ operators: [Int], _ operands: [Span], _ argument: String = ""
     ) {
         guard let first = operands.first, let last = operands.last else { return }
         for index in operators { edits.replace(index, by: ",") }
-        // Of a call that gives several values, only the first is an operand.
+        // The parentheses truncate a call with several results to the first one.
         edits.open(last.first, with: "(")
         edits.close(last.last, with: ")")
         edits.use(function)
@@ -434,7 +436,7 @@ struct SourceReader {
         _ = take("}")
     }
 
-    /// A name or a parenthesis and what follows it; the path, where it is nothing else.
+    /// Reads a name or parenthesis with its suffixes; returns the path if it is nothing else.
     @discardableResult
     private mutating func suffixed(mayBeAssigned: Bool) -> NameRead? {
         var path: NameRead?
@@ -469,7 +471,7 @@ struct SourceReader {
         return found
     }
 
-    /// The path that a name begins; nil for a local variable that may hold anything.
+    /// The path that a name starts; nil for a local variable of unknown content.
     private func start(at name: NameRead.Part, followsBar: Bool) -> NameRead? {
         switch local(name.name) {
         case .path(let path): return path
@@ -512,7 +514,7 @@ struct SourceReader {
 }
 
 extension SourceToken {
-    /// Whether this is a quoted text, with escapes or without.
+    /// Whether this is a quoted text, with or without escapes.
     fileprivate var plainTextOrEscaped: Bool {
         if case .text = kind { return true }
         return false

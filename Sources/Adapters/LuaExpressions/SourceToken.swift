@@ -1,20 +1,19 @@
-/// One word of an expression's source; comments and space are none.
+/// A token of an expression's source; comments and blanks are not tokens.
 struct SourceToken: Hashable {
     enum Kind: Hashable {
         case name
         case keyword
-        /// A quoted text; its value where it has no escapes, else nil.
+        /// A quoted text; its value is nil if it contains escapes.
         case text(String?)
         case number
         case symbol
     }
 
     let kind: Kind
-    /// Where it stands among the source's UTF-8 bytes.
+    /// Its range in the source's UTF-8 bytes.
     let range: Range<Int>
-    /// From 1.
+    /// Its line, counted from 1.
     let line: Int
-    /// As written.
     let spelling: String
 
     func isSymbol(_ text: String) -> Bool { kind == .symbol && spelling == text }

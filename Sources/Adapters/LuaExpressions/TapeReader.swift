@@ -2,12 +2,12 @@ import CLuaSandbox
 import Ports
 import Values
 
-/// Reads the tape that the C side wrote of a Lua table (`values.c` has the format).
+/// Reads the tape into which C serialised a Lua table (`values.c` defines the format).
 struct TapeReader {
     private let bytes: UnsafeRawPointer
     private var offset = 0
     private let evaluation: Evaluation
-    /// Bytes that containers of the scope may still add to the result; one may appear many times.
+    /// Bytes that containers of the scope may still add to the result; one may occur many times.
     private var copiedLeft: Int
 
     init(bytes: UnsafeRawPointer, evaluation: Evaluation, copiedBytesMax: Int) {
@@ -55,7 +55,8 @@ struct TapeReader {
         return .array(items)
     }
 
-    /// Members in the order of their names' bytes: Lua's own order differs from state to state.
+    /// Reads a map with its members sorted by their names' bytes, because Lua's own order varies between
+    /// states.
     private mutating func map() throws(ExpressionFailure) -> Value {
         var members: [Object.Member] = []
         for _ in 0..<read(UInt32.self) { members.append(.init(name: try name(), value: try value())) }
@@ -72,7 +73,7 @@ struct TapeReader {
 }
 
 extension Value {
-    /// About how many bytes the value takes when written; counting stops past `limit`.
+    /// The approximate serialised size in bytes; counting stops once it exceeds `limit`.
     func weight(upTo limit: Int) -> Int {
         switch self {
         case .null, .bool, .int: return 8

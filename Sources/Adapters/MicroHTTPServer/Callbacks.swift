@@ -1,9 +1,9 @@
 import CMicroHTTPShim
 
-/// The C side's way into ``MicroHTTPServer``; each closure captures nothing.
+/// The callbacks through which C reaches ``MicroHTTPServer``; no closure captures anything.
 ///
-/// The server keeps itself alive until its threads have ended, so it is passed unretained. A connection is retained from its
-/// opening to its closing, an exchange from its request line to its end.
+/// The server is passed unretained, because it keeps itself alive until its threads have ended. A connection
+/// is retained from open to close, an exchange from its request line to its end.
 enum Callbacks {
     static func table(for server: MicroHTTPServer) -> millrace_http_callbacks {
         millrace_http_callbacks(

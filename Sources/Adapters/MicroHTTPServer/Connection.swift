@@ -3,10 +3,9 @@ import Glibc
 import Ports
 import Values
 
-/// One open socket: what it is at, and until when.
+/// One open socket, with its current exchange and deadline.
 final class Connection: @unchecked Sendable {
-    // Unchecked: `isOpen`, `deadline` and `exchange` are read and written under `lock`, as is the
-    // state of the exchange.
+    // Unchecked: `isOpen`, `deadline` and `exchange`, and the state of the exchange, are guarded by `lock`.
     let lock = Lock()
     let peer: String
     let socket: Int32
@@ -14,7 +13,7 @@ final class Connection: @unchecked Sendable {
     private let requestMilliseconds: Int64
     private let idleMilliseconds: Int64
     private var isOpen = true
-    /// On the monotonic clock in milliseconds; `.max` while a handler has the request.
+    /// In milliseconds of the monotonic clock; `.max` while the handler has the request.
     private var deadline: Int64
     private var exchange: Exchange?
 
@@ -34,17 +33,17 @@ final class Connection: @unchecked Sendable {
         }
     }
 
-    /// The request is complete and with the handler.
+    /// Suspends the deadline, because the handler has the complete request.
     ///
     /// Call under `lock`.
     func holdDeadline() { deadline = .max }
 
-    /// The response is on its way and must be taken in time.
+    /// Starts the deadline for the caller to read the response.
     ///
     /// Call under `lock`.
     func startWriteDeadline() { deadline = monotonicMilliseconds() + requestMilliseconds }
 
-    /// Call under `lock`.
+    /// Starts the idle deadline; call under `lock`.
     func noteIdle() {
         exchange = nil
         deadline = monotonicMilliseconds() + idleMilliseconds
@@ -57,7 +56,7 @@ final class Connection: @unchecked Sendable {
         }
     }
 
-    /// Closes what is overdue, and wakes a waiting request whose caller has left.
+    /// Cuts the connection if its deadline has passed, and wakes a waiting request if its caller has left.
     func check(now: Int64) {
         let abandoned: Exchange? = lock.withLock {
             guard isOpen else { return nil }
@@ -71,7 +70,7 @@ final class Connection: @unchecked Sendable {
         abandoned?.abandon()
     }
 
-    /// Answers a waiting request with 503.
+    /// Responds to a waiting request with 503.
     func refuse() {
         let waiting = lock.withLock { exchange }
         waiting?.respond(.serverStopping)
@@ -82,9 +81,9 @@ final class Connection: @unchecked Sendable {
     }
 }
 
-/// The connections that are open now.
+/// The open connections.
 final class ConnectionRegistry: @unchecked Sendable {
-    // Unchecked: `open` is read and written under `lock`.
+    // Unchecked: `open` is guarded by `lock`.
     private let lock = Lock()
     private var open: [ObjectIdentifier: Connection] = [:]
 
@@ -95,7 +94,7 @@ final class ConnectionRegistry: @unchecked Sendable {
     var all: [Connection] { lock.withLock { Array(open.values) } }
 }
 
-/// Milliseconds of a clock that never jumps.
+/// Milliseconds of the monotonic clock.
 func monotonicMilliseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC_COARSE, &time)

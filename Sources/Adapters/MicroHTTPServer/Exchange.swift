@@ -2,10 +2,10 @@ import CMicroHTTPShim
 import Ports
 import Values
 
-/// One request and its answer, driven by the server's thread and by whoever calls ``respond(_:)``.
+/// One request and its response, driven by the server's thread and by callers of ``respond(_:)``.
 final class Exchange: @unchecked Sendable {
-    // Unchecked: `stage`, `response`, `handle` and `wasHandled` are shared under the connection's
-    // lock; everything else belongs to the server's thread.
+    // Unchecked: `stage`, `response`, `handle` and `wasHandled` are guarded by the connection's lock;
+    // everything else is used on the server's thread only.
     private unowned let server: MicroHTTPServer
     private let connection: Connection
     private let target: String
@@ -18,18 +18,18 @@ final class Exchange: @unchecked Sendable {
     private enum Stage {
         case head
         case body
-        /// The body was too large; its answer went past the library.
+        /// The body was too large; the refusal was written to the socket directly.
         case discarding
-        /// The handler is being called.
+        /// The handler is running.
         case handling
         case suspended
-        /// Woken with a response, or without one because the caller left.
+        /// Resumed, either with a response or because the caller left.
         case resumed
         case answered
         case ended
     }
 
-    /// The library's texts, valid during one callback.
+    /// C strings of the library, valid during one callback.
     struct RawHead {
         let url: UnsafePointer<CChar>
         let method: UnsafePointer<CChar>
@@ -42,7 +42,7 @@ final class Exchange: @unchecked Sendable {
         self.target = target
     }
 
-    /// Takes the next thing the library has; false closes the connection.
+    /// Processes the next part that the library has; false closes the connection.
     func advance(_ handle: OpaquePointer, head raw: RawHead, body bytes: UnsafeRawBufferPointer) -> Bool {
         let (stage, response) = connection.lock.withLock { (self.stage, self.response) }
         switch stage {
@@ -65,7 +65,7 @@ final class Exchange: @unchecked Sendable {
         case .success(let head):
             self.head = head
             connection.lock.withLock { stage = .body }
-            // A declared length is a claim: memory is set aside for a small part of it only.
+            // A declared length is only a claim, so little memory is reserved for it.
             body.reserveCapacity(min(head.contentLength, 64 << 10))
             return true
         }
@@ -73,7 +73,7 @@ final class Exchange: @unchecked Sendable {
 
     private func takeBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard body.count + bytes.count <= server.limits.bodyByteCountMax else {
-            // The library takes no answer inside a body, and the caller may never end it.
+            // The library accepts no response in the middle of a body, and the caller may never finish it.
             RequestRefusal.bodyTooLarge.sendPastLibrary(to: connection.socket, server.limits)
             body = []
             connection.lock.withLock { stage = .discarding }
@@ -85,7 +85,7 @@ final class Exchange: @unchecked Sendable {
 
     private var discardedByteCount = 0
 
-    /// Reads on for a while, so that the caller sees its answer rather than a reset.
+    /// Keeps reading up to one more body limit, so that the caller sees the response and no connection reset.
     private func discard(_ byteCount: Int) -> Bool {
         discardedByteCount += byteCount
         return byteCount > 0 && discardedByteCount <= server.limits.bodyByteCountMax
@@ -100,7 +100,7 @@ final class Exchange: @unchecked Sendable {
             stage = .handling
             connection.holdDeadline()
         }
-        // Counted before the phase is read, as shutting down sets the phase before it reads the count.
+        // The count rises before the phase is read; shutDown() sets the phase before it reads the count.
         server.noteRequestBegun()
         if server.currentPhase == .refusing {
             connection.lock.withLock { stage = .resumed }
@@ -117,18 +117,18 @@ final class Exchange: @unchecked Sendable {
                 stage = .resumed
                 return response
             }
-            // Under the lock: else a response from another thread could resume what still runs.
+            // Under the lock, so that a response from another thread cannot resume before the suspension.
             millrace_http_suspend(handle)
             stage = .suspended
             return nil
         }
         if let inline { return send(inline, on: handle) }
-        // A shutdown may have gone through the waiting requests just before this one waited.
+        // A shutdown may have refused the waiting requests just before this one was suspended.
         if server.currentPhase == .refusing { respond(.serverStopping) }
         return true
     }
 
-    /// Answers once, from any thread; a second answer and one to a caller that has left are ignored.
+    /// Responds once, from any thread; further responses, and one to a caller that has left, are ignored.
     @Sendable
     func respond(_ response: InboundResponse) {
         let waiting: OpaquePointer? = connection.lock.withLock {
@@ -138,16 +138,16 @@ final class Exchange: @unchecked Sendable {
             stage = .resumed
             return handle
         }
-        // Only one caller gets here, and a suspended connection is not closed before it is resumed.
+        // Only one caller gets here, and a suspended connection stays open until it is resumed.
         if let waiting { millrace_http_resume(waiting) }
     }
 
-    /// Whether it waits for its response.
+    /// Whether the request waits for its response.
     ///
     /// Call under the connection's lock.
     var isSuspended: Bool { stage == .suspended }
 
-    /// Wakes a waiting request without a response: its caller has left.
+    /// Wakes a waiting request without a response, because its caller has left.
     func abandon() {
         let waiting: OpaquePointer? = connection.lock.withLock {
             guard stage == .suspended else { return nil }
@@ -166,7 +166,7 @@ final class Exchange: @unchecked Sendable {
             connection.startWriteDeadline()
             return isBegun
         }
-        // Refusing to answer makes the library close the connection without a byte.
+        // Returning false makes the library close the connection without sending a byte.
         if response.dropsConnection { return false }
         let closes = !isBegun || server.currentPhase != .serving
         if ResponseWriter.queue(response, on: handle, closes: closes) { return true }

@@ -4,17 +4,17 @@ package import Ports
 import Synchronization
 package import Values
 
-/// An HTTP/1.1 listener over libmicrohttpd: checks what the library takes for granted, sets the
-/// deadlines that it lacks, and answers from any thread.
+/// An HTTP/1.1 listener over libmicrohttpd, with stricter checks, deadlines, and responses from any thread.
 ///
-/// A request line that drips on a kept connection is bounded by `idleTime`, all else from a request
-/// line to the last body byte by `requestTime`. A response must be taken within `requestTime` too.
-/// A caller that closes its sending side while it waits counts as gone.
+/// `requestTime` bounds the time from a request line to the last body byte, and the time to read a response.
+/// A slow request line on a kept connection is bounded by `idleTime`. A caller that closes its sending side
+/// while it waits counts as gone.
 package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
-    // Unchecked: `server`, `port` and `running` are written by `start` and the one first `shutDown`; the rest synchronises itself.
+    // Unchecked: `server`, `port` and `running` are written by `start` and by the first `shutDown` only;
+    // everything else is synchronised by itself.
     package private(set) var port: UInt16 = 0
     private var server: OpaquePointer?
-    /// Itself, from its start to its end: the library's threads hold it unretained.
+    /// A reference to itself from start to end, because the library's threads hold it unretained.
     private var running: MicroHTTPServer?
 
     let limits: ListenerLimits
@@ -30,9 +30,9 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     private let drained = Condition()
 
     enum Phase: Int {
-        /// Connections are kept.
+        /// Connections are kept open.
         case serving
-        /// Each answer closes its connection.
+        /// Each response closes its connection.
         case draining
         /// Requests are refused with 503.
         case refusing
@@ -47,17 +47,18 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         watchdog = Watchdog(connections: connections, limits: limits)
     }
 
-    /// Listens on a numeric address, `0.0.0.0` and `::` meaning all, and serves until ``shutDown(drain:)``.
+    /// Listens on a numeric address and serves until ``shutDown(drain:)``; `0.0.0.0` and `::` mean all
+    /// addresses.
     ///
     /// - Parameters:
-    ///   - address: IPv4 or IPv6 in digits.
+    ///   - address: A numeric IPv4 or IPv6 address.
     ///   - port: 0 lets the system choose; see ``port``.
     ///   - threadCount: Threads that read, call the handler and write; at least 1.
-    ///   - limits: At most 256 header fields are read, whatever `headerCountMax` says.
-    ///   - clock: Stamps each request.
-    ///   - handler: Called on those threads; what it blocks, blocks all requests of that thread.
-    /// - Returns: The listener, which serves until ``shutDown(drain:)`` even where nobody keeps it.
-    /// - Throws: ``ListenerError`` where the address is no number or cannot be bound; nothing is left open.
+    ///   - limits: The bounds; at most 256 header fields are read, whatever `headerCountMax` is.
+    ///   - clock: Supplies the time of arrival of each request.
+    ///   - handler: Called on those threads; if it blocks, it blocks all requests of that thread.
+    /// - Returns: The listener, which serves until ``shutDown(drain:)`` even if nobody keeps a reference.
+    /// - Throws: ``ListenerError`` if the address is not numeric or cannot be bound; nothing stays open.
     package static func start(
         address: String, port: UInt16, threadCount: Int = 1, limits: ListenerLimits,
         clock: @escaping @Sendable () -> Instant, handler: any InboundHandler
@@ -69,7 +70,7 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     }
 
     private func open(address: String, port: UInt16, threadCount: Int) throws(ListenerError) {
-        // Twice the head and some: so that a head over the limit reaches our check and its JSON answer.
+        // The head and a reserve, so that an oversized head still reaches our check and its JSON response.
         let memory = max(32 << 10, limits.headerByteCountMax + (16 << 10))
         var options = millrace_http_options(
             thread_count: UInt32(clamping: max(1, threadCount)),
@@ -90,10 +91,10 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         running = self
     }
 
-    /// Responses that were turned into 500 because of their status or bytes in their headers.
+    /// The number of responses replaced by a 500 because their status or a header was invalid.
     package var refusedResponseCount: Int { refusedResponses.load(ordering: .relaxed) }
 
-    /// Requests given to the handler and not yet fully answered.
+    /// The number of requests that the handler has received and that are not fully answered.
     package var requestCountUnderWay: Int { underWay.load(ordering: .relaxed) }
 
     var currentPhase: Phase { Phase(rawValue: phase.load(ordering: .sequentiallyConsistent)) ?? .refusing }
@@ -109,13 +110,16 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
 
     // MARK: - Shutting down
 
-    /// Stops accepting, drains, refuses what is left, and joins the listener's threads.
+    /// Stops accepting, drains, refuses the remaining requests, and joins the listener's threads.
     ///
-    /// A request of which only a part has arrived is dropped without an answer. Not to be called on
-    /// a thread of the listener; a second call returns at once.
+    /// A partly received request is dropped without a response. It must not be called on a thread of the
+    /// listener. A second call returns at once.
     ///
-    /// The library aborts the process if it is stopped with a suspended connection, hence the order:
-    /// no new connections, answers, 503 for the rest, and only then its end.
+    /// The library aborts the process if it is stopped with a suspended connection. Hence the order: no new
+    /// connections, responses, 503 for the rest, and only then the library's end.
+    ///
+    /// - Parameter drain: How long to wait for responses before the rest is refused. A handler that blocks
+    ///   delays the return beyond it without bound.
     package func shutDown(drain: Duration) {
         let isFirst = phase.compareExchange(
             expected: Phase.serving.rawValue, desired: Phase.draining.rawValue,
@@ -127,7 +131,7 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         phase.store(Phase.refusing.rawValue, ordering: .sequentiallyConsistent)
         for connection in connections.all { connection.refuse() }
         if !waitUntilIdle(atMost: .seconds(2)) {
-            // Someone does not take the answer. What a handler blocks has to be waited for.
+            // A caller does not read its response. A blocked handler can only be waited for.
             for connection in connections.all { connection.cut() }
             while !waitUntilIdle(atMost: .seconds(1)) {
                 for connection in connections.all { connection.cut() }

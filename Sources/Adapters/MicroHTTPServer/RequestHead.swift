@@ -2,17 +2,19 @@ import CMicroHTTPShim
 import Ports
 import Values
 
-/// A request line and headers that passed every check.
+/// A request line with headers that passed all checks.
 struct RequestHead {
     var method: String
     var path: String
     var segments: [String]
     var query: [(name: String, value: String)]
     var headers: [HTTPHeader]
-    /// 0 where the request declares none.
+    /// 0 if the request declares no length.
     var contentLength: Int
 
     /// Reads the head of the request that `handle` has just received.
+    ///
+    /// - Returns: The head, or the first check that it failed.
     static func read(
         _ raw: Exchange.RawHead, target: String, from handle: OpaquePointer, limits: ListenerLimits
     ) -> Result<RequestHead, RequestRefusal> {
@@ -23,7 +25,7 @@ struct RequestHead {
             handle, raw.method, raw.url, raw.version, target.utf8.count, max(0, limits.headerCountMax),
             &fields)
         if fields.byte_count > limits.headerByteCountMax { return .failure(.headersTooLarge) }
-        // Few of too many fields were looked at, so nothing else that they lack counts.
+        // With too many fields only some were examined, so the flaws below would mean nothing.
         if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_TOO_MANY) != 0 { return .failure(.headersTooLarge) }
         if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_FRAMING) != 0 { return .failure(.badFraming) }
         if fields.flaws & UInt32(MILLRACE_HTTP_FLAW_HOST) != 0 { return .failure(.badHost) }
@@ -51,17 +53,18 @@ struct RequestHead {
     }
 }
 
-/// A request target, taken apart: in origin form (`/a?b`), or in the absolute form (`http://host/a?b`), which RFC 9112,
-/// 3.2.2, has servers take as well.
+/// A parsed request target in origin form (`/a?b`) or in absolute form (`http://host/a?b`).
+///
+/// RFC 9112, 3.2.2, requires servers to accept the absolute form.
 struct RequestTarget {
-    /// Of the absolute form, in place of the header Host.
+    /// The authority of the absolute form, which replaces the Host header.
     var authority: String?
     var path: String
-    /// None for `/`; `/a/` has an empty last one.
+    /// Empty for `/`; the last segment of `/a/` is empty.
     var segments: [String]
     var query: [(name: String, value: String)]
 
-    /// Nil unless its path starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
+    /// Nil unless the path starts with a slash, has only visible ASCII, and decodes to UTF-8 without NUL.
     init?(_ target: String) {
         var target = target
         if !target.utf8.starts(with: "/".utf8) {
@@ -98,7 +101,7 @@ struct RequestTarget {
         }
     }
 
-    /// Authority and origin form of an absolute one; a user name is refused, as RFC 9110, 4.2.4, has it.
+    /// Splits an absolute form into authority and origin form; a user name is refused (RFC 9110, 4.2.4).
     private static func absolute(_ target: String) -> (authority: String, target: String)? {
         let lower = target.prefix(8).lowercased()
         guard lower.hasPrefix("http://") || lower == "https://" else { return nil }

@@ -1,7 +1,7 @@
 import CMicroHTTPShim
 import Ports
 
-/// Why a request does not reach the handler; its connection is closed after the answer.
+/// Why a request does not reach the handler; its connection is closed after the response.
 enum RequestRefusal: Error {
     case badFraming
     case badHost
@@ -35,7 +35,7 @@ enum RequestRefusal: Error {
         }
     }
 
-    /// For the middle of a body, where the library takes no answer.
+    /// Writes the response to the socket in the middle of a body, where the library accepts none.
     func sendPastLibrary(to socket: Int32, _ limits: ListenerLimits) {
         let response = response(limits)
         var bytes = Array(
@@ -53,7 +53,7 @@ enum RequestRefusal: Error {
 }
 
 extension InboundResponse {
-    /// Both texts are our own and need no escaping.
+    /// A JSON error response; code and message are our own texts and need no escaping.
     static func error(_ status: Int, _ code: StaticString, _ message: String) -> InboundResponse {
         InboundResponse(
             status: status, headers: [HTTPHeader("Content-Type", "application/json")],

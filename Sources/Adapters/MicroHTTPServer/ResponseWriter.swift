@@ -1,9 +1,8 @@
 import CMicroHTTPShim
 import Ports
 
-/// Hands responses to the library.
 enum ResponseWriter {
-    /// Sends a response; false, with nothing sent, where its status or a header may not be sent.
+    /// Queues a response; false, with nothing sent, if its status or a header is invalid.
     static func queue(_ response: InboundResponse, on handle: OpaquePointer, closes: Bool) -> Bool {
         guard (200..<600).contains(response.status),
             let built = response.body.withUnsafeBytes({ millrace_http_response($0.baseAddress, $0.count) })

@@ -1,10 +1,11 @@
 import Ports
 import Values
 
-/// Goes through all connections at a steady pace: the library knows inactivity only, and does not
-/// look at suspended connections at all.
+/// Checks all connections periodically for their deadlines and for callers that left.
+///
+/// The library's own timeout covers inactivity only, and ignores suspended connections.
 final class Watchdog: @unchecked Sendable {
-    // Unchecked: `isStopping` is read and written under `lock`; `thread` only by start and stop.
+    // Unchecked: `isStopping` is guarded by `lock`; `thread` is used by `start` and `stop` only.
     private let connections: ConnectionRegistry
     private let period: Duration
     private let lock = Lock()
@@ -21,7 +22,7 @@ final class Watchdog: @unchecked Sendable {
         thread = WorkerThread(name: "http-watchdog") { [self] in run() }
     }
 
-    /// Returns once the thread has ended.
+    /// Ends the thread and waits for it.
     func stop() {
         lock.withLock {
             isStopping = true
@@ -38,7 +39,7 @@ final class Watchdog: @unchecked Sendable {
         }
     }
 
-    /// Whether the watchdog is to stop.
+    /// Waits for one period; true if the watchdog has to stop.
     private func waitOnePeriod() -> Bool {
         let end = ContinuousClock.now + period
         lock.lock()

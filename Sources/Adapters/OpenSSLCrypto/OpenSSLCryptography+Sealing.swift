@@ -1,12 +1,14 @@
 import CCrypto
 
-// AES-256-GCM. A sealed text is nonce (12 bytes), ciphertext, tag (16 bytes).
+// AES-256-GCM. A sealed text is the nonce (12 bytes), the ciphertext and the tag (16 bytes).
 extension OpenSSLCryptography {
     private static let nonceCount = 12
     private static let tagCount = 16
     private static let keyCount = 32
 
-    /// - Precondition: `key` has 32 bytes: a shorter one would be read past its end.
+    /// Encrypts and authenticates `plaintext`, and authenticates `context`, under a random nonce.
+    ///
+    /// - Precondition: `key` has 32 bytes; libcrypto would read past the end of a shorter one.
     package func seal(_ plaintext: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8] {
         precondition(key.count == Self.keyCount, "a sealing key has 32 bytes")
         let nonce = randomBytes(count: Self.nonceCount)
@@ -17,6 +19,8 @@ extension OpenSSLCryptography {
         return nonce + ciphertext + tag
     }
 
+    /// Decrypts what ``seal(_:key:context:)`` made; nil if the key or context differs or the text was
+    /// altered.
     package func open(_ sealed: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8]? {
         guard key.count == Self.keyCount, sealed.count >= Self.nonceCount + Self.tagCount,
             Int32(exactly: sealed.count) != nil, let contextCount = Int32(exactly: context.count),
@@ -33,7 +37,7 @@ extension OpenSSLCryptography {
             context.isEmpty || EVP_DecryptUpdate(cipher, nil, &written, context, contextCount) == 1,
             EVP_DecryptUpdate(cipher, &plaintext, &written, ciphertext, Int32(ciphertext.count)) == 1,
             EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, Int32(Self.tagCount), &tag) == 1,
-            // Nothing decrypted may be used before this says that the tag is right.
+            // The plaintext must not be used before this call confirms the tag.
             EVP_DecryptFinal_ex(cipher, &tag, &rest) == 1
         else { return nil }
         return Array(plaintext.prefix(Int(written)))

@@ -1,7 +1,7 @@
 import CCrypto
 package import Ports
 
-// Signatures with a pair of keys. Nothing of a key or of OpenSSL's own errors leaves these functions.
+// Public-key signatures. No part of a key and no OpenSSL error leaves these functions.
 extension OpenSSLCryptography {
     package func sign(_ algorithm: SigningAlgorithm, key: [UInt8], data: [UInt8]) -> [UInt8]? {
         defer { ERR_clear_error() }
@@ -39,13 +39,13 @@ extension OpenSSLCryptography {
         return EVP_DigestVerify(context, encoded, encoded.count, data, data.count) == 1
     }
 
-    /// A key in PEM that is not encrypted.
+    /// Reads an unencrypted PEM key of at most 16 KiB.
     private static func key(_ pem: [UInt8], isPrivate: Bool) -> OpaquePointer? {
         guard let count = Int32(exactly: pem.count), count > 0, count <= 16_384 else { return nil }
         return pem.withUnsafeBytes { bytes -> OpaquePointer? in
             guard let memory = BIO_new_mem_buf(bytes.baseAddress, count) else { return nil }
             defer { BIO_free(memory) }
-            // Without a callback OpenSSL would ask for a pass phrase on the terminal.
+            // Without a callback, OpenSSL would prompt for a pass phrase on the terminal.
             return isPrivate
                 ? PEM_read_bio_PrivateKey(memory, nil, { _, _, _, _ in -1 }, nil)
                 : PEM_read_bio_PUBKEY(memory, nil, { _, _, _, _ in -1 }, nil)
@@ -89,7 +89,7 @@ extension OpenSSLCryptography {
         }
     }
 
-    /// Two unsigned numbers as DER: a sequence of two integers.
+    /// Encodes two unsigned numbers as a DER sequence of two integers.
     private static func der(joined: [UInt8]) -> [UInt8]? {
         guard joined.count == numberCount * 2 else { return nil }
         let body = integer(joined.prefix(numberCount)) + integer(joined.suffix(numberCount))

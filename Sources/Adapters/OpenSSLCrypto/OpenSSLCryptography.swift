@@ -1,11 +1,11 @@
 import CCrypto
 import Ports
 
-/// Cryptography over libcrypto's EVP interface.
+/// Cryptography on libcrypto's EVP interface.
 ///
-/// Stateless: every method may be called from any thread.
+/// Stateless; all methods may be called from any thread.
 package struct OpenSSLCryptography: Cryptography {
-    /// Fetched once, because each implicit fetch takes a lock and walks the providers.
+    /// Fetched once, because each implicit fetch takes a lock and searches the providers.
     private let digests: FetchedDigests
 
     package init() { digests = FetchedDigests.shared }
@@ -30,7 +30,7 @@ package struct OpenSSLCryptography: Cryptography {
         guard let (digest, count) = digests.named(algorithm), let keyCount = Int32(exactly: key.count) else {
             return nil
         }
-        // A missing key pointer would mean "the key of the call before": an empty key needs an address.
+        // libcrypto takes a null key as "the key of the previous call", so an empty key needs an address.
         let addressable = key.isEmpty ? [0] : key
         return Self.filling(count) { out in
             var written: UInt32 = 0
@@ -51,10 +51,10 @@ package struct OpenSSLCryptography: Cryptography {
         }
     }
 
-    /// Bytes that `body` wrote, all of them.
+    /// A buffer of `count` bytes that `body` fills completely.
     ///
-    /// A digest or a generator that fails leaves nothing that may be used, and no caller can go on
-    /// without it: the process stops rather than work with zeros.
+    /// The process stops if `body` fails: no caller could go on without a digest or random bytes, and zeros
+    /// would be unsafe.
     private static func filling(_ count: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Bool) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, initialised in
             guard let start = buffer.baseAddress, body(start) else {
@@ -65,9 +65,9 @@ package struct OpenSSLCryptography: Cryptography {
     }
 }
 
-/// The digests, fetched once for the life of the process.
+/// The digests, fetched once per process.
 private final class FetchedDigests: @unchecked Sendable {
-    // Unchecked: written once at start; libcrypto allows a fetched digest on any thread.
+    // Unchecked: written once at initialisation; libcrypto allows the use of a fetched digest on any thread.
     static let shared = FetchedDigests()
 
     let sha256: OpaquePointer?
@@ -83,7 +83,7 @@ private final class FetchedDigests: @unchecked Sendable {
         precondition(sha256 != nil, "libcrypto has no SHA-256: its providers are not installed")
     }
 
-    /// The digest of that name and the bytes it yields.
+    /// The digest with that name, and its length in bytes; nil if the name is unknown.
     func named(_ algorithm: String) -> (OpaquePointer, Int)? {
         let found: (OpaquePointer?, Int) =
             switch algorithm {

@@ -1,11 +1,11 @@
 import CJemalloc
 
-/// The memory allocator that the process runs on.
+/// The memory allocator of the process, jemalloc.
 ///
-/// Linking it is what puts it in the place of the C library's: entries and requests are made on one thread
-/// and freed on another all the time, which it does with less work and without handing pages back and forth.
+/// Linking it replaces the C library's allocator. Entries and requests are allocated on one thread and freed
+/// on another all the time; jemalloc does this with less work and returns fewer pages to the system.
 package enum Allocator {
-    /// Its version, such as `5.3.0`; nil where another allocator was put before it from outside.
+    /// The allocator's version, such as `5.3.0`; nil if another allocator was preloaded.
     package static var version: String? {
         var text: UnsafePointer<CChar>?
         var size = MemoryLayout<UnsafePointer<CChar>?>.size

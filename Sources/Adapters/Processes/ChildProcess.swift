@@ -5,16 +5,16 @@ import Glibc
 package struct ChildProcess: Sendable {
     package let id: Int32
 
-    /// Starts a program, with this process's environment and additions to it, or with its own alone.
+    /// Starts a program.
     ///
     /// - Parameters:
-    ///   - arguments: The program, looked up in PATH, and what it is given.
-    ///   - environment: Names and values that replace or join those of this process.
-    ///   - isInheriting: Whether this process's environment is passed on at all.
-    ///   - output: Descriptor that becomes its standard output; nil shares ours.
-    ///   - error: Descriptor that becomes its standard error; nil shares ours.
+    ///   - arguments: The program, searched for in PATH, and its arguments.
+    ///   - environment: Variables that replace or extend those of this process.
+    ///   - isInheriting: Whether the child inherits this process's environment.
+    ///   - output: Descriptor for its standard output; nil shares ours.
+    ///   - error: Descriptor for its standard error; nil shares ours.
     /// - Returns: The running child.
-    /// - Throws: ``ChildProblem`` with the system's reason; nothing runs then.
+    /// - Throws: ``ChildProblem`` with the system's reason; no child runs then.
     package static func start(
         _ arguments: [String], environment: [String: String] = [:], isInheriting: Bool = true,
         output: Int32? = nil, error: Int32? = nil
@@ -32,16 +32,17 @@ package struct ChildProcess: Sendable {
         return ChildProcess(id: status)
     }
 
-    /// Sends SIGKILL: it ends where it stands.
+    /// Sends SIGKILL, which ends the child at once.
     package func kill() { _ = millrace_kill(id, SIGKILL) }
 
-    /// Sends SIGTERM: it may finish what it does.
+    /// Sends SIGTERM, which lets the child finish its work.
     package func terminate() { _ = millrace_kill(id, SIGTERM) }
 
-    /// Waits for its end: its exit status, or 128 and the number of the signal that ended it.
+    /// Waits for the child's end and returns its exit status, or 128 plus the number of the signal that ended
+    /// it.
     package func wait() -> Int32 { millrace_wait(id) }
 
-    /// The program that runs now, as a path.
+    /// The path of the running program.
     package static var currentProgram: String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
@@ -51,7 +52,7 @@ package struct ChildProcess: Sendable {
         return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
     }
 
-    /// Variables of this process, as they were when it started.
+    /// The environment variables of this process at its start.
     package static func currentEnvironment() -> [String: String] {
         var bytes: [UInt8] = []
         let file = open("/proc/self/environ", O_RDONLY | O_CLOEXEC)
@@ -75,7 +76,7 @@ package struct ChildProcess: Sendable {
         return variables
     }
 
-    /// Calls `body` with C strings and a closing null pointer, which live for that call alone.
+    /// Calls `body` with a null-terminated array of C strings that are valid during the call only.
     private static func withPointers<Result>(
         to texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {

@@ -1,8 +1,8 @@
 import Glibc
 
-/// How many files and sockets this process may have open at once.
+/// The limit on open files and sockets of this process.
 package enum OpenFileLimit {
-    /// Raises the limit to what the system allows this process, and returns it.
+    /// Raises the soft limit to the hard limit and returns the limit then in force; 0 if it cannot be read.
     package static func raise() -> Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }

@@ -1,18 +1,18 @@
 import CSystem
 import Glibc
 
-/// SIGTERM and SIGINT, taken by one thread that waits for them.
+/// SIGTERM and SIGINT, received by one waiting thread.
 package enum TerminationSignals {
-    /// Keeps both from ending the process, and makes a peer that leaves, or a file that may not grow,
-    /// an error of writing.
+    /// Blocks both signals, and turns SIGPIPE and SIGXFSZ into write errors.
     ///
-    /// Holds for the calling thread and all it starts later: call it before the first thread starts.
+    /// Applies to the calling thread and to all threads that it starts later; call it before the first thread
+    /// starts.
     package static func block() {
         millrace_block_termination_signals()
         millrace_ignore_sigpipe()
         _ = signal(SIGXFSZ, SIG_IGN)
     }
 
-    /// Waits for one of them, which must have been blocked.
+    /// Waits for one of the two signals, which must be blocked.
     package static func wait() { _ = millrace_wait_for_termination_signal() }
 }

@@ -1,21 +1,21 @@
 import CSQLite
 import Storage
 
-/// Moves the write-ahead log into the file, on the write connection between transactions.
+/// Checkpoints the write-ahead log, on the write connection between transactions.
 ///
-/// SQLite's automatic checkpoints would happen inside a commit, while callers wait. Done soon
-/// enough, the log is written over from its start instead of growing, which halves the cost of a commit.
+/// SQLite's automatic checkpoints would run inside a commit, while callers wait. If checkpoints are frequent,
+/// SQLite overwrites the log from its start instead of growing it, which halves the cost of a commit.
 final class Checkpoints {
-    /// Pages in the log after which it is moved: enough to be worth two syncs, soon enough that nobody
-    /// waits for more than a millisecond or two.
+    /// Log pages that make a checkpoint due: enough to be worth two syncs, and few enough that callers wait
+    /// for a millisecond or two at most.
     private static let pageLimit: Int32 = 250
 
     private let connection: Connection
-    /// Pages in the log after the last commit, set by SQLite's hook.
+    /// Pages in the log after the last commit, set by SQLite's WAL hook.
     private let pages: UnsafeMutablePointer<Int32>
     private var checkpointedPages: Int32 = 0
-    /// Syncs since opening: one for each commit, and for each checkpoint those of the log, of the
-    /// file, and of the header with which the log begins again.
+    /// Syncs since opening: one per commit, and three per checkpoint (the log, the file, and the header of
+    /// the restarted log).
     private(set) var flushCount: Int64 = 0
 
     init(_ connection: Connection) {
@@ -36,26 +36,24 @@ final class Checkpoints {
 
     func countCommit() { flushCount += 1 }
 
-    /// Whether enough waits in the log.
+    /// Whether a checkpoint is due.
     var isDue: Bool {
-        // Fewer pages than at the last checkpoint: the log has begun again.
+        // Fewer pages than at the last checkpoint mean that the log was restarted.
         if pages.pointee < checkpointedPages { checkpointedPages = 0 }
         return pages.pointee - checkpointedPages >= Self.pageLimit
     }
 
-    /// Moves what no reader still needs.
-    ///
-    /// What cannot be moved now is moved by a later one.
+    /// Checkpoints all pages that no reader needs; a later checkpoint moves the rest.
     func run() throws(StoreError) { try checkpoint(SQLITE_CHECKPOINT_PASSIVE) }
 
-    /// Moves everything and empties the log, for closing.
+    /// Checkpoints all pages and truncates the log, for closing.
     func finish() throws(StoreError) { try checkpoint(SQLITE_CHECKPOINT_TRUNCATE) }
 
     private func checkpoint(_ mode: Int32) throws(StoreError) {
         let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, nil, nil)
         flushCount += 3
         checkpointedPages = pages.pointee
-        // Busy: a reader holds a part of the log; nothing is wrong.
+        // Busy means that a reader uses a part of the log, which is no error.
         guard code == SQLITE_OK || code & 0xff == SQLITE_BUSY else { throw connection.lastError() }
     }
 }

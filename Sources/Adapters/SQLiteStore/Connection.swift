@@ -5,11 +5,11 @@ import Storage
 /// One SQLite connection with its prepared statements; used by one thread at a time.
 final class Connection {
     enum Mode {
-        /// Writes and checkpoints; there is one such connection for a file.
+        /// Writes and checkpoints; a file has one such connection.
         case writing
-        /// Reads a file that a ``writing`` connection keeps.
+        /// Reads a file that a ``writing`` connection keeps open.
         case reading
-        /// Reads a file that must exist; never creates or changes anything.
+        /// Reads an existing file; never creates or changes anything.
         case inspecting
         /// Fills a new file that nobody else reads yet.
         case copying
@@ -19,7 +19,7 @@ final class Connection {
     private let mode: Mode
     private var statements: [UnsafePointer<UInt8>: Statement] = [:]
 
-    /// How long SQLite waits for another process's lock before it gives up.
+    /// How long SQLite waits for another process's lock, in milliseconds.
     private static let busyMilliseconds: Int32 = 5000
 
     init(path: String, mode: Mode) throws(StoreError) {
@@ -27,7 +27,7 @@ final class Connection {
         flags |= mode == .inspecting ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
         if mode == .writing { flags |= SQLITE_OPEN_CREATE }
         var opened: OpaquePointer?
-        // Frames of the log are gathered until they are synced, which at FULL is before anyone may read them.
+        // Gathers log frames until the sync, which at FULL precedes their visibility to readers.
         let fileSystem = mode == .writing ? millrace_sqlite3_gathering_vfs() : nil
         let code = sqlite3_open_v2(path, &opened, flags, fileSystem)
         guard code == SQLITE_OK, let opened else {
@@ -44,24 +44,26 @@ final class Connection {
         }
     }
 
-    /// SQLite before 3.51.3 can damage a log while two connections write and checkpoint at the same
-    /// instant: so no connection but the writing one may ever checkpoint.
+    /// Applies the mode's settings; no connection except the writing one may ever checkpoint.
+    ///
+    /// SQLite before 3.51.3 can corrupt the log if two connections write and checkpoint at the same time.
     private func configure() throws(StoreError) {
         try execute("PRAGMA wal_autocheckpoint = 0")
         guard try integer("PRAGMA wal_autocheckpoint") == 0 else {
             throw .failed(code: SQLITE_ERROR, message: "automatic checkpoints could not be switched off")
         }
         if mode == .writing { return try configureWriting() }
-        // A copy that is not finished is thrown away: nothing of it needs to be undone or synced here.
+        // An unfinished copy is discarded, so it needs neither rollback nor sync.
         if mode == .copying { return try execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF") }
         try execute("PRAGMA query_only = 1")
         guard millrace_sqlite3_never_checkpoint_on_close(handle) == SQLITE_OK else { throw lastError() }
     }
 
     private func configureWriting() throws(StoreError) {
-        // Of a new file only: a commit writes whole pages, and most change a few hundred bytes.
+        // Effective for a new file only. A commit writes whole pages, and most commits change a few hundred
+        // bytes.
         try execute("PRAGMA page_size = 2048")
-        // First of all: acknowledged work must outlive the power (I5), and the gathered frames stand on it.
+        // Set first: acknowledged work must survive power loss (I5), and gathering the frames depends on it.
         try execute("PRAGMA synchronous = FULL")
         guard try integer("PRAGMA synchronous") == 2 else {
             throw .failed(code: SQLITE_ERROR, message: "full synchronisation could not be switched on")
@@ -73,16 +75,14 @@ final class Connection {
         try execute("PRAGMA temp_store = MEMORY")
     }
 
-    /// Ends every statement and closes.
-    ///
-    /// The connection must not be used again.
+    /// Finalises all statements and closes the connection, which must not be used again.
     func close() {
         for statement in statements.values { statement.finalize() }
         statements.removeAll()
         sqlite3_close_v2(handle)
     }
 
-    /// The prepared statement of a literal, kept for the life of the connection.
+    /// The prepared statement for a literal, cached for the life of the connection.
     func statement(_ sql: StaticString) throws(StoreError) -> Statement {
         if let known = statements[sql.utf8Start] { return known }
         var prepared: OpaquePointer?
@@ -94,7 +94,7 @@ final class Connection {
         return statement
     }
 
-    /// Runs statements whose text is not kept: settings and migrations.
+    /// Runs statements without caching them: settings and migrations.
     func execute(_ sql: String) throws(StoreError) {
         guard sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK else { throw lastError() }
     }
@@ -107,7 +107,7 @@ final class Connection {
         try first(sql) { row throws(StoreError) in row.text(0) }
     }
 
-    /// Runs one statement to its end and returns how many rows it changed.
+    /// Runs one statement to its end and returns the number of changed rows.
     @discardableResult
     func run(_ sql: StaticString, _ values: SQLValue...) throws(StoreError) -> Int {
         let statement = try statement(sql)
@@ -116,7 +116,7 @@ final class Connection {
         return Int(sqlite3_changes(handle))
     }
 
-    /// The first row that a query gives, or nil.
+    /// The first row of a query, or nil.
     func first<Row>(
         _ sql: StaticString, _ values: SQLValue..., read: (Statement) throws(StoreError) -> Row
     ) throws(StoreError) -> Row? {
@@ -127,7 +127,7 @@ final class Connection {
         return try read(statement)
     }
 
-    /// All rows that a query gives.
+    /// All rows of a query.
     func all<Row>(
         _ sql: StaticString, _ values: SQLValue..., read: (Statement) throws(StoreError) -> Row
     ) throws(StoreError) -> [Row] {
@@ -139,26 +139,26 @@ final class Connection {
         return rows
     }
 
-    /// Whether no transaction is open: SQLite ends one by itself after some failures.
+    /// Whether no transaction is open; SQLite ends a transaction itself after some errors.
     var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
 
-    /// Changes of the file that this connection knows of, its own and others'.
+    /// A counter that changes whenever the file changes, through this connection or another.
     ///
-    /// A transaction's beginning is what notices those of others. Nil where SQLite does not tell.
+    /// A change by another connection shows once a transaction begins here. Nil if SQLite reports none.
     var changeCount: UInt32? {
         var count: UInt32 = 0
         let code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_DATA_VERSION, &count)
         return code == SQLITE_OK ? count : nil
     }
 
-    /// What the last call's failure means to a caller of the store.
+    /// The store error for the last failed call.
     func lastError() -> StoreError {
         let code = sqlite3_extended_errcode(handle)
         let message = String(cString: sqlite3_errmsg(handle))
         switch code & 0xff {
         case SQLITE_FULL: return .full
         case SQLITE_CONSTRAINT: return .exists(what: message)
-        // About the one value, and nothing has been written of it.
+        // Concerns this one value; nothing of it has been written.
         case SQLITE_TOOBIG: return .outOfRange(what: "a value or row is larger than the file format takes")
         default: return .failed(code: code, message: message)
         }

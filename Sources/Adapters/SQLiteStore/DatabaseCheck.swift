@@ -1,22 +1,22 @@
 import CSQLite
 package import Storage
 
-/// What a check of a whole database file found.
+/// The result of checking a whole database file.
 package struct DatabaseCheck: Sendable, Hashable {
     package var tenantCount: Int
     package var runCount: Int
-    /// Runs that are not over.
+    /// Runs that have not finished.
     package var openRunCount: Int
-    /// The newest of all runs' starts; nil without any run.
+    /// The run that started last; nil if there is none.
     package var newestRun: RunRecord?
     package var ledger: LedgerVerification
 
-    /// Reads a file from end to end: SQLite's own check of every page and index, then every ledger.
+    /// Reads a whole file: SQLite's integrity check of every page and index, then every ledger.
     ///
     /// Changes nothing.
     ///
-    /// - Throws: ``StoreError/failed(code:message:)`` for a file that is damaged, is no database of Millrace, or was
-    ///   written by a newer version. A ledger that does not agree is a finding, not an error.
+    /// - Throws: ``StoreError/failed(code:message:)`` if the file is damaged, is no Millrace database, or was
+    ///   written by a newer version. An inconsistent ledger is a finding, not an error.
     package init(ofFile path: String, sha256: @escaping @Sendable ([UInt8]) -> [UInt8]) throws(StoreError) {
         let connection = try Connection(path: path, mode: .inspecting)
         defer { connection.close() }

@@ -2,32 +2,34 @@ import CSQLite
 import Glibc
 package import Storage
 
-/// Copies a database into a new file while a server writes to it, and publishes the copy under its name only once it
-/// is checked and synced.
+/// Copies a database while a server writes to it, and publishes the copy after it is checked and synced.
 ///
-/// The copy is one state of the database: everything that was committed when copying began, and nothing after it. It
-/// is a single file without a log. The source is read over a connection that never writes or checkpoints.
+/// The copy is a snapshot: everything committed when copying began, and nothing later. It is a single file
+/// without a log. The connection to the source never writes or checkpoints. ``publish()`` does not check the
+/// copy; its caller does so before.
 package final class DatabaseCopy {
-    /// Where the copy is written before ``publish()``.
+    /// The path of the copy before ``publish()``.
     package let partialPath: String
     private let target: String
-    /// Open, and locked, for as long as the partial file is this copy's.
+    /// Open and locked while the partial file belongs to this copy.
     private var descriptor: Int32 = -1
 
-    /// Bytes after which the copy is synced, so that the disk never has so much of it waiting that the server's own
-    /// small syncs have to wait behind it.
+    /// Bytes between syncs of the copy; they bound its unwritten data, which would delay the server's small
+    /// syncs.
     private static let syncInterval = 4 << 20
     private static let pagesPerStep: Int32 = 256
 
-    /// So that no server starts on a name that is about to be given to the copy; nil for a backup.
+    /// Prevents a server from starting on the target's name; nil for a backup.
     private let serverLock: FileLock?
 
+    /// Creates the partial file and locks it.
+    ///
     /// - Parameters:
-    ///   - target: Where the copy will be. Nothing may be there, nor a log of a file that was there: SQLite would
-    ///     apply it to the copy.
-    ///   - isToBeServed: Whether a server will run on the copy.
-    /// - Throws: ``StoreError/exists(what:)`` if something is there, or if another copy to it is under way;
-    ///   ``StoreError/failed(code:message:)`` if a server runs there.
+    ///   - target: The path of the copy. Neither a file nor a log of an earlier file may exist there: SQLite
+    ///     would apply the log to the copy.
+    ///   - isToBeServed: Whether a server will use the copy.
+    /// - Throws: ``StoreError/exists(what:)`` if a file exists there or another copy to it is in progress;
+    ///   ``StoreError/failed(code:message:)`` if a server runs there or the file cannot be created.
     package init(to target: String, isToBeServed: Bool = false) throws(StoreError) {
         self.target = target
         partialPath = target + ".partial"
@@ -40,7 +42,7 @@ package final class DatabaseCopy {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw .exists(what: "another copy to \(target), which is under way,")
         }
-        // What a killed copy left behind.
+        // A killed copy may have left data.
         guard ftruncate(descriptor, 0) == 0 else { throw Self.systemError("cannot write \(partialPath)") }
     }
 
@@ -52,14 +54,15 @@ package final class DatabaseCopy {
 
     /// Copies all of `source` into the partial file.
     ///
-    /// - Throws: ``StoreError`` if the source is no database of this program, or cannot be read, or the disk is full.
+    /// - Throws: ``StoreError`` if the source is no Millrace database or cannot be read, or if the disk is
+    ///   full.
     package func copy(from source: String) throws(StoreError) {
         let reader = try Connection(path: source, mode: .inspecting)
         defer { reader.close() }
         try Migration.check(reader)
         let writer = try Connection(path: partialPath, mode: .copying)
         defer { writer.close() }
-        // One read transaction around all steps: they copy one state, whatever others commit meanwhile.
+        // One read transaction spans all steps, so they copy one snapshot, whatever others commit meanwhile.
         try reader.execute("BEGIN")
         guard try reader.integer("SELECT count(*) FROM sqlite_schema") != nil,
             let backup = sqlite3_backup_init(writer.handle, "main", reader.handle, "main")
@@ -70,7 +73,7 @@ package final class DatabaseCopy {
         }
         guard sqlite3_backup_finish(backup) == SQLITE_OK else { throw writer.lastError() }
         try reader.execute("COMMIT")
-        // The header still asks for a log: without one, the copy is a single file.
+        // The header still says WAL; in DELETE mode the copy is a single file.
         guard try writer.text("PRAGMA journal_mode = DELETE") == "delete" else {
             throw .failed(code: SQLITE_ERROR, message: "the copy could not be made a single file")
         }
@@ -93,14 +96,17 @@ package final class DatabaseCopy {
         }
     }
 
-    /// Syncs the copy and gives it its name; refuses if a file of that name has come meanwhile.
+    /// Syncs the copy and gives it its final name.
+    ///
+    /// - Throws: ``StoreError/exists(what:)`` if a file with that name has been created meanwhile; the
+    ///   partial file is removed with this object.
     package func publish() throws(StoreError) {
         guard fsync(descriptor) == 0 else { throw Self.systemError("cannot sync \(partialPath)") }
-        // A link, unlike a renaming, never replaces a file.
+        // A link, unlike a rename, never replaces a file.
         if link(partialPath, target) != 0 {
             let error = errno
             guard error != EEXIST else { throw .exists(what: target) }
-            // A file system without links.
+            // The file system does not support links.
             guard [EPERM, ENOTSUP, ENOSYS, EMLINK].contains(error), access(target, F_OK) != 0,
                 rename(partialPath, target) == 0
             else { throw Self.systemError("cannot create \(target)", error) }
@@ -111,7 +117,7 @@ package final class DatabaseCopy {
         try Self.syncFolder(of: target)
     }
 
-    /// Without this a power failure could take the new name back.
+    /// Syncs the folder, without which a power failure could lose the new name.
     private static func syncFolder(of path: String) throws(StoreError) {
         let end = path.lastIndex(of: "/")
         let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."

@@ -2,21 +2,19 @@ import CSQLite
 import Storage
 import Values
 
-// The packed form of journal entries. A reader of any later version must read what this one wrote.
+// The packed form of journal entries. Every later version must read what this one writes.
 //
-//   a byte, 1: the form
-//   each entry: key text, sequence, kind, instant, charge, facts bytes, body
-//   number: 7 bits a byte, lowest first, the high bit says that more follow (zigzag for what may be negative)
-//   text, bytes: their count as a number, then they
-//   kind: its position in `kinds` as a byte; 255, and the text
-//   sequence, instant: as the difference to the entry before; the first to 0
-//   body: 0 for none, else 1 and the bytes
+//   one byte, 1: the version of the form each entry: key text, sequence, kind, instant, charge, facts bytes,
+//   body number: 7 bits per byte, lowest first; the high bit means that more follow (zigzag if it may be
+//   negative) text, bytes: their length as a number, then the bytes kind: its position in `kinds` as one
+//   byte; or 255 and the text sequence, instant: the difference from the previous entry; the first from 0
+//   body: 0 for none, or 1 and the bytes
 
-/// Packs the entries of one commit into one value.
+/// Packs the entries of one commit into one blob.
 enum EntryCoding {
     private static let form: UInt8 = 1
     private static let namedKind: UInt8 = 255
-    /// Never reordered: stored files name them by position.
+    /// Never reordered, because stored files refer to kinds by position.
     private static let kinds = [
         "run.started", "step.succeeded", "step.failed", "step.skipped", "step.attempt_failed",
         "step.sleeping", "step.waiting", "signal.received", "run.timed_out", "run.paused", "run.resumed",
@@ -27,7 +25,7 @@ enum EntryCoding {
     static func pack(_ entries: [StoredEntry], into bytes: inout [UInt8]) {
         bytes.append(form)
         var (sequence, instant): (Int64, Int64) = (0, 0)
-        // By position: an entry taken out as a whole counts each of its texts.
+        // By index: copying an entry out would retain each of its texts.
         for index in entries.indices {
             append(entries[index].key, &bytes)
             append(zigzag: entries[index].sequence &- sequence, &bytes)
@@ -69,9 +67,10 @@ enum EntryCoding {
         bytes.append(contentsOf: content)
     }
 
-    /// Appends what ``pack(_:into:)`` packed.
+    /// Appends the entries that ``pack(_:into:)`` packed.
     ///
-    /// - Throws: ``StoreError/failed(code:message:)`` where the bytes are damaged or of a later form.
+    /// - Throws: ``StoreError/failed(code:message:)`` if the bytes are damaged or of a later form; entries
+    ///   read before the damage stay in `entries`.
     static func unpack(
         _ bytes: UnsafeRawBufferPointer, into entries: inout [StoredEntry]
     ) throws(StoreError) {
@@ -94,7 +93,7 @@ enum EntryCoding {
         } while !reader.isAtEnd
     }
 
-    /// Reads forwards and never past the end.
+    /// Reads forward and never past the end.
     private struct Reader {
         let bytes: UnsafeRawBufferPointer
         private var position = 0

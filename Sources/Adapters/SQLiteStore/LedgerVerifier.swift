@@ -2,20 +2,20 @@ import Billing
 import Storage
 import Values
 
-/// Reads every ledger from its first entry, side by side with what the journals say was charged.
+/// Reads every ledger from its first entry, in step with the charges in the journals.
 ///
-/// Both are read in the order of tenant and sequence, so that nothing but the current entries is in memory.
+/// Both are read in the order of tenant and sequence, so only the current entries are in memory.
 struct LedgerVerifier {
     private let connection: Connection
     private let sha256: ([UInt8]) -> [UInt8]
     private var result = LedgerVerification(
         tenantCount: 0, entryCount: 0, creditedMilliseconds: 0, usedMilliseconds: 0, findings: [])
-    /// The ledger being read; nil after its first finding, when the rest of it proves nothing.
+    /// The ledger being read; nil after its first finding, because the rest would prove nothing.
     private var audit: LedgerAudit?
     private var tenant: TenantID?
     private var charge: JournalCharge?
 
-    /// What journal entries, those of deleted runs included, say that one usage entry took.
+    /// The charges of journal entries, including those of deleted runs, that name one usage entry.
     private struct JournalCharge {
         var tenant: Int64
         var sequence: Int64
@@ -63,7 +63,7 @@ struct LedgerVerifier {
             tenant: charges.integer(0), sequence: charges.integer(1), milliseconds: charges.integer(2))
     }
 
-    /// Passes by what journals charged to ledger entries that do not exist.
+    /// Skips charges before `place`; each one names a ledger entry that does not exist.
     private mutating func skip(
         _ charges: Statement, to place: (tenant: Int64, sequence: Int64)?
     ) throws(StoreError) {
@@ -128,7 +128,7 @@ struct LedgerVerifier {
         )
     }
 
-    /// References of credits that no longer exist.
+    /// Reports references whose credit does not exist.
     private mutating func checkReferences() throws(StoreError) {
         let lost = try connection.all(
             """

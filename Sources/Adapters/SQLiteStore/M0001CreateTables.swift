@@ -1,8 +1,8 @@
 /// The first schema.
 ///
-/// Every table of a tenant has `tenant_id` first in its primary key, but two: a journal is reached
-/// through its run, and a credit's reference is unique over all tenants. Numbers that rise with
-/// time lead the hot tables, so that writing stays at the right edge of each tree.
+/// The primary key of each tenant's table starts with `tenant_id`, with two exceptions: a journal is reached
+/// through its run, and a credit's reference is unique across tenants. Rising numbers lead the hot tables, so
+/// that inserts stay at the right edge of each tree.
 enum M0001CreateTables {
     static let migration = Migration(
         number: 1, name: "create_tables", sql: installation + runs + ledger + tenants + workflows)

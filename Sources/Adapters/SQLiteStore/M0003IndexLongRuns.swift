@@ -1,7 +1,8 @@
-/// The ends of runs that took longer than a day, so that retention finds them without looking at those beside
-/// them that are still open.
+/// Indexes runs that took longer than a day, so that retention finds them without scanning open runs beside
+/// them.
 ///
-/// Most runs are shorter and cost the index nothing. The bound is ``RunRecord/longDuration``, in microseconds.
+/// Most runs are shorter and add nothing to the index. The bound is ``RunRecord/longDuration``, in
+/// microseconds.
 enum M0003IndexLongRuns {
     static let migration = Migration(
         number: 3, name: "index_long_runs",

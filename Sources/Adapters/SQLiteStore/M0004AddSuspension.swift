@@ -1,4 +1,4 @@
-/// Tenants that the operator has suspended, and the reason of ledger entries that take minutes back.
+/// Adds the suspension of tenants, and the reason of ledger entries that take minutes back.
 enum M0004AddSuspension {
     static let migration = Migration(
         number: 4, name: "add_suspension",

@@ -1,4 +1,4 @@
-/// Tenants that are being erased, or have been.
+/// Adds the erasure of tenants: when it began and when it ended.
 enum M0005AddErasure {
     static let migration = Migration(
         number: 5, name: "add_erasure",

@@ -4,7 +4,7 @@ import Values
 
 /// A numbered change of the schema.
 ///
-/// Once released it is never edited: what follows is a new one.
+/// It is never edited after its release; a further change is a new migration.
 struct Migration {
     let number: Int64
     let name: String
@@ -16,10 +16,10 @@ struct Migration {
         M0006AddMail.migration,
     ]
 
-    /// Brings a file up to date, each migration in a transaction of its own.
+    /// Brings a file up to date, with one transaction per migration.
     ///
-    /// - Throws: ``StoreError/failed(code:message:)`` for a file that a newer program has written; it is
-    ///   left as it was.
+    /// - Throws: ``StoreError/failed(code:message:)`` if a newer version wrote the file; the file is not
+    ///   changed then.
     static func apply(to connection: Connection, at now: Instant) throws(StoreError) {
         try connection.execute(
             """
@@ -43,7 +43,10 @@ struct Migration {
         }
     }
 
-    /// The number of the file's newest migration, after checking that this program knows them all.
+    /// The number of the file's newest migration.
+    ///
+    /// - Throws: ``StoreError/failed(code:message:)`` if this version does not know one of the file's
+    ///   migrations.
     @discardableResult
     static func check(_ connection: Connection) throws(StoreError) -> Int64 {
         let found = try connection.all("SELECT number, name FROM schema_migration ORDER BY number") {

@@ -1,9 +1,9 @@
 import Storage
 import Values
 
-/// A few connections for reading, opened when first needed.
+/// A few read connections, opened on demand.
 final class ReaderPool: @unchecked Sendable {
-    // Unchecked: all fields are guarded by `lock`; a connection belongs to the one who took it.
+    // Unchecked: all fields are guarded by `lock`; a borrowed connection belongs to its borrower.
     private let path: String
     private let mode: Connection.Mode
     private let lock = Lock()
@@ -12,7 +12,7 @@ final class ReaderPool: @unchecked Sendable {
     private var openCount = 0
     private var isClosed = false
 
-    /// More would not help: reading is short and the machine has few cores.
+    /// More would not help: reads are short and the machine has few cores.
     private static let connectionMax = 4
 
     init(path: String, mode: Connection.Mode) {
@@ -20,14 +20,16 @@ final class ReaderPool: @unchecked Sendable {
         self.mode = mode
     }
 
-    /// Lends a connection to `body`; waits where all are lent.
+    /// Lends a connection to `body`; waits if all are in use.
+    ///
+    /// - Throws: ``StoreError/closed`` after ``close()``, and what `body` throws.
     func read<Result>(_ body: (Connection) throws(StoreError) -> Result) throws(StoreError) -> Result {
         let connection = try take()
         defer { giveBack(connection) }
         return try body(connection)
     }
 
-    /// As ``read(_:)``, with all of `body`'s queries seeing the same state.
+    /// Like ``read(_:)``, but all queries of `body` see one snapshot.
     func readTogether<Result>(
         _ body: (Connection) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
@@ -74,7 +76,7 @@ final class ReaderPool: @unchecked Sendable {
         }
     }
 
-    /// Waits for what is being read and closes all connections.
+    /// Waits for the reads in progress and closes all connections.
     func close() {
         lock.lock()
         isClosed = true

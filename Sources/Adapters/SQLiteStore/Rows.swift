@@ -3,9 +3,7 @@ import CSQLite
 import Storage
 import Values
 
-/// Reads rows into values.
-///
-/// What a row cannot mean is damage, and is said so.
+/// Converts rows to values; throws damage if a row has no valid meaning.
 enum Rows {
     static func damaged(_ table: String, _ reason: String) -> StoreError {
         .failed(code: SQLITE_CORRUPT, message: "table \(table) is damaged: \(reason)")
@@ -38,7 +36,7 @@ enum Rows {
 
     // MARK: - Ledger
 
-    /// A tenant's account, which its last ledger entry tells.
+    /// A tenant's account, derived from its last ledger entry.
     static func account(of tenant: TenantID, _ connection: Connection) throws(StoreError) -> Account {
         let last = try connection.first(
             """
@@ -79,7 +77,7 @@ enum Rows {
             """, .integer(tenant), .integer(sequence), read: ledgerEntry)
     }
 
-    /// The credit that has used a reference, of whichever tenant.
+    /// The ledger entry of a credit reference, of any tenant.
     static func credit(reference: String, _ connection: Connection) throws(StoreError) -> LedgerEntry? {
         let place = try connection.first(
             "SELECT tenant_id, sequence FROM credit_reference WHERE reference = ?", .text(reference)

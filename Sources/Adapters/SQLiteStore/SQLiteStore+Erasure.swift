@@ -1,7 +1,8 @@
 package import Storage
 package import Values
 
-/// Erasing a tenant: everything but what its ledger needs to be verified.
+/// Erasing a tenant: runs, keys, secrets, workflows and its name. The ledger, purchases and idempotency keys
+/// stay.
 extension SQLiteStore {
     package func beginErasure(of tenant: TenantID, at: Instant) throws(StoreError) {
         try write { writer throws(StoreError) in
@@ -33,7 +34,7 @@ extension SQLiteStore {
     ) throws(StoreError) -> Bool {
         try write { writer throws(StoreError) in
             let connection = writer.connection
-            // What is deleted is overwritten in the file, too, and does not lie on in pages that are free.
+            // Deleted content is overwritten in the file and does not remain in free pages.
             let before = try connection.integer("PRAGMA secure_delete") ?? 0
             try connection.execute("PRAGMA secure_delete = ON")
             do throws(StoreError) {

@@ -1,12 +1,12 @@
 package import Storage
 package import Values
 
-/// Deleting what is old: cheap at any size of the file, because run numbers rise with time.
+/// Deleting old runs and keys: cheap at any file size, because run numbers rise with time.
 extension SQLiteStore {
     package func deleteRuns(
         finishedBefore instant: Instant, startedSince: Instant?, limit: Int
     ) throws(StoreError) -> Int {
-        // What is over stays over, so the writer's thread need not do the looking.
+        // A finished run stays finished, so the search need not run on the writer's thread.
         let found = try readers.read { connection throws(StoreError) in
             var found = try Self.ended(before: instant, since: startedSince, limit: limit, connection)
             if startedSince != nil, found.count < limit {
@@ -28,7 +28,7 @@ extension SQLiteStore {
 
     typealias Ended = (tenant: Int64, run: Int64)
 
-    /// Of all that began at `since` or later, what was over before `instant`.
+    /// Runs that started at or after a time and finished before another.
     static let endedQuery: StaticString = """
         WITH RECURSIVE known (tenant_id) AS (
             SELECT min(tenant_id) FROM run
@@ -51,7 +51,7 @@ extension SQLiteStore {
         ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
     }
 
-    /// Of those that took longer than a day, the first to end.
+    /// Runs that took longer than a day, in the order of their end.
     static let longEndedQuery: StaticString = """
         SELECT tenant_id, run_id FROM run INDEXED BY run_long
         WHERE finished_at_us - started_at_us > 86400000000 AND finished_at_us < ?1
@@ -61,7 +61,7 @@ extension SQLiteStore {
     private static func longEnded(
         before instant: Instant, limit: Int, _ connection: Connection
     ) throws(StoreError) -> [Ended] {
-        // Those that are known already may come first.
+        // The first rows may be known already, hence twice the limit.
         try connection.all(
             longEndedQuery, .integer(instant.microseconds), .integer(Int64(max(0, limit)) * 2)
         ) { row throws(StoreError) in (tenant: row.integer(0), run: row.integer(1)) }
@@ -82,7 +82,7 @@ extension SQLiteStore {
 
     package func checkRoom() throws(StoreError) {
         try write { writer throws(StoreError) in
-            // New pages in the file and in the log beside it; what a commit of some steps takes.
+            // Takes new pages in the file and in its log, as many as a commit of a few steps.
             try writer.connection.run(
                 "INSERT OR REPLACE INTO setting (name, value) VALUES ('room', zeroblob(65536))")
             try writer.connection.run("DELETE FROM setting WHERE name = 'room'")

@@ -48,7 +48,7 @@ extension SQLiteStore {
         }
     }
 
-    /// The text whose condition names the index that a status needs.
+    /// The query text whose condition matches the index for a status.
     private static func listing(_ status: RunStatus?) -> StaticString {
         switch status {
         case nil, .succeeded:
@@ -95,8 +95,8 @@ extension SQLiteStore {
         }
     }
 
-    // Run numbers rise with time, so a time narrows them down without an index on it. The exact time
-    // is still compared; a day of slack bears with a clock that was set back.
+    // Run numbers rise with time, so a time range restricts them without an index. The exact time is still
+    // compared; a day of slack allows for a clock that was set back.
     private static let slackMilliseconds: Int64 = 86_400_000
     private static let numbersPerMillisecond: Int64 = 1 << 20
     private static let epochMilliseconds: Int64 = 1_577_836_800_000
@@ -110,9 +110,10 @@ extension SQLiteStore {
         return isTooBig ? .max : number
     }
 
-    /// Above which every run began at `instant` or later, by a clock that was not set back since.
+    /// The run number above which every run began at `instant` or later, unless the clock was set back.
     ///
-    /// Without slack: where the clock was set back, numbers went on ahead of it, and are reached later.
+    /// There is no slack: after the clock was set back, numbers run ahead of it, and such runs are found
+    /// later.
     static func firstRunNumber(notBefore instant: Instant) -> Int64 {
         firstRunNumber(after: instant + .milliseconds(1 - slackMilliseconds))
     }
@@ -155,7 +156,7 @@ extension SQLiteStore {
                 try statement.withBlob(0) { bytes throws(StoreError) in
                     try EntryCoding.unpack(bytes, into: &row)
                 }
-                // Of the first row some may lie before.
+                // The first row may start before `sequence`.
                 for entry in row where entry.sequence > sequence { page.take(entry) }
             }
             return page

@@ -113,7 +113,8 @@ extension SQLiteStore {
             ) { row throws(StoreError) in row.text(0) }
             guard let scope else { return .unknown }
             if tenant == .operatorTenant, scope == APIKey.Scope.full.rawValue {
-                // In the transaction that revokes: of two that revoke the last two, the second sees only one left.
+                // In the revoking transaction: if two calls revoke the last two keys, the second one sees
+                // only its own left.
                 let others = try writer.connection.first(
                     """
                     SELECT count(*) FROM api_key

@@ -114,7 +114,7 @@ extension SQLiteStore {
 
     package func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts {
         try readers.read { connection throws(StoreError) in
-            // By the index, which has no sources in it.
+            // Counted over the index, which contains no sources.
             let counts = try connection.first(
                 """
                 SELECT (SELECT count(*) FROM workflow WHERE tenant_id = ?1 AND is_deleted = 0),

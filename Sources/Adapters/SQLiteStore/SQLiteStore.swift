@@ -3,17 +3,17 @@ import Glibc
 package import Storage
 package import Values
 
-/// All that Millrace keeps, in one SQLite file with a write-ahead log beside it.
+/// The store in one SQLite file with a write-ahead log beside it.
 ///
-/// One connection writes and checkpoints, fed by ``WriteQueue``; a few read. What a writing member has
-/// answered is synced (I5).
+/// One connection writes and checkpoints, fed by ``WriteQueue``; a few others read. When a writing member
+/// returns, its change is synced (I5).
 package final class SQLiteStore: Store, @unchecked Sendable {
-    // Unchecked: the queue and the pool have locks of their own; `fileLock` is guarded by `closing`.
+    // Unchecked: the queue and the pool have their own locks; `fileLock` is guarded by `closing`.
     package let epoch: Int64
     let readers: ReaderPool
     let sha256: @Sendable ([UInt8]) -> [UInt8]
     private let path: String
-    /// Nil where the file is only inspected.
+    /// Nil if the file was opened for reading.
     let queue: WriteQueue?
     private let closing = Lock()
     private var fileLock: FileLock?
@@ -32,16 +32,16 @@ package final class SQLiteStore: Store, @unchecked Sendable {
 
     deinit { close() }
 
-    /// Opens the file for running: creates it where it is missing, brings its schema up to date and
-    /// takes the shard over from whoever had it.
+    /// Opens the file for running: creates it if it is missing, migrates its schema and takes the shard over.
     ///
     /// - Parameters:
     ///   - path: The database file; `-wal`, `-shm` and `.lock` files are kept beside it.
-    ///   - sha256: The digest for the ledger's chain.
-    ///   - now: The time, for what is stamped when stored.
+    ///   - sha256: The digest of the ledger's hash chain.
+    ///   - now: The clock for stored timestamps.
     /// - Returns: The store, which owns the shard under a new epoch.
-    /// - Throws: ``StoreError/failed(code:message:)`` where another process has it open, a newer version
-    ///   wrote it, or it is no database; it is then as it was.
+    /// - Throws: ``StoreError/failed(code:message:)`` if another process has the file open, a newer version
+    ///   wrote it, or it is no database; its content is unchanged then. If a migration fails, the earlier
+    ///   ones stay applied.
     package static func open(
         path: String, sha256: @escaping @Sendable ([UInt8]) -> [UInt8],
         clock now: @escaping @Sendable () -> Instant
@@ -49,7 +49,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         try open(path: path, fileLock: FileLock(path: path + ".lock"), sha256: sha256, clock: now)
     }
 
-    /// As ``open(path:sha256:clock:)``; without the lock only where a test takes a running store over.
+    /// Like ``open(path:sha256:clock:)``; tests pass no lock to take over a running store.
     static func open(
         path: String, fileLock: FileLock?, sha256: @escaping @Sendable ([UInt8]) -> [UInt8],
         clock now: @escaping @Sendable () -> Instant
@@ -75,16 +75,19 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         }
     }
 
-    /// Makes a missing file readable by its owner alone, and with it the log; what exists keeps its mode.
+    /// Creates a missing file, and so its log, readable by its owner only; an existing file keeps its mode.
     private static func createPrivately(_ path: String) {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if descriptor >= 0 { Glibc.close(descriptor) }
     }
 
-    /// Opens a file for looking at it, whether a process runs on it or not: takes no lock, raises no epoch,
-    /// changes nothing.
+    /// Opens a file for reading, whether or not a process runs on it: takes no lock, raises no epoch, changes
+    /// nothing.
     ///
-    /// Writing members refuse.
+    /// Writing members throw.
+    ///
+    /// - Throws: ``StoreError/failed(code:message:)`` if the file does not exist, is no Millrace database, or
+    ///   was written by a newer version.
     package static func openForReading(
         path: String, sha256: @escaping @Sendable ([UInt8]) -> [UInt8]
     ) throws(StoreError) -> SQLiteStore {
@@ -99,11 +102,11 @@ package final class SQLiteStore: Store, @unchecked Sendable {
 
     package func close() {
         closing.withLock {
-            // What was queued may read when it completes, so the readers go after it.
+            // Completions of queued work may read, so the readers are closed after the queue.
             let writer = queue?.close()
             readers.close()
             guard let writer else { return }
-            // Without the last checkpoint the log stays and is read at the next opening: nothing is lost.
+            // Without the last checkpoint, the log stays and the next opening reads it; nothing is lost.
             do throws(StoreError) { try writer.checkpoints.finish() } catch {}
             writer.connection.close()
             fileLock = nil
@@ -129,7 +132,7 @@ package final class SQLiteStore: Store, @unchecked Sendable {
         queue.submit(.commit(commit, completion), inPlace: inPlace)
     }
 
-    /// Does `body` in a transaction, in order with all that is being stored, and waits for the sync.
+    /// Runs `body` in a transaction, in order with all other writes, and waits for the sync.
     @discardableResult
     func write<Output: Sendable>(
         _ body: @escaping @Sendable (Writer) throws(StoreError) -> Output

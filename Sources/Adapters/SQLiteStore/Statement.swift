@@ -2,7 +2,7 @@ import CSQLite
 import CSQLiteShim
 import Storage
 
-/// A value on its way into a statement.
+/// A value to bind to a statement.
 enum SQLValue {
     case integer(Int64)
     case text(String)
@@ -26,7 +26,7 @@ final class Statement {
 
     func finalize() { sqlite3_finalize(handle) }
 
-    /// Binds from the first parameter on; text and blobs are copied.
+    /// Binds from the first parameter on; texts and blobs are copied.
     func bind(_ values: [SQLValue]) throws(StoreError) {
         var index: Int32 = 0
         for value in values {
@@ -63,7 +63,7 @@ final class Statement {
 
     private var tooBig: StoreError { .outOfRange(what: "a value is larger than 2 GiB") }
 
-    /// Whether there is a row to read; resets itself where it fails.
+    /// Steps to the next row and returns false at the end; resets itself if it fails.
     func step() throws(StoreError) -> Bool {
         switch sqlite3_step(handle) {
         case SQLITE_ROW: return true
@@ -75,7 +75,7 @@ final class Statement {
         }
     }
 
-    /// Steps once, takes no row, and is ready for the next use.
+    /// Steps once, ignores any row, and resets itself.
     func run() throws(StoreError) {
         defer { sqlite3_reset(handle) }
         let code = sqlite3_step(handle)
@@ -101,7 +101,7 @@ final class Statement {
         return [UInt8](UnsafeRawBufferPointer(start: bytes, count: count))
     }
 
-    /// Reads a blob in place; the bytes are gone with the next step.
+    /// Reads a blob in place; the bytes are valid until the next step.
     func withBlob(
         _ column: Int32, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Void
     ) throws(StoreError) {

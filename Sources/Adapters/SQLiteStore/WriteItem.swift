@@ -1,7 +1,7 @@
 import Storage
 import Values
 
-/// Something to do in a write transaction.
+/// An item of a write transaction.
 enum WriteItem: Sendable {
     typealias Completion = @Sendable (Result<CommitReceipt, StoreError>) -> Void
 
@@ -13,7 +13,7 @@ enum WriteItem: Sendable {
         return false
     }
 
-    /// Tells whoever asked for it.
+    /// Reports the outcome to the caller.
     func finish(_ outcome: WriteOutcome) {
         switch self {
         case .commit(_, let completion): completion(outcome.receipt)
@@ -23,11 +23,11 @@ enum WriteItem: Sendable {
     }
 }
 
-/// What became of one item of a transaction.
+/// The outcome of one item of a transaction.
 enum WriteOutcome: Sendable {
     case stored(balance: Int64?, depletion: Depletion?)
     case duplicate(of: RunID, isSameContent: Bool)
-    /// A job ran; it knows its own result.
+    /// A job ran; it holds its own result.
     case done
     case failed(StoreError)
 
@@ -41,22 +41,22 @@ enum WriteOutcome: Sendable {
     }
 }
 
-/// A blocking member's work.
+/// The work of a blocking member.
 ///
-/// It may run twice, where the first transaction was given up.
+/// It may run twice, if the first transaction was abandoned.
 class WriteJob: @unchecked Sendable {
-    // Unchecked: `run` is called by the holder of the write queue's turn, `finish` once after it.
+    // Unchecked: the holder of the write queue's turn calls `run`, then `finish` once.
 
-    /// - Throws: What the member throws; what it wrote is undone.
+    /// - Throws: The member's error; its writes are undone.
     func run(_ writer: Writer) throws(StoreError) {}
 
     /// - Parameter failure: Why nothing was stored; nil after a synced transaction.
     func finish(_ failure: StoreError?) {}
 }
 
-/// A job with a result that a thread waits for.
+/// A job whose result a thread waits for.
 final class AwaitedJob<Output: Sendable>: WriteJob, @unchecked Sendable {
-    // Unchecked: `output` is touched by the writer's thread alone; the promise hands the result over.
+    // Unchecked: only the writer's thread uses `output`; the promise hands the result over.
     private let body: @Sendable (Writer) throws(StoreError) -> Output
     private let promise = Promise<Result<Output, StoreError>>()
     private var output: Output?

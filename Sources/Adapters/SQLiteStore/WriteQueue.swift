@@ -1,30 +1,30 @@
 import Storage
 import Values
 
-/// Lines up all writing work and gives it to the ``Writer`` in groups.
+/// Queues all write work and passes it to the ``Writer`` in groups.
 ///
-/// Whoever holds the turn may use the writer: mostly the queue's own thread, or a caller's where
-/// nothing else is going on, which spares two hand-offs. Items are carried out in the order in
-/// which they came, and told of it in that order.
+/// The holder of the turn may use the writer: usually the queue's own thread, or the caller's thread if
+/// nothing else is in progress, which saves two hand-offs. Items run, and their completions are called, in
+/// the order of submission.
 final class WriteQueue: @unchecked Sendable {
-    // Unchecked: the mutable fields are guarded by `lock`; `writer` belongs to the turn's holder.
+    // Unchecked: mutable fields are guarded by `lock`; `writer` belongs to the turn's holder.
     private let writer: Writer
     private let lock = Lock()
     private let wakeUp = Condition()
     private var waiting: [WriteItem] = []
-    /// Whether a thread is using the writer.
+    /// Whether a thread holds the turn.
     private var isTaken = false
     private var isAsleep = false
     private var isClosing = false
     private var isCheckpointDue = false
-    /// Why nothing more is taken, after the disk has failed.
+    /// The disk failure after which nothing more is accepted.
     private var failure: StoreError?
     private var flushes: Int64 = 0
     private var thread: WorkerThread?
 
-    /// The most items of one transaction: bounds how long the first of them waits.
+    /// Most items in one transaction; bounds how long the first of them waits.
     private static let groupMax = 1000
-    /// How many follow-ups of its own work a caller's thread carries out before the queue's takes over.
+    /// Most follow-up items of its own that a caller's thread runs before the queue's thread takes over.
     private static let inPlaceRoundMax = 16
 
     init(_ writer: Writer) { self.writer = writer }
@@ -37,7 +37,11 @@ final class WriteQueue: @unchecked Sendable {
     /// Syncs since opening.
     var flushCount: Int64 { lock.withLock { flushes } }
 
-    /// Takes an item; `item` is told when it is done.
+    /// Submits an item; it is finished once it is synced or has failed.
+    ///
+    /// - Parameters:
+    ///   - item: The work.
+    ///   - inPlace: Whether this thread may run it, and the completion, before the method returns.
     func submit(_ item: WriteItem, inPlace: Bool) {
         lock.lock()
         if isClosing || failure != nil {
@@ -57,7 +61,7 @@ final class WriteQueue: @unchecked Sendable {
         if mustWake { wakeUp.signal() }
     }
 
-    /// Carries out one item, and what its completion asked for, on the caller's thread.
+    /// Runs one item, and the items that its completion submits, on the caller's thread.
     private func workInPlace(_ first: WriteItem) {
         var items = [first]
         for round in 1...Self.inPlaceRoundMax {
@@ -108,7 +112,7 @@ final class WriteQueue: @unchecked Sendable {
         return items
     }
 
-    /// Does a group and tells everyone; the caller holds the turn.
+    /// Runs a group and finishes its items; the caller holds the turn.
     private func carryOut(_ items: [WriteItem]) {
         if let failure = lock.withLock({ failure }) {
             for item in items { item.finish(.failed(failure)) }
@@ -130,7 +134,7 @@ final class WriteQueue: @unchecked Sendable {
         lock.withLock {
             isCheckpointDue = isDue
             flushes = count
-            // After a failed sync nobody knows what the disk holds: only opening again tells.
+            // After a failed sync the content of the disk is unknown until the file is opened again.
             if case .failed = error { failure = error }
         }
     }
@@ -143,7 +147,7 @@ final class WriteQueue: @unchecked Sendable {
             try writer.checkpoints.run()
             note(failure: nil)
         } catch .full {
-            // The log keeps what the file has no room for; the next group tries again.
+            // The log keeps the pages that do not fit into the file; a later group tries again.
             lock.withLock { isCheckpointDue = false }
         } catch {
             note(failure: error)
@@ -151,9 +155,9 @@ final class WriteQueue: @unchecked Sendable {
         }
     }
 
-    /// Refuses new work, ends what waits, and gives the writer back to be closed.
+    /// Refuses new work, completes the queued work, and returns the writer to be closed.
     ///
-    /// Nil the second time.
+    /// Returns nil on a second call.
     func close() -> Writer? {
         lock.lock()
         let isFirst = !isClosing

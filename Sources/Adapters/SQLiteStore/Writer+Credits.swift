@@ -2,14 +2,14 @@ import Billing
 import Storage
 import Values
 
-/// Credits and the purchases that they settle.
+/// Credits, and the purchases that they settle.
 extension Writer {
     private static let creditScope = "credit"
 
-    /// Decides and carries out a credit; see ``LedgerStore/credit(_:)``.
+    /// Decides and applies a credit; see ``LedgerStore/credit(_:)``.
     ///
-    /// Whatever the answer is, it stays with the idempotency key: a refusal that depends on how things
-    /// stood is not turned into a credit by asking again.
+    /// The answer is stored with the idempotency key. So a refusal that depended on the state at that time
+    /// does not become a credit when the request is repeated.
     func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome {
         if let known = try answer(to: credit) { return known }
         let outcome = try decide(credit)
@@ -49,7 +49,7 @@ extension Writer {
         return .credited(entry)
     }
 
-    /// Why a payment does not settle a purchase, which is then parked; nil where it does.
+    /// Why a payment does not settle a purchase, which is then parked; nil if it does.
     private func refusal(
         of credit: Credit, for found: (purchase: Purchase, isCredited: Bool)
     ) throws(StoreError) -> CreditOutcome? {
@@ -63,7 +63,7 @@ extension Writer {
 
     // MARK: - Idempotency
 
-    /// What was answered under the credit's key before; nil for a new key or none.
+    /// The earlier answer to the credit's idempotency key; nil if there is no key or it is new.
     private func answer(to credit: Credit) throws(StoreError) -> CreditOutcome? {
         guard let key = credit.idempotencyKey else { return nil }
         let caller = TenantID.operatorTenant.number
@@ -129,7 +129,7 @@ private enum CreditAnswer: String {
     case tenantUnknown = "tenant_unknown"
     case amountOutOfRange = "amount_out_of_range"
 
-    /// Nil for the one answer that is not kept: the key is another request's.
+    /// Nil for `keyReused`, the only answer that is not stored, because the key belongs to another request.
     init?(_ outcome: CreditOutcome) {
         switch outcome {
         case .credited, .replayed: self = .entry
@@ -145,7 +145,7 @@ private enum CreditAnswer: String {
 }
 
 extension Purchase {
-    /// Whether a payment is what was agreed on.
+    /// Whether a payment matches the purchase.
     func isMet(by credit: Credit) -> Bool {
         let (milliseconds, overflows) = minutes.multipliedReportingOverflow(by: 60_000)
         guard !overflows, tenant == credit.tenant, milliseconds == credit.milliseconds else { return false }

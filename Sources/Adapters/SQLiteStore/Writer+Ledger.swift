@@ -2,11 +2,11 @@ import Billing
 import Storage
 import Values
 
-/// Charges: one ledger entry for each tenant and transaction.
+/// Charges: one ledger entry per tenant and transaction.
 extension Writer {
-    /// The sequence of the ledger entry that will take a commit's charge; 0 where nothing is taken.
+    /// The sequence of the ledger entry that will contain a commit's charge; 0 if there is no charge.
     ///
-    /// - Throws: ``StoreError/outOfRange(what:)`` where the balance would leave its range.
+    /// - Throws: ``StoreError/outOfRange(what:)`` if the balance would leave its range.
     func reserve(_ charge: Int64, for commit: RunCommit) throws(StoreError) -> Int64 {
         guard commit.isMetered, charge > 0 else { return 0 }
         let account = try account(of: commit.tenant)
@@ -19,7 +19,7 @@ extension Writer {
         return account.sequence + 1
     }
 
-    /// Adds a stored commit's charge to what its tenant's usage entry will take.
+    /// Adds the charge of a stored commit to its tenant's pending usage entry.
     func add(_ charge: Int64, of commit: RunCommit, index: Int) {
         let at = commit.entries.last?.at ?? clock()
         guard var usage = group.usage[commit.tenant] else {
@@ -34,7 +34,7 @@ extension Writer {
         group.usage[commit.tenant] = usage
     }
 
-    /// Writes the usage entries of all tenants, by rising id.
+    /// Writes the pending usage entries of all tenants, in the order of their ids.
     func closeAllUsage() throws(StoreError) {
         if group.usage.count > 1 {
             for tenant in group.usage.keys.sorted() { try closeUsage(of: tenant) }
@@ -43,7 +43,7 @@ extension Writer {
         }
     }
 
-    /// Writes a tenant's usage entry, if something waits for one, and notes where it crossed zero.
+    /// Writes a tenant's pending usage entry, if there is one, and records a depletion if it crosses zero.
     func closeUsage(of tenant: TenantID) throws(StoreError) {
         guard let usage = group.usage.removeValue(forKey: tenant) else { return }
         var account = try account(of: tenant)
@@ -56,7 +56,7 @@ extension Writer {
         if let depletion = try noteDepletion(by: entry) { group.depletions[usage.index] = depletion }
     }
 
-    /// Puts a depletion into the outbox where an entry has crossed zero.
+    /// Adds a depletion to the outbox if an entry crossed zero.
     @discardableResult
     func noteDepletion(by entry: LedgerEntry) throws(StoreError) -> Depletion? {
         guard let depletion = Depletion(crossedBy: entry) else { return nil }
@@ -80,7 +80,7 @@ extension Writer {
         try statement.run()
     }
 
-    /// Apart from the statement above, which every charge needs.
+    /// A statement of its own, because every charge uses the shorter one above.
     private func insertWithReason(_ entry: LedgerEntry) throws(StoreError) {
         try connection.run(
             """

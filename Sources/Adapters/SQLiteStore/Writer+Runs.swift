@@ -6,7 +6,7 @@ import Values
 extension Writer {
     /// Stores one commit in the open transaction.
     ///
-    /// - Throws: With ``hasWritten`` set where rows of it must be taken back.
+    /// - Throws: If ``hasWritten`` is set then, the caller must undo rows of the commit.
     func store(_ commit: RunCommit, index: Int) throws(StoreError) -> WriteOutcome {
         if let start = commit.start, let dedupe = commit.dedupe,
             let duplicate = try duplicate(of: dedupe, start.workflow, commit.tenant)
@@ -108,13 +108,13 @@ extension Writer {
         hasWritten = true
     }
 
-    /// The dearest statement of all: one row for all that a commit adds to the journal.
+    /// Inserts one row for all entries of a commit; the most expensive statement of all.
     private func insert(
         _ entries: [StoredEntry], of commit: RunCommit, charge: Int64, ledgerSequence: Int64
     ) throws(StoreError) {
         guard !entries.isEmpty else { return }
         let (first, last) = (entries[0].sequence, entries[entries.count - 1].sequence)
-        // A first commit stands on the run's row, which nobody else can have made.
+        // A first commit also inserts the run's row, which conflicts if the run exists.
         if !commit.isStart { try checkIsFree(first, of: commit.run) }
         packed.removeAll(keepingCapacity: true)
         EntryCoding.pack(entries, into: &packed)
@@ -126,7 +126,7 @@ extension Writer {
         sqlite3_bind_int64(handle, 5, charge)
         sqlite3_bind_int64(handle, 6, ledgerSequence)
         let code = packed.withUnsafeBytes { bytes in
-            // Read in place: the step is over before the bytes may change.
+            // Bound without a copy: the step ends before the bytes can change.
             let code = sqlite3_bind_blob64(handle, 4, bytes.baseAddress, UInt64(bytes.count), nil)
             return code == SQLITE_OK ? sqlite3_step(handle) : code
         }
@@ -139,7 +139,7 @@ extension Writer {
         hasWritten = true
     }
 
-    /// Nothing of the journal may stand where a commit begins, or behind it (I2).
+    /// Checks that the journal has no entry at or after the first one of a commit (I2).
     private func checkIsFree(_ sequence: Int64, of run: RunID) throws(StoreError) {
         let statement = statements.selectLaterEntries
         sqlite3_bind_int64(statement.handle, 1, run.number)
@@ -150,7 +150,9 @@ extension Writer {
 }
 
 extension RunCommit {
-    /// What all its entries charge, checked: each at least 0, the sum without overflow.
+    /// The sum of the entries' charges.
+    ///
+    /// - Throws: ``StoreError/outOfRange(what:)`` if a charge is negative or the sum overflows.
     func checkedCharge() throws(StoreError) -> Int64 {
         var sum: Int64 = 0
         for entry in entries where entry.chargeMilliseconds != 0 {

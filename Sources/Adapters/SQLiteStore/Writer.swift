@@ -3,24 +3,25 @@ import CSQLite
 import Storage
 import Values
 
-/// The write connection: carries out groups of work, each in one transaction.
+/// The write connection, which runs groups of work in one transaction each.
 ///
-/// Used by one thread at a time, the one that holds the ``WriteQueue``'s turn.
+/// Used by one thread at a time, the holder of the ``WriteQueue``'s turn.
 final class Writer {
     let connection: Connection
     let sha256: @Sendable ([UInt8]) -> [UInt8]
     let clock: @Sendable () -> Instant
     let heldEpoch: Int64
     let statements: WriterStatements
-    /// As the last committed transaction left them; only what was used since opening.
+    /// The accounts as of the last committed transaction; only those used since opening.
     private var accounts: [TenantID: Account] = [:]
-    /// Changes of the file after the last transaction, which found the lease to be its own; nil where there is none.
+    /// The file's change counter after the last transaction, which verified the lease; nil before the first
+    /// one and after a failure.
     private var leftAt: UInt32?
-    /// What the open transaction has changed so far.
+    /// The changes of the open transaction so far.
     var group = WriteGroup()
-    /// Whether the commit at hand has changed anything yet.
+    /// Whether the current commit has changed anything yet.
     var hasWritten = false
-    /// Where a commit's entries are packed, kept so that no commit asks for memory anew.
+    /// The buffer for packed entries, kept so that a commit allocates no new one.
     var packed: [UInt8] = []
     let checkpoints: Checkpoints
 
@@ -36,16 +37,16 @@ final class Writer {
         checkpoints = Checkpoints(connection)
     }
 
-    /// Does all of `items` in one transaction and says what became of each, in order.
+    /// Runs all of `items` in one transaction and returns the outcome of each, in order.
     ///
-    /// When it returns, what is not a failure is synced to disk.
+    /// When it returns, everything except failed items is synced to disk.
     ///
-    /// - Throws: What failed them all; the transaction has left nothing behind.
+    /// - Throws: The error that failed all items; the transaction has left nothing behind.
     func perform(_ items: [WriteItem]) throws(StoreError) -> [WriteOutcome] {
         do throws(Interruption) { return try attempt(items, isGuarded: false) } catch {
             if case .failed(let error) = error { throw error }
         }
-        // One of them failed after it had written something: once more, each behind a savepoint.
+        // An item failed after it had written, so repeat with a savepoint for each.
         do throws(Interruption) { return try attempt(items, isGuarded: true) } catch {
             guard case .failed(let error) = error else {
                 throw .failed(code: SQLITE_INTERNAL, message: "a commit could not be undone alone")
@@ -54,9 +55,9 @@ final class Writer {
         }
     }
 
-    /// Why a transaction was given up.
+    /// Why a transaction was abandoned.
     private enum Interruption: Error {
-        /// A commit must be undone, but has no savepoint to go back to.
+        /// A commit must be undone but has no savepoint.
         case conflict
         case failed(StoreError)
     }
@@ -93,10 +94,10 @@ final class Writer {
         do throws(StoreError) { return try body() } catch { throw .failed(error) }
     }
 
-    /// Opens the transaction and makes sure that this process is still the shard's owner.
+    /// Opens the transaction and checks that this process still owns the shard.
     private func begin() throws(StoreError) {
         try statements.begin.run()
-        // Whoever takes the shard over writes to the file, which is then not as this connection left it.
+        // A takeover writes to the file, which changes its counter.
         guard leftAt == nil || connection.changeCount != leftAt else { return }
         let lease = statements.epoch
         defer { lease.reset() }
@@ -131,10 +132,10 @@ final class Writer {
         return outcome
     }
 
-    /// Takes the changed accounts over and completes the receipts, now that all is on disk.
+    /// Adopts the changed accounts and completes the receipts, after everything is on disk.
     private func settle(_ outcomes: inout [WriteOutcome], of items: [WriteItem]) {
         defer { group = WriteGroup() }
-        // Nobody was charged, so no receipt tells a balance.
+        // No tenant was charged, so no receipt contains a balance.
         guard !group.accounts.isEmpty else { return }
         for (tenant, account) in group.accounts { accounts[tenant] = account }
         for index in items.indices {
@@ -149,33 +150,33 @@ final class Writer {
     func account(of tenant: TenantID) throws(StoreError) -> Account {
         if let account = group.accounts[tenant] ?? accounts[tenant] { return account }
         let account = try Rows.account(of: tenant, connection)
-        // Right also where this transaction fails: it has not been changed yet.
+        // Valid even if this transaction fails, because it has not changed the account yet.
         accounts[tenant] = account
         return account
     }
 }
 
-/// What one transaction has changed besides rows.
+/// The changes of one transaction besides rows.
 struct WriteGroup {
-    /// The time that commits of this transaction charged to one tenant.
+    /// The time that commits of this transaction charge to one tenant.
     struct Usage {
         var milliseconds: Int64 = 0
-        /// The run charged; nil where there were several.
+        /// The charged run; nil if there are several.
         var run: RunID?
         var at: Instant
-        /// The position of the last commit that charged.
+        /// The index of the last commit that charged.
         var index: Int
     }
 
     var accounts: [TenantID: Account] = [:]
-    /// Not in the ledger yet: one entry for all of a tenant's charges.
+    /// Charges that are not in the ledger yet; each tenant gets one entry for all of them.
     var usage: [TenantID: Usage] = [:]
-    /// By the position of the commit whose receipt tells it.
+    /// By the index of the commit whose receipt contains it.
     var depletions: [Int: Depletion] = [:]
 }
 
 extension StoreError {
-    /// Whether the transaction can go on without the commit that met it.
+    /// Whether the error concerns one commit, so that the transaction can continue without it.
     fileprivate var concernsOneCommit: Bool {
         switch self {
         case .exists, .missing, .outOfRange: true

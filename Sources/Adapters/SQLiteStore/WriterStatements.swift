@@ -1,6 +1,6 @@
 import Storage
 
-/// The statements that every transaction or most commits need, prepared once.
+/// Statements that every transaction or most commits need, prepared once.
 struct WriterStatements {
     let begin: Statement
     let commit: Statement
@@ -50,7 +50,7 @@ struct WriterStatements {
             INSERT INTO journal (tenant_id, run_id, sequence, entries, charge_ms, ledger_sequence)
             VALUES (?, ?, ?, ?, ?, ?)
             """)
-        // Apart from the insert: one that reads its own table builds a temporary one each time.
+        // Separate from the insert: an insert that reads its own table builds a temporary table each time.
         selectLaterEntries = try connection.statement(
             "SELECT 1 FROM journal WHERE run_id = ? AND sequence >= ?")
         insertLedgerEntry = try connection.statement(

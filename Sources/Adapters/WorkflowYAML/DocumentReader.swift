@@ -1,11 +1,11 @@
 import Values
 package import Workflow
 
-/// Reads a workflow file, or a request's body, in either notation.
+/// Reads a workflow file or a request body in either notation, JSON or YAML.
 package enum DocumentReader {
-    /// A text that begins with `{` or `[` and is valid JSON is JSON; everything else is YAML.
+    /// Parses a text: JSON if it begins with `{` or `[` and is valid JSON, otherwise YAML.
     ///
-    /// Duplicate names and the limits of ``DocumentLimits`` hold for both.
+    /// Duplicate names are refused in both, and ``DocumentLimits`` apply to both.
     package static func read(_ bytes: [UInt8]) -> Result<Node, DocumentProblems> {
         let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
         let looksLikeJSON = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
@@ -19,7 +19,7 @@ package enum DocumentReader {
         }
     }
 
-    /// Reads and checks a workflow file; the definition is absent where any problem is an error.
+    /// Reads and checks a workflow file; the definition is nil if any problem is an error.
     package static func workflow(
         _ bytes: [UInt8], with reader: WorkflowReader
     ) -> (definition: WorkflowDefinition?, problems: [Problem]) {

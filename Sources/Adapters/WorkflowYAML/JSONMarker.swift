@@ -1,7 +1,7 @@
 import Values
 import Workflow
 
-/// Gives the parts of a JSON text, which the one JSON reader has already accepted, their places.
+/// Adds positions to a JSON value by walking the text that the JSON reader has accepted.
 struct JSONMarker {
     private let bytes: [UInt8]
     private var position = 0
@@ -21,7 +21,7 @@ struct JSONMarker {
         let mark = mark
         try count(at: mark)
         switch value {
-        // A document that was read as JSON has no bytes in it.
+        // A value parsed from JSON contains no bytes.
         case .null, .bool, .int, .number, .bytes:
             let start = position
             while position < bytes.count, isLiteral(bytes[position]) { pass() }
@@ -108,7 +108,7 @@ struct JSONMarker {
         if position < bytes.count { pass() }
     }
 
-    /// One of `: , ] }` and the blanks before it.
+    /// Passes one of `: , ] }` and the blanks before it.
     private mutating func passPunctuation() {
         skipBlanks()
         if position < bytes.count { pass() }

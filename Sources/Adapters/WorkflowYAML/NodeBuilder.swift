@@ -1,8 +1,8 @@
 import Workflow
 
-/// Builds the tree from events, counting depth, nodes and aliases as they come.
+/// Builds the tree from events and counts depth, nodes and aliases.
 ///
-/// What spoils one value is noted and passed over; what breaks a limit ends the reading.
+/// An invalid value is reported and skipped; a broken limit ends the reading.
 struct NodeBuilder {
     var problems: [Problem] = []
     private let events: YAMLEvents
@@ -12,7 +12,7 @@ struct NodeBuilder {
     private var aliasCount = 0
     private var anchored: [String: Anchored] = [:]
 
-    /// What an alias stands for.
+    /// The target of an alias.
     private struct Anchored {
         var node: Node
         var nodeCount: Int
@@ -24,7 +24,9 @@ struct NodeBuilder {
         self.source = source
     }
 
-    /// The one document of the text.
+    /// The document of the text; nil, with a problem, if there is none.
+    ///
+    /// - Throws: ``YAMLFault`` for a syntax error, a broken limit or a second document.
     mutating func document() throws(YAMLFault) -> Node? {
         let first = try events.next()
         guard case .documentStart = first.kind else {
@@ -127,7 +129,7 @@ struct NodeBuilder {
     {
         try enter(at: start.mark)
         var members: [Node.Member] = []
-        // By bytes: `String` would merge canonically equivalent names.
+        // By bytes, because `String` would merge canonically equivalent names.
         var names: [[UInt8]: Mark] = [:]
         var split = SplitExpression(isFlow: isFlow)
         while true {
@@ -158,7 +160,7 @@ struct NodeBuilder {
         return members
     }
 
-    /// The name of a member; nil, with a problem, where it cannot be one.
+    /// The name of a member; nil, with a problem, if it cannot be one.
     private mutating func name(from event: YAMLEvent, in map: YAMLEvent) throws(YAMLFault) -> String? {
         if case .mapStart(isFlow: true) = event.kind, source[map.range.lowerBound] == "{",
             source[map.range.lowerBound + 1] == "{"
@@ -219,17 +221,17 @@ struct NodeBuilder {
     }
 }
 
-/// Notices a comma that cut an expression in two inside `{ }` or `[ ]`.
+/// Detects a comma that split an expression inside `{ }` or `[ ]`.
 struct SplitExpression {
     private let isFlow: Bool
     private var closer: String?
 
     init(isFlow: Bool) { self.isFlow = isFlow }
 
-    /// Whether the rest of an expression is still to come.
+    /// Whether the end of an expression is still missing.
     var isOpen: Bool { closer != nil }
 
-    /// Whether `node` is a later part of an expression that was already reported.
+    /// Whether `node` is a later part of an expression that was reported already.
     mutating func takes(_ node: Node, into problems: inout [Problem]) -> Bool {
         guard isFlow, case .scalar(let text, .plain) = node.content else { return false }
         if let closer {
@@ -248,7 +250,7 @@ struct SplitExpression {
         return false
     }
 
-    /// Puts a whole expression in the place of a cut one, so that it is not reported a second time.
+    /// Replaces a split expression by a whole one, so that it is not reported twice.
     mutating func repair(_ node: inout Node, into problems: inout [Problem]) {
         let wasClosed = closer == nil
         _ = takes(node, into: &problems)

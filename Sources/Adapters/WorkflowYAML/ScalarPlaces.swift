@@ -1,9 +1,9 @@
 import Workflow
 
-/// Finds where each line of a scalar's text stands in the file, by walking both side by side.
+/// Finds the position of each line of a scalar in the file by walking text and file together.
 ///
-/// Folding, indentation and quoting make the two differ; whatever cannot be followed keeps the last
-/// known place, so a place may be a few columns off inside escaped text but never on an earlier line.
+/// Folding, indentation and quoting make them differ. If the walk loses track, the last known place applies.
+/// So a place may be a few columns off inside escaped text, but never on an earlier line.
 struct ScalarPlaces {
     private let source: SourceText
     private let end: Int
@@ -48,7 +48,7 @@ struct ScalarPlaces {
         return found.isEmpty ? [Node.Place(offset: 0, mark: start)] : found
     }
 
-    /// Moves to where `scalar` stands, past what YAML leaves out; false where that cannot be followed.
+    /// Moves to `scalar`, past what YAML removes; false if the walk loses track.
     private mutating func seek(_ scalar: Unicode.Scalar) -> Bool {
         while position < end, let here = source[position] {
             if quote == "\"", here == "\\" {

@@ -1,13 +1,13 @@
 import Workflow
 
-/// A file's text, checked before any parser sees it.
+/// A file's text, checked before it is parsed.
 struct SourceText {
-    /// Without a byte order mark.
+    /// Without the byte order mark.
     let bytes: [UInt8]
     let scalars: [Unicode.Scalar]
 
-    /// - Throws: a problem where the text is too large, not UTF-8, or holds a line separator that YAML
-    ///   1.1 and 1.2 read differently.
+    /// - Throws: ``YAMLFault`` if the text is too large, is not UTF-8, contains a control character, or
+    ///   contains a line separator that YAML 1.1 and 1.2 read differently.
     init(_ bytes: [UInt8]) throws(YAMLFault) {
         guard bytes.count <= DocumentLimits.byteCount else {
             throw YAMLFault(
@@ -25,7 +25,7 @@ struct SourceText {
         }
         self.bytes = body
         self.scalars = Array(text.unicodeScalars)
-        // libyaml would refuse these too, but without a place.
+        // libyaml would refuse these too, but without a position.
         if let index = scalars.firstIndex(where: { Self.isControl($0.value) }) {
             throw YAMLFault(
                 problem: Problem(
@@ -50,7 +50,7 @@ struct SourceText {
         }
     }
 
-    /// The character at `index`, or nil past either end.
+    /// The scalar at `index`; nil past either end.
     subscript(_ index: Int) -> Unicode.Scalar? { scalars.indices.contains(index) ? scalars[index] : nil }
 
     func mark(at index: Int) -> Mark {
@@ -61,7 +61,7 @@ struct SourceText {
         return mark
     }
 
-    /// The text of a line, from 1, without its end.
+    /// The text of a line, counted from 1, without its line break.
     func line(_ number: Int) -> String {
         var mark = Mark(line: 1, column: 1)
         var out = String.UnicodeScalarView()
@@ -83,7 +83,7 @@ struct SourceText {
 }
 
 extension Mark {
-    /// Moves past one character; CR LF is one end of line.
+    /// Moves past one scalar; CR LF is one line break.
     mutating func pass(_ scalar: Unicode.Scalar, before next: Unicode.Scalar?) {
         if scalar == "\n" || (scalar == "\r" && next != "\n") {
             self = Mark(line: line + 1, column: 1)

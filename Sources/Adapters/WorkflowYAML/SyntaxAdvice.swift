@@ -1,6 +1,6 @@
 import Workflow
 
-/// Says in the words of an author what libyaml says in those of a parser.
+/// Rewrites libyaml's messages for authors and adds a hint.
 enum SyntaxAdvice {
     static func explain(_ problem: Problem, in source: SourceText) -> Problem {
         guard problem.code == ProblemCode.syntax.rawValue else { return problem }

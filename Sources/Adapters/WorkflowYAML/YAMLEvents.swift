@@ -1,7 +1,7 @@
 import CYAML
 import Workflow
 
-/// What the parser meets, with its place.
+/// A parser event with its position.
 struct YAMLEvent {
     enum Kind {
         case documentStart
@@ -17,20 +17,20 @@ struct YAMLEvent {
 
     var kind: Kind
     var mark: Mark
-    /// Characters of the file before the event, and before what follows it.
+    /// Its range in the file, in Unicode scalars.
     var range: Range<Int>
     var anchor: String?
     var tag: String?
 }
 
-/// A fault of the text itself, after which nothing can be read.
+/// An error in the text that ends the reading.
 struct YAMLFault: Error {
     var problem: Problem
 }
 
-/// The events of libyaml over bytes that outlive it.
+/// The events of libyaml over bytes that must outlive this object.
 ///
-/// The parser and every event are freed here, whatever is thrown.
+/// It frees the parser and every event, even if an error is thrown.
 final class YAMLEvents {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let isUsable: Bool
@@ -48,7 +48,7 @@ final class YAMLEvents {
         parser.deallocate()
     }
 
-    /// The next event; the start of the stream is passed over.
+    /// The next event; the start of the stream is skipped.
     func next() throws(YAMLFault) -> YAMLEvent {
         while true {
             var raw = yaml_event_t()
@@ -63,10 +63,10 @@ final class YAMLEvents {
             return YAMLFault(
                 problem: Problem(.syntax, at: Mark(line: 1, column: 1), "the text cannot be read"))
         }
-        // The reader's own faults (a control character) leave no mark beside the parser's place.
+        // For the reader's own errors (a control character), only the parser's position is set.
         let isReaderFault = parser.pointee.error == YAML_READER_ERROR
         let message = String(cString: text)
-        // A quote that is never closed is of more use than the end of the file.
+        // The position of an unclosed quote is more useful than the end of the file.
         let isUnclosed = message == "found unexpected end of stream" && parser.pointee.context != nil
         let found = isUnclosed ? parser.pointee.context_mark : parser.pointee.problem_mark
         return YAMLFault(

@@ -1,29 +1,29 @@
 package import Workflow
 
-/// Why a text gave no document, or a doubtful one.
+/// Why a text yields no document, or only a partial one.
 package struct DocumentProblems: Error, Sendable, Hashable {
-    /// In the order of the file; at least one.
+    /// In file order; at least one.
     package var problems: [Problem]
-    /// The document as far as it makes sense, so that further problems can be found in it.
+    /// The readable part of the document, so that further problems can be found in it.
     package var partial: Node?
 }
 
-/// What a document may measure; past any of these it is refused.
+/// The limits of a document; one that exceeds any of them is refused.
 package enum DocumentLimits {
     package static let byteCount = 256 << 10
-    /// Lists and maps inside one another.
+    /// Nesting of lists and maps.
     package static let depth = 32
-    /// Scalars, lists, maps and names, aliases counted as what they stand for.
+    /// Scalars, lists, maps and names; an alias counts as its target.
     package static let nodeCount = 10_000
     package static let scalarByteCount = 64 << 10
     package static let aliasCount = 100
 }
 
-/// Reads one YAML 1.2 document into nodes with their places, within ``DocumentLimits``.
+/// Parses one YAML 1.2 document into nodes with positions, within ``DocumentLimits``.
 package enum YAMLReader {
     /// The document, or every problem found in it.
     ///
-    /// Takes time in proportion to the text.
+    /// Takes time linear in the length of the text.
     package static func read(_ bytes: [UInt8]) -> Result<Node, DocumentProblems> {
         let source: SourceText
         do throws(YAMLFault) { source = try SourceText(bytes) } catch {

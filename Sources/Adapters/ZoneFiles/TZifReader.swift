@@ -1,9 +1,10 @@
 import Schedules
 
-/// Reads a file of the time zone database: its 64-bit block and the rule that follows it.
+/// Reads a file of the time zone database: its 64-bit block and the rule after it.
 ///
-/// Layout: a header of 44 bytes (magic, version, 15 unused, six counts), a block of 32-bit times, then, from version
-/// 2 on, header and block once more with 64-bit times, and a line with the rule. All numbers are big-endian.
+/// Layout: a header of 44 bytes (magic, version, 15 unused bytes, six counts), a block of 32-bit times, then,
+/// from version 2 on, a second header and block with 64-bit times, and a line with the rule. All numbers are
+/// big-endian.
 struct TZifReader {
     struct Problem: Error { var reason: String }
 
@@ -74,7 +75,7 @@ struct TZifReader {
             types: numbers[4], letters: numbers[5])
     }
 
-    /// The rule for the time after the last change; nil where the file gives none.
+    /// The rule for the time after the last transition; nil if the file has none.
     private mutating func footer() throws(Problem) -> PosixTimeZone? {
         guard try take(1).first == 0x0A, let end = bytes[position...].firstIndex(of: 0x0A) else {
             throw Problem(reason: "the line with the rule is missing")

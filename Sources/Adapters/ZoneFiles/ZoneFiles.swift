@@ -3,16 +3,16 @@ package import Ports
 package import Schedules
 import Values
 
-/// The time zone database as the system keeps it: one file a place, read once.
+/// The system's time zone database, with one file per zone; each is cached after its first use.
 package final class ZoneFiles: TimeZones, @unchecked Sendable {
-    // Unchecked: `known` is read and written under `lock`.
+    // Unchecked: `known` is guarded by `lock`.
     private static let fileByteCountMax = 256 * 1024
 
     private let folder: String
     private let lock = Lock()
     private var known = LRUCache<String, TimeZoneRules>(weightMax: 1_000)
 
-    /// - Parameter folder: Where the database is.
+    /// - Parameter folder: The path of the database.
     package init(folder: String = "/usr/share/zoneinfo") { self.folder = folder }
 
     package func rules(of name: String) throws(TimeZoneError) -> TimeZoneRules {
@@ -29,9 +29,10 @@ package final class ZoneFiles: TimeZones, @unchecked Sendable {
         return rules
     }
 
-    /// Letters, digits, `_`, `+` and `-`, in up to three parts: no way leads out of the folder.
+    /// Whether a name is one to three parts of letters, digits, `_`, `+` and `-`, so that it cannot leave the
+    /// folder.
     ///
-    /// `posix` and `right` hold the database once more, the latter with leap seconds.
+    /// `posix` and `right` are refused: they hold the database again, the latter with leap seconds.
     private static func isName(_ name: String) -> Bool {
         let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard name.utf8.count <= 64, parts.count <= 3, let first = parts.first else { return false }
