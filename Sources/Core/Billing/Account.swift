@@ -1,21 +1,23 @@
 package import Values
 
-/// A tenant's balance and the end of its ledger: all that is needed to write the next entry.
+/// A tenant's balance and the end of its ledger, which is all that the next entry needs.
 ///
-/// A value: the store holds the one true copy and writes what ``credit(_:reference:at:sha256:)``
-/// and ``charge(_:run:at:sha256:)`` return in the transaction that causes it.
+/// A plain value. The store holds the true copy, and writes the entries that
+/// ``credit(_:reference:at:sha256:)`` and ``charge(_:run:at:sha256:)`` return in the transaction that causes
+/// them.
 package struct Account: Sendable, Hashable {
-    /// 2^53 − 1: every JSON reader holds it exactly.
+    /// 2^53 − 1, which every JSON reader represents exactly.
     package static let amountMillisecondsMax: Int64 = (1 << 53) - 1
 
     package let tenant: TenantID
-    /// The last entry's; 0 before the first.
+    /// The sequence of the last entry; 0 before the first.
     package private(set) var sequence: Int64
-    /// May fall below zero by what was in flight when it reached zero, which is bounded by what is sent (I12).
+    /// May fall below zero by what was in flight when it reached zero; that is bounded when requests are sent
+    /// (I12).
     package private(set) var balanceMilliseconds: Int64
     package private(set) var lastHash: [UInt8]
 
-    /// An account as its last entry left it.
+    /// The account as of its last entry.
     package init(tenant: TenantID, sequence: Int64, balanceMilliseconds: Int64, lastHash: [UInt8]) {
         self.tenant = tenant
         self.sequence = sequence
@@ -23,24 +25,24 @@ package struct Account: Sendable, Hashable {
         self.lastHash = lastHash
     }
 
-    /// A new account: no entries, nothing on it.
+    /// A new account without entries.
     package init(tenant: TenantID) {
         self.init(
             tenant: tenant, sequence: 0, balanceMilliseconds: 0, lastHash: [UInt8](repeating: 0, count: 32))
     }
 
-    /// Whether runs may start and go on.
+    /// Whether runs may start and continue.
     package var isFunded: Bool { balanceMilliseconds > 0 }
 
     /// Adds to the balance.
     ///
     /// - Parameters:
     ///   - milliseconds: 1 to ``amountMillisecondsMax``.
-    ///   - reference: What it is for; the store refuses one that it has seen.
-    ///   - at: When.
-    ///   - sha256: The digest for the chain.
-    /// - Returns: The entry to write. The account has moved on; drop it where the write fails.
-    /// - Throws: ``LedgerError`` where an amount is out of range; the account is as it was.
+    ///   - reference: The business reference; the store refuses a known one.
+    ///   - at: The time of the entry.
+    ///   - sha256: The digest of the chain.
+    /// - Returns: The entry to write. The account has changed already; discard it if the write fails.
+    /// - Throws: ``LedgerError`` if an amount is out of range; the account is unchanged then.
     package mutating func credit(
         _ milliseconds: Int64, reference: String, at: Instant, sha256: ([UInt8]) -> [UInt8]
     ) throws(LedgerError) -> LedgerEntry {
@@ -50,9 +52,9 @@ package struct Account: Sendable, Hashable {
         return try append(.credit, milliseconds, reference: reference, run: nil, at: at, sha256: sha256)
     }
 
-    /// Takes run time off the balance; see ``credit(_:reference:at:sha256:)`` for what is returned.
+    /// Takes run time off the balance; see ``credit(_:reference:at:sha256:)`` for the result.
     ///
-    /// The balance may go below zero: what was in flight when it ran out has been used.
+    /// The balance may fall below zero, because time that was in flight when it ran out has been used.
     package mutating func charge(
         _ milliseconds: Int64, run: RunID?, at: Instant, sha256: ([UInt8]) -> [UInt8]
     ) throws(LedgerError) -> LedgerEntry {
@@ -62,10 +64,10 @@ package struct Account: Sendable, Hashable {
         return try append(.usage, -milliseconds, reference: nil, run: run, at: at, sha256: sha256)
     }
 
-    /// Takes minutes off the balance that the operator wants back; see ``credit(_:reference:at:sha256:)``.
+    /// Takes back minutes for the operator; see ``credit(_:reference:at:sha256:)`` for the result.
     ///
-    /// The balance may go below zero: what was paid back, or charged back by a bank, may have been used already, and
-    /// the next credit fills that first.
+    /// The balance may fall below zero, because refunded or charged-back minutes may have been used already.
+    /// The next credit fills that gap first.
     package mutating func takeBack(
         _ milliseconds: Int64, reference: String, reason: String, at: Instant, sha256: ([UInt8]) -> [UInt8]
     ) throws(LedgerError) -> LedgerEntry {
@@ -95,9 +97,9 @@ package struct Account: Sendable, Hashable {
     }
 }
 
-/// A ledger read from its first entry to its last, checked as it goes.
+/// Checks a ledger from its first entry to its last.
 package struct LedgerAudit: Sendable {
-    /// The first thing that does not agree.
+    /// The first inconsistency of a ledger.
     package struct Finding: Error, Sendable, Hashable {
         package var tenant: TenantID
         package var sequence: Int64
@@ -115,7 +117,9 @@ package struct LedgerAudit: Sendable {
 
     package init(tenant: TenantID) { account = Account(tenant: tenant) }
 
-    /// Checks the next entry against all before it.
+    /// Checks the next entry against all earlier ones.
+    ///
+    /// - Throws: ``Finding`` if it does not follow from them; the account is unchanged then.
     package mutating func check(_ entry: LedgerEntry, sha256: ([UInt8]) -> [UInt8]) throws(Finding) {
         func refuse(_ reason: String) -> Finding {
             Finding(tenant: account.tenant, sequence: entry.sequence, reason: reason)

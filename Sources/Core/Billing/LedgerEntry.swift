@@ -1,37 +1,36 @@
 package import Values
 
-/// One line of a tenant's ledger.
+/// One entry of a tenant's ledger.
 ///
-/// Never changed and never deleted once stored (I6).
-///
-/// Each entry's hash covers its own fields and the hash of the entry before it, so that a changed
-/// byte anywhere breaks the chain from there on.
+/// It is never changed and never deleted (I6). Its hash covers its own fields and the previous entry's hash,
+/// so that a changed byte anywhere breaks the chain from there on.
 package struct LedgerEntry: Sendable, Hashable {
     package enum Kind: String, Sendable {
         /// Minutes bought, or given by the operator.
         case credit
-        /// Run time used: every charge that one commit held for this tenant.
+        /// Run time used: all charges of one transaction for this tenant.
         case usage
         /// Minutes that the operator took back.
         case takeBack = "take_back"
     }
 
     package var tenant: TenantID
-    /// From 1, without gaps, for each tenant.
+    /// Per tenant, from 1, without gaps.
     package var sequence: Int64
     package var kind: Kind
-    /// Milliseconds of run time: positive for a credit, negative for usage and for what is taken back, never 0.
+    /// Milliseconds of run time; positive for a credit, negative for usage and a take-back, never 0.
     package var amountMilliseconds: Int64
-    /// The balance with this entry.
+    /// The balance after this entry.
     package var balanceMilliseconds: Int64
-    /// For a credit or a take-back: what it was for, such as `stripe:pi_1:purchase`; unique for ever (I8).
+    /// For a credit or a take-back: its business reference, such as `stripe:pi_1:purchase`; unique for ever
+    /// (I8).
     package var reference: String?
-    /// For usage: the run charged, where the commit charged only one.
+    /// For usage: the charged run, if there is only one.
     package var run: RunID?
-    /// For a take-back: why, in the operator's words.
+    /// For a take-back: the operator's reason.
     package var reason: String?
     package var at: Instant
-    /// 32 bytes; zeros before the first entry.
+    /// 32 bytes; zeros for the first entry.
     package var previousHash: [UInt8]
     /// 32 bytes.
     package var hash: [UInt8]
@@ -54,7 +53,7 @@ package struct LedgerEntry: Sendable, Hashable {
         self.hash = hash
     }
 
-    /// What the hash covers: the previous hash, then each field as decimal text or length-prefixed bytes.
+    /// The input of the hash: the previous hash, then each field as decimal text or length-prefixed bytes.
     package var hashedBytes: [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(192)
@@ -68,7 +67,7 @@ package struct LedgerEntry: Sendable, Hashable {
             out.append(UInt8(ascii: ":"))
             out.append(contentsOf: text.utf8)
         }
-        // Not an empty text for none: the hashes of entries without one are older than reasons are.
+        // A missing reason adds nothing, because the hashes of such entries are older than the field.
         if let reason {
             JSON.writeInt(Int64(reason.utf8.count), into: &out)
             out.append(UInt8(ascii: ":"))
@@ -78,9 +77,9 @@ package struct LedgerEntry: Sendable, Hashable {
     }
 }
 
-/// Why the ledger did not take an amount.
+/// Why the ledger refused an amount.
 package enum LedgerError: Error, Sendable, Hashable {
-    /// An amount is 1 ms to ``Account/amountMillisecondsMax``.
+    /// The amount is not 1 ms to ``Account/amountMillisecondsMax``.
     case amountOutOfRange(Int64)
     /// The balance would leave ±``Account/amountMillisecondsMax``.
     case balanceOutOfRange

@@ -2,8 +2,8 @@ package import Values
 
 /// Measures a run's time: the union of the intervals in which at least one of its steps was in flight.
 ///
-/// Fed with each attempt's interval, in any order; says how many whole milliseconds that adds to
-/// what was charged before. Parallel steps count once, sleeping and waiting not at all.
+/// It receives each attempt's interval, in any order, and returns the whole milliseconds to charge in
+/// addition. Parallel steps count once; sleeping and waiting do not count.
 package struct Meter: Sendable, Hashable {
     package struct Interval: Sendable, Hashable {
         package var start: Instant
@@ -15,20 +15,19 @@ package struct Meter: Sendable, Hashable {
         }
     }
 
-    /// Apart from each other and in order.
+    /// Disjoint and in order.
     private var covered: [Interval] = []
-    /// All time so far, also of intervals that were dropped from `covered` because nothing can overlap them again.
+    /// The total time so far, including intervals dropped from `covered` because nothing can overlap them.
     package private(set) var totalMicroseconds: Int64 = 0
-    /// What has been charged so far.
+    /// The milliseconds charged so far.
     package private(set) var chargedMilliseconds: Int64 = 0
 
     package init() {}
 
-    /// Takes an attempt's interval in and returns the whole milliseconds to charge for it, rounded
-    /// down; the rest is kept for the next.
+    /// Adds an attempt's interval and returns the whole milliseconds to charge for it, rounded down.
     ///
-    /// An interval that ends before it starts counts as empty. One that comes about in order costs the same
-    /// however many came before.
+    /// The remainder is kept for the next call. An interval that ends before it starts is empty. For
+    /// intervals roughly in order, the cost does not depend on how many came before.
     package mutating func charge(_ interval: Interval) -> Int64 {
         let merge = merge(of: interval)
         if let merge {
@@ -38,18 +37,18 @@ package struct Meter: Sendable, Hashable {
         return chargeUp(to: totalMicroseconds / 1000)
     }
 
-    /// What ``charge(_:)`` would return; nothing is taken in.
+    /// The result that ``charge(_:)`` would have, without adding the interval.
     package func chargeAdded(by interval: Interval) -> Int64 {
         let total = totalMicroseconds + (merge(of: interval)?.addedMicroseconds ?? 0)
         return max(0, total / 1000 - chargedMilliseconds)
     }
 
-    /// What is left to charge at the end of a run: the broken millisecond, rounded up.
+    /// The remaining fraction of a millisecond at the end of a run, rounded up.
     package mutating func chargeRemainder() -> Int64 {
         chargeUp(to: (totalMicroseconds + 999) / 1000)
     }
 
-    /// Moves all that was taken in, because the clock that measures it has been stepped by that much.
+    /// Moves all intervals, because the clock that measures them has been stepped.
     package mutating func move(by step: Duration) {
         for index in covered.indices {
             covered[index].start = covered[index].start + step
@@ -57,7 +56,7 @@ package struct Meter: Sendable, Hashable {
         }
     }
 
-    /// Forgets where the time lay, but not how much it was; right when nothing of the run is in flight.
+    /// Drops the intervals but keeps their total; valid if nothing of the run is in flight.
     package mutating func settle() {
         covered.removeAll(keepingCapacity: true)
     }
@@ -68,7 +67,7 @@ package struct Meter: Sendable, Hashable {
         return charge
     }
 
-    /// How an interval goes into `covered`: in place of those in `range`, which it touches.
+    /// How an interval is merged into `covered`: it replaces the intervals in `range`, which it touches.
     private struct Merge {
         var range: Range<Int>
         var interval: Interval

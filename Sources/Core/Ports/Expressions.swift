@@ -1,47 +1,50 @@
 package import Values
 
-/// Turns the text of an expression into something that can be evaluated again and again.
+/// Compiles expressions for repeated evaluation.
 ///
-/// The language is that of `docs/workflow-format.md`: Lua 5.4, one expression or a chunk that
-/// returns a value, without clock, randomness or I/O.
+/// `docs/workflow-format.md` defines the language: Lua 5.4, one expression or a chunk that returns a value,
+/// without clock, randomness or I/O.
 package protocol ExpressionCompiler: Sendable {
-    /// Compiles `source`, or says what is wrong with it and where; nothing is run.
+    /// Compiles `source` without running anything.
+    ///
+    /// - Throws: ``ExpressionProblem`` with the position and the message.
     func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression
 
-    /// The names that a source which compiles reads from outside itself, in their order.
+    /// The names that a source reads from outside itself, in order; the source must compile.
     ///
-    /// A local variable that stands for a path counts as that path. Empty if the source cannot be taken apart.
+    /// A local variable that stands for a path counts as that path. Empty if the source cannot be analysed.
     func reads(of source: String) -> [NameRead]
 
-    /// What every expression has beside its scope: each global function, with no members, and each
-    /// library with the names of what it holds.
+    /// The globals of every expression beside its scope: functions with no members, libraries with the names
+    /// of theirs.
     var library: [String: Set<String>] { get }
 }
 
-/// An expression ready to run, from any thread, any number of times.
+/// A compiled expression, which may be evaluated from any thread, any number of times.
 package protocol CompiledExpression: Sendable {
-    /// The text as the author wrote it, for people.
+    /// The author's text, for people.
     var text: String { get }
-    /// Names of secrets that the source mentions as `secrets.X` or `secrets['X']`; empty for none, and
-    /// with `*` where it uses `secrets` in any other way and may read every one.
+    /// The secrets that the source names as `secrets.X` or `secrets['X']`.
+    ///
+    /// Contains `*` if the source uses `secrets` in any other way, so that it may read every one.
     var secretNames: [String] { get }
-    /// Steps that the source mentions as `steps.x` or `steps['x']`; `*` as above.
+    /// The steps that the source names as `steps.x` or `steps['x']`; `*` as for ``secretNames``.
     var stepNames: [String] { get }
 
-    /// The value in `scope`. The same scope always gives the same value.
+    /// The value in `scope`; the same scope always gives the same value.
     ///
-    /// - Throws: ``ExpressionFailure`` where the script raises an error, reads a secret that does
-    ///   not exist, exceeds its budget of work or memory, or returns what is no value.
+    /// - Throws: ``ExpressionFailure`` if the script raises an error, reads a missing secret, exceeds its
+    ///   budget of work or memory, or returns something that is no value.
     func evaluate(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value
 }
 
-/// A text that does not compile.
+/// Why a source does not compile.
 package struct ExpressionProblem: Error, Hashable, Sendable {
-    /// Line within the expression's own source, from 1.
+    /// The line in the expression's own source, counted from 1.
     package let line: Int
-    /// What is wrong, as a sentence without a full stop.
+    /// The message, as a sentence without a full stop.
     package let message: String
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     package let hint: String?
 
     package init(line: Int, message: String, hint: String? = nil) {
@@ -53,22 +56,22 @@ package struct ExpressionProblem: Error, Hashable, Sendable {
 
 /// Why an evaluation gave no value.
 ///
-/// The text of a script's error is the script's own and may hold a secret, in any encoding: whoever records or shows
-/// it redacts it whole, and cuts it after that.
+/// A script's error message is the script's own text and may contain a secret in any encoding. Whoever
+/// records or shows it must redact the whole text first and cut it afterwards.
 package enum ExpressionFailure: Error, Hashable, Sendable {
-    /// The script raised an error; the message is the script's own, at most 64 KiB, of any
-    /// characters, and without addresses.
+    /// The script raised an error; the message is at most 64 KiB, may contain any characters, and has no
+    /// addresses.
     case raised(message: String)
-    /// The tenant has no secret of that name.
+    /// The tenant has no secret with that name.
     case secretMissing(name: String)
-    /// More work or time than an expression may use.
+    /// The expression exceeded its bound on work or time.
     case budgetExceeded
-    /// More memory than an expression may use.
+    /// The expression exceeded its bound on memory.
     case memoryExceeded
-    /// What came back cannot be a value: a function, a cycle, mixed keys, NaN, too deep.
+    /// The result cannot be a value: a function, a cycle, mixed keys, NaN, or nested too deep.
     case notAValue(reason: String)
 
-    /// A short label without moving parts, for metrics.
+    /// A short label without dynamic parts, for metrics.
     package var label: String {
         switch self {
         case .raised: "raised"
@@ -92,33 +95,34 @@ package enum ExpressionFailure: Error, Hashable, Sendable {
     }
 }
 
-/// What an expression can see: a tree that is read only where the expression looks.
+/// A node that an expression can read; only the parts that it reads are computed.
 ///
-/// A branch computes its members when asked, so that a guard that reads one field of a large body
-/// pays for that field.
+/// A branch computes its members on demand, so that a guard that reads one field of a large body pays for
+/// that field only.
 package enum ScopeNode: Sendable {
     case value(Value)
     case branch(any ScopeBranch)
 }
 
-/// An inner node of a scope: `steps`, `steps.pay`, `trigger`, `secrets`.
+/// An inner node of a scope, such as `steps`, `steps.pay`, `trigger` or `secrets`.
 package protocol ScopeBranch: Sendable {
-    /// The member of that name, or nil where there is none (which an expression reads as null).
+    /// The member with that name; nil if there is none, which an expression reads as null.
     ///
-    /// - Throws: ``ExpressionFailure/secretMissing(name:)`` for an absent secret.
+    /// - Throws: ``ExpressionFailure/secretMissing(name:)`` for a missing secret.
     func member(_ name: String) throws(ExpressionFailure) -> ScopeNode?
-    /// Names of the members, for iteration; secrets give none.
+    /// The names of the members, for iteration; empty for secrets.
     var memberNames: [String] { get }
 }
 
-/// The outermost names of an expression (`trigger`, `steps`, `secrets`, `vars`, `run`, `tenant`, …).
+/// The root of a scope, with `trigger`, `steps`, `secrets`, `vars`, `run`, `tenant` and so on.
 package protocol ExpressionScope: ScopeBranch {
-    /// What `time.now()` returns; nil if it cannot be called there.
+    /// The result of `time.now()`; nil if it must not be called.
     var now: Instant? { get }
-    /// What `random.id(label)` returns behind its label: 26 letters and digits that nobody can guess, the same each
-    /// time that this place of the run asks; nil if there is no run.
+    /// The part of `random.id(label)` after its label; nil if there is no run.
+    ///
+    /// 26 letters and digits that nobody can guess; the same place of a run always gets the same ones.
     func identifier(_ label: String) -> String?
-    /// Counts the time of evaluations in it; nil where nobody counts.
+    /// Measures the time of evaluations in this scope; nil if it is not measured.
     var meter: EvaluationMeter? { get }
 }
 
@@ -141,7 +145,7 @@ extension ScopeNode {
         }
     }
 
-    /// The member of that name of a branch or an object; nil for anything else.
+    /// The member with that name of a branch or an object; nil for anything else.
     package func member(_ name: String) throws(ExpressionFailure) -> ScopeNode? {
         switch self {
         case .value(let value): return value[name].map { .value($0) }

@@ -1,15 +1,15 @@
 package import Values
 
-/// A request as it came in, checked for framing and within the limits.
+/// A received request with checked framing, within the limits.
 package struct InboundRequest: Sendable {
     package var method: String
     /// The path as sent, percent-encoded, without the query.
     package var path: String
-    /// The path's segments, decoded; none contains NUL.
+    /// The path's decoded segments; none contains NUL.
     ///
     /// `/a//b%2Fc` is `["a", "", "b/c"]`.
     package var segments: [String]
-    /// Name and value of each query item, decoded, in order.
+    /// The decoded names and values of the query, in order.
     package var query: [(name: String, value: String)]
     /// Names in lower case.
     package var headers: [HTTPHeader]
@@ -34,15 +34,14 @@ package struct InboundRequest: Sendable {
     }
 }
 
-/// What a server answers to a request.
+/// The response to a received request.
 package struct InboundResponse: Sendable {
     package var status: Int
     package var headers: [HTTPHeader]
     package var body: [UInt8]
-    /// Closes the connection without a byte of answer, as a provider that breaks off does; what
-    /// else the response says is then not sent.
+    /// Whether to close the connection without sending a byte, as a failing provider does.
     ///
-    /// For stand-ins and tests.
+    /// The rest of the response is not sent then. For stand-ins and tests.
     package var dropsConnection: Bool
 
     package init(status: Int, headers: [HTTPHeader] = [], body: [UInt8] = [], dropsConnection: Bool = false) {
@@ -53,28 +52,32 @@ package struct InboundResponse: Sendable {
     }
 }
 
-/// Answers requests.
+/// Responds to requests.
 package protocol InboundHandler: Sendable {
-    /// Called on a thread of the server. `respond` is called exactly once, now or later, from any
-    /// thread; a caller that has left meanwhile costs nothing but the call.
+    /// Handles a request; called on a thread of the server.
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - respond: To be called exactly once, now or later, from any thread. The call has no effect if the
+    ///     caller has left meanwhile.
     func handle(_ request: InboundRequest, respond: @escaping @Sendable (InboundResponse) -> Void)
 }
 
-/// Bounds of a listener; what exceeds them is answered 4xx and closed.
+/// The bounds of a listener; a request that exceeds them gets a 4xx response and its connection is closed.
 package struct ListenerLimits: Sendable, Hashable {
-    /// Largest body in bytes: 413 above.
+    /// Most bytes of a body; 413 above.
     package var bodyByteCountMax = 1 << 20
-    /// Largest request line and headers together in bytes: 431 above.
+    /// Most bytes of request line and headers together; 431 above.
     package var headerByteCountMax = 16 << 10
-    /// Most header fields: 431 above.
+    /// Most header fields; 431 above.
     package var headerCountMax = 100
-    /// From the connection's first byte of a request to its last, whatever drips in between.
+    /// Longest time from the first byte of a request to its last.
     package var requestTime: Duration = .seconds(30)
-    /// A kept connection without a request is closed after this.
+    /// How long a kept connection may be without a request before it is closed.
     package var idleTime: Duration = .seconds(60)
-    /// Connections at once; further ones wait or are refused by the system.
+    /// Most connections at once; further ones wait or are refused by the system.
     package var connectionCountMax = 4096
-    /// Connections at once from one address.
+    /// Most connections at once from one address.
     package var connectionCountMaxPerAddress = 1024
 
     package init() {}
@@ -82,16 +85,17 @@ package struct ListenerLimits: Sendable, Hashable {
 
 /// A running listener.
 package protocol HTTPListener: Sendable {
-    /// The port that it listens on, which differs from the asked one where that was 0.
+    /// The port in use, which differs from the requested one if that was 0.
     var port: UInt16 { get }
-    /// Stops accepting, lets requests under way be answered for at most `drain`, then closes all.
-    /// Requests still unanswered get 503. Blocks until done.
+    /// Stops accepting, waits at most `drain` for responses, then closes all connections.
+    ///
+    /// Requests without a response get a 503. Blocks until done.
     func shutDown(drain: Duration)
 }
 
 /// Why a listener did not start.
 package struct ListenerError: Error, Sendable, Hashable {
-    /// `127.0.0.1:8080`.
+    /// For example `127.0.0.1:8080`.
     package let address: String
     package let reason: String
 

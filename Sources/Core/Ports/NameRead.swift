@@ -1,11 +1,11 @@
-/// A name that an expression reads, with the members that it reads of it: `steps.pay.response.status`.
+/// A name that an expression reads, with its members, such as `steps.pay.response.status`.
 ///
-/// Only what is written out counts. A member that is computed, `vars[key]`, ends the path.
+/// Contains literal members only; a computed member, as in `vars[key]`, ends the path.
 package struct NameRead: Sendable, Hashable {
     /// One name of a path.
     package struct Part: Sendable, Hashable {
         package var name: String
-        /// Bytes of the expression's source before it.
+        /// The number of bytes before it in the expression's source.
         package var offset: Int
 
         package init(name: String, offset: Int) {
@@ -20,14 +20,14 @@ package struct NameRead: Sendable, Hashable {
         case called
         /// A value is assigned to it.
         case assigned
-        /// A function of the value is called: `trigger.raw_body:lower()`.
+        /// A method of the value is called, as in `trigger.raw_body:lower()`.
         case method(Part)
     }
 
     package var root: Part
     package var members: [Part]
     package var use: Use
-    /// Whether a single `|` stands before the root, as a filter of other languages is written.
+    /// Whether a single `|` precedes the root, as in the filters of other languages.
     package var followsBar: Bool
 
     package init(root: Part, members: [Part] = [], use: Use = .read, followsBar: Bool = false) {

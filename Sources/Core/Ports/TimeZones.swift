@@ -1,18 +1,18 @@
 package import Schedules
 
-/// The rules of the places that the time zone database names.
+/// The rules of the zones in the time zone database.
 package protocol TimeZones: Sendable {
-    /// The rules of `Europe/Amsterdam` or another name of the database; `UTC` always exists.
+    /// The rules of a zone by its name, such as `Europe/Amsterdam`; `UTC` always exists.
     func rules(of name: String) throws(TimeZoneError) -> TimeZoneRules
 }
 
-/// Why there are no rules of a name.
+/// Why a zone has no rules.
 package enum TimeZoneError: Error, Sendable, Hashable {
-    /// The database has no such place.
+    /// The database has no such zone.
     case unknown(name: String)
-    /// It has, and what it says cannot be used.
+    /// The database has the zone, but its data cannot be used.
     case malformed(name: String, reason: String)
-    /// The database cannot be read; trying again may help.
+    /// The database cannot be read; a retry may succeed.
     case unreadable(name: String, reason: String)
 }
 

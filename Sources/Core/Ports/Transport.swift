@@ -1,6 +1,6 @@
 package import Values
 
-/// One name and value of an HTTP header, as it is sent or as it came.
+/// The name and value of one HTTP header, sent or received.
 package struct HTTPHeader: Sendable, Hashable {
     package var name: String
     package var value: String
@@ -12,14 +12,14 @@ package struct HTTPHeader: Sendable, Hashable {
 }
 
 extension [HTTPHeader] {
-    /// The value of the first header of that name, whatever the case of its letters.
+    /// The value of the first header with that name, ignoring case.
     package subscript(_ name: String) -> String? {
         first { $0.name.isSameName(as: name) }?.value
     }
 }
 
 extension String {
-    /// Whether both are the same bytes but for the case of ASCII letters.
+    /// Whether both have the same bytes, ignoring the case of ASCII letters.
     fileprivate func isSameName(as other: String) -> Bool {
         if self == other { return true }
         guard utf8.count == other.utf8.count else { return false }
@@ -27,7 +27,7 @@ extension String {
     }
 }
 
-/// One attempt of one step, ready to be sent.
+/// The request of one attempt of a step, ready to be sent.
 package struct OutboundRequest: Sendable {
     package var method: String
     /// An absolute `http` or `https` URL, already encoded.
@@ -36,17 +36,17 @@ package struct OutboundRequest: Sendable {
     package var body: [UInt8]
     /// Longest time from the start of the transfer to its last byte.
     package var timeout: Duration
-    /// Bytes of body (after decoding) that are read; a longer one fails the attempt.
+    /// Most bytes of the decoded response body; a longer one fails the attempt.
     package var bodyByteCountMax: Int
     package var egress: EgressPolicy
-    /// Whether it may go out on a connection that an earlier request has left open.
+    /// Whether it may use a connection that an earlier request has left open.
     ///
-    /// The peer may close such a connection at the moment in which the request leaves, and it is not known then whether
-    /// the request arrived. False for what is not to be sent again: it gets a connection of its own.
+    /// The peer may close such a connection just when the request leaves, and then nobody knows whether it
+    /// arrived. False for a request that must not be repeated; it gets a new connection.
     package var mayReuseConnection = true
-    /// Which step of which run it is of; for whoever asks what it waits for.
+    /// The run and step that it belongs to, for queries about waiting requests.
     package var tag: Tag?
-    /// Asked before it starts where it had to wait for other requests; nil for what starts whenever it may.
+    /// Asked before the start of a request that had to wait for others; nil if it may always start.
     package var gate: (any StartGate)?
 
     package struct Tag: Sendable, Hashable {
@@ -73,23 +73,23 @@ package struct OutboundRequest: Sendable {
     }
 }
 
-/// Says of a request that has waited in a transport's queue whether it is still to be sent.
+/// Decides whether a request that has waited in a transport's queue is still to be sent.
 package protocol StartGate: AnyObject, Sendable {
     /// Called on a thread of the transport; must not block for long.
     ///
     /// - Parameters:
-    ///   - timeout: Of the request.
+    ///   - timeout: The request's timeout.
     ///   - now: When it would start.
-    /// - Returns: Whether it starts; else it is completed with ``TransportFailure/cancelled``, and nothing of it
-    ///   has left the machine.
+    /// - Returns: Whether it starts. If not, it completes with ``TransportFailure/cancelled`` and nothing of
+    ///   it has left the machine.
     func mayStart(timeout: Duration, at now: Instant) -> Bool
 }
 
-/// Which addresses a request may reach; checked on the address of the socket itself.
+/// The addresses that a request may reach; checked against the socket's own address.
 package struct EgressPolicy: Sendable, Hashable {
-    /// A range of addresses, with a port or with any.
+    /// A range of addresses, with one port or all.
     package struct Destination: Sendable, Hashable {
-        /// `127.0.0.1`, `10.0.0.0/8`, `::1/128`.
+        /// For example `127.0.0.1`, `10.0.0.0/8` or `::1/128`.
         package var range: String
         /// Nil for every port.
         package var port: UInt16?
@@ -100,13 +100,13 @@ package struct EgressPolicy: Sendable, Hashable {
         }
     }
 
-    /// Allowed beside public unicast addresses.
+    /// Allowed in addition to public unicast addresses.
     package var allowed: [Destination]
-    /// Refused whatever else allows them, such as the ports that Millrace itself listens on.
+    /// Refused even if allowed otherwise, such as Millrace's own ports.
     package var denied: [Destination]
-    /// Connections are shared only between requests of the same pool: one for each tenant.
+    /// Requests share connections only within one pool; each tenant has its own.
     package var pool: Int64
-    /// Whether its requests may take the places that are kept for the operator.
+    /// Whether its requests may take the places reserved for the operator.
     package var usesReserve = false
 
     package init(allowed: [Destination] = [], denied: [Destination] = [], pool: Int64 = 0) {
@@ -115,17 +115,17 @@ package struct EgressPolicy: Sendable, Hashable {
         self.pool = pool
     }
 
-    /// Public addresses and nothing else.
+    /// Public addresses only.
     package static let publicOnly = EgressPolicy()
 }
 
-/// What a server has answered to a request of ours.
+/// A server's response to one of our requests.
 package struct OutboundResponse: Sendable, Hashable {
     package var status: Int
     package var headers: [HTTPHeader]
-    /// Decoded as `Content-Encoding` says; empty if that failed.
+    /// Decoded as `Content-Encoding` says; empty if decoding failed.
     package var body: [UInt8]
-    /// Why the body could not be decoded; nil for one that could.
+    /// Why the body could not be decoded; nil if it could.
     package var fault: String?
 
     package init(status: Int, headers: [HTTPHeader], body: [UInt8]) {
@@ -135,28 +135,29 @@ package struct OutboundResponse: Sendable, Hashable {
     }
 }
 
-/// Why an attempt brought no response.
+/// Why an attempt got no response.
 package enum TransportFailure: Error, Sendable, Hashable {
     /// The name did not resolve, or nothing answered there.
     case connection(reason: String)
-    /// A connection that was kept open ended before the first byte of an answer; the request may have been carried out.
+    /// A reused connection was closed before the first byte of a response; the request may have been carried
+    /// out.
     case keptConnectionClosed
-    /// No complete answer within the timeout.
+    /// No complete response within the timeout.
     case timeout
     /// The peer's certificate or TLS handshake was refused.
     case tls(reason: String)
-    /// The address is not one that this tenant may reach.
+    /// The tenant may not reach the address.
     case destinationRefused
     /// The URL, a header or the method cannot be sent; nothing left the machine.
     case invalidRequest(reason: String)
-    /// The response's body or headers are larger than allowed.
+    /// The response's body or headers exceed their limit.
     case responseTooLarge(limit: String)
-    /// The peer broke off or does not speak HTTP; the request may have been carried out.
+    /// The peer closed the connection early or does not speak HTTP; the request may have been carried out.
     case interrupted(reason: String)
     /// The caller withdrew it, or the transport is shutting down.
     case cancelled
 
-    /// A short label without moving parts, stored in entries and used for metrics.
+    /// A short label without dynamic parts, stored in entries and used for metrics.
     package var label: String {
         switch self {
         case .connection, .keptConnectionClosed: "connection"
@@ -187,7 +188,7 @@ package enum TransportFailure: Error, Sendable, Hashable {
     }
 }
 
-/// How an attempt ended and when it was under way, by ``RunClock/steady()``.
+/// The result of an attempt, with its start and end by ``RunClock/steady()``.
 package struct TransferOutcome: Sendable {
     package var result: Result<OutboundResponse, TransportFailure>
     package var startedAt: Instant
@@ -201,16 +202,17 @@ package struct TransferOutcome: Sendable {
     }
 }
 
-/// A request that waits in a transport's queue for others to end.
+/// A request that waits in a transport's queue for other requests to end.
 package struct PlaceWait: Sendable, Hashable {
-    /// Which places are taken, with their number.
+    /// The limit that it waits for, with the number of places.
     package enum Limit: Sendable, Hashable {
-        /// Those of requests to one host.
+        /// Requests to one host.
         case host(Int)
-        /// Those that one tenant may have of them.
+        /// One tenant's share of the requests to one host.
         case shareOfHost(Int)
-        /// Those of all requests.
+        /// Requests in total.
         case all(Int)
+        /// One tenant's share of the requests in total.
         case shareOfAll(Int)
     }
 
@@ -227,7 +229,7 @@ package struct PlaceWait: Sendable, Hashable {
     }
 }
 
-/// Names one transfer for cancelling it.
+/// Identifies a transfer for its cancellation.
 package struct TransferID: Sendable, Hashable {
     package let number: UInt64
 
@@ -236,24 +238,34 @@ package struct TransferID: Sendable, Hashable {
 
 /// Sends HTTP requests.
 ///
-/// Redirects are not followed, no proxy, cookie or credential of the environment is used.
+/// It follows no redirects and uses no proxy, cookies or credentials of the environment.
 package protocol Transport: Sendable {
-    /// Sends a request; `completion` is called exactly once, on a thread of the transport, and must
-    /// not block. It may call ``send(_:completion:)`` again.
+    /// Sends a request.
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - completion: Called exactly once, on a thread of the transport; must not block. It may call this
+    ///     method.
+    /// - Returns: The id for ``cancel(_:)``.
     @discardableResult
     func send(_ request: OutboundRequest, completion: @escaping @Sendable (TransferOutcome) -> Void)
         -> TransferID
-    /// Ends a transfer; its completion is called with ``TransportFailure/cancelled`` unless it is
-    /// already over. Unknown ids do nothing.
+    /// Cancels a transfer.
+    ///
+    /// Its completion is called with ``TransportFailure/cancelled`` unless it has ended already. Unknown ids
+    /// are ignored.
     func cancel(_ id: TransferID)
-    /// Runs `action` soon on the thread that calls completions, after those that are due now; at once, on
-    /// the caller's thread, where the transport has no such thread or is shut down.
+    /// Runs `action` soon on the thread that calls completions, after the completions that are due.
+    ///
+    /// Runs it at once on the caller's thread if the transport has no such thread or is shut down.
     func perform(_ action: @escaping @Sendable () -> Void)
-    /// What the requests of a run that have not started wait for. Blocks for a moment; not to be called under a lock that
-    /// completions take.
+    /// What the unstarted requests of a run wait for.
+    ///
+    /// Blocks briefly, and must not be called under a lock that completions acquire.
     func placeWaits(ofRun run: Int64) -> [PlaceWait]
-    /// Cancels everything and ends the transport's threads; every completion has been called when
-    /// this returns, and later requests complete as cancelled.
+    /// Cancels every transfer and ends the transport's threads.
+    ///
+    /// Every completion has been called when this returns; later requests complete as cancelled.
     func shutDown()
 }
 

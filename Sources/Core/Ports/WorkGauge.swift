@@ -1,10 +1,10 @@
-/// Tells how much work has been done: by time in a server, by counting in a simulation, where the same work
-/// must measure the same on every machine.
+/// Measures work: by time in a server, by counting in a simulation, so that it is the same on every machine
+/// there.
 ///
-/// Only the difference of two readings means something.
+/// Only the difference of two readings has a meaning.
 package protocol WorkGauge: Sendable {
-    /// Time for which the calling thread has run.
+    /// The time for which the calling thread has run.
     func threadTime() -> Duration
-    /// Time that has passed for everyone.
+    /// The time that has passed.
     func elapsedTime() -> Duration
 }

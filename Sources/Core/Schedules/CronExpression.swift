@@ -1,20 +1,19 @@
-/// When something recurs, by the clock on a wall: five fields for minute, hour, day of month, month and day
-/// of week.
+/// A recurrence by wall-clock time: five fields for minute, hour, day of month, month and day of week.
 ///
 /// A field is `*` or a list of numbers, names (`jan`, `sun`) and ranges, each with an optional step: `1-5`,
-/// `*/15`, `mon,thu`, `10/20` (from 10 on in steps of 20). 0 and 7 are Sunday. Where neither day field begins with
-/// `*`, a day fits that fits one of them; else it has to fit both. `@hourly`, `@daily`, `@weekly` and
-/// `@monthly` stand for the usual five fields.
+/// `*/15`, `mon,thu`, `10/20` (from 10 in steps of 20). 0 and 7 are Sunday. If neither day field begins with
+/// `*`, a day matches if it matches one of them; otherwise it must match both. `@hourly`, `@daily`,
+/// `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually` stand for the usual five fields.
 package struct CronExpression: Sendable, Hashable {
-    /// One bit for each number that fits.
+    /// One bit for each matching number.
     let minutes: UInt64
     let hours: UInt64
     let daysOfMonth: UInt64
     let months: UInt64
     let daysOfWeek: UInt64
-    /// Whether a day has to fit only one of the two day fields.
+    /// Whether a day has to match only one of the two day fields.
     let fitsEitherDay: Bool
-    /// Whether the minute field begins with `*`: the author thinks of a pace, not of a time.
+    /// Whether the minute field begins with `*`, which means a pace and no fixed time.
     let isPaced: Bool
 
     package static let byteCountMax = 200
@@ -24,8 +23,10 @@ package struct CronExpression: Sendable, Hashable {
         "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
     ]
 
-    /// - Parameter text: At most ``byteCountMax`` bytes; upper and lower case alike.
-    /// - Throws: ``CronProblem`` naming the field, also for a day that no month has.
+    /// Parses an expression.
+    ///
+    /// - Parameter text: At most ``byteCountMax`` bytes; case is ignored.
+    /// - Throws: ``CronProblem`` with the field, also for a day that no listed month has.
     package init(_ text: String) throws(CronProblem) {
         guard text.utf8.count <= Self.byteCountMax else {
             throw CronProblem(message: "a cron expression has at most \(Self.byteCountMax) bytes", offset: 0)
@@ -68,9 +69,9 @@ package struct CronExpression: Sendable, Hashable {
         }
     }
 
-    /// What stands between blanks and line ends; those around the text do not matter.
+    /// The words between blanks and line breaks.
     package static func fields(of text: String) -> [Substring] {
-        // By bytes: a carriage return and a line feed are one character.
+        // By bytes, because CR LF is a single character.
         text.utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.map { Substring($0) }
     }
 
@@ -90,7 +91,7 @@ package struct CronExpression: Sendable, Hashable {
         return left == 0 ? nil : left.trailingZeroBitCount
     }
 
-    /// Whether it recurs in every hour of a day that fits.
+    /// Whether it recurs in every hour of a matching day.
     var isHourly: Bool { hours == (1 << 24) - 1 }
 
     func fits(day: Int, weekday: Int) -> Bool {
@@ -99,7 +100,7 @@ package struct CronExpression: Sendable, Hashable {
         return fitsEitherDay ? isDay || isWeekday : isDay && isWeekday
     }
 
-    /// Whether a clock that shows this starts something, whatever its seconds are.
+    /// Whether a local time matches, whatever its seconds are.
     package func fits(_ time: LocalTime) -> Bool {
         Self.has(time.minute, minutes) && Self.has(time.hour, hours) && Self.has(time.month, months)
             && fits(day: time.day, weekday: time.weekday)

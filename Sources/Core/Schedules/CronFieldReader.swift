@@ -1,8 +1,8 @@
-/// Reads one field of a cron expression, in lower case.
+/// Parses one field of a cron expression, in lower case.
 struct CronFieldReader {
     let field: CronProblem.Field
     let bytes: [UInt8]
-    /// Of the field in the whole text.
+    /// The offset of the field in the whole text.
     let offset: Int
     private var position = 0
 
@@ -12,7 +12,7 @@ struct CronFieldReader {
         self.offset = offset
     }
 
-    /// One bit for each number that fits.
+    /// One bit for each matching number.
     mutating func set() throws(CronProblem) -> UInt64 {
         var set: UInt64 = 0
         repeat { set |= try item() } while take(",")
@@ -34,7 +34,7 @@ struct CronFieldReader {
 
     private mutating func range() throws(CronProblem) -> (Int, Int) {
         let bounds = field.bounds
-        // 7 is Sunday once more, so `*` and an open step end at Saturday.
+        // 7 is Sunday again, so `*` and an open step end at Saturday.
         let last = field == .dayOfWeek ? 6 : bounds.upperBound
         if take("*") { return (bounds.lowerBound, last) }
         let first = try value()
@@ -43,7 +43,7 @@ struct CronFieldReader {
             return (first, isOpen ? max(first, last) : first)
         }
         var end = try value()
-        // `fri-sun`.
+        // As in `fri-sun`.
         if field == .dayOfWeek, end == 0, first > 0 { end = 7 }
         guard first <= end else { throw problem("has a range that ends before it begins") }
         return (first, end)
@@ -65,7 +65,7 @@ struct CronFieldReader {
         throw problem("takes \(bounds.lowerBound) to \(bounds.upperBound)\(words)")
     }
 
-    /// Up to four digits; longer ones are no number of any field.
+    /// Up to four digits; longer numbers are valid in no field.
     private mutating func number() -> Int? {
         var number = 0
         let start = position

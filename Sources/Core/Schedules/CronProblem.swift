@@ -1,6 +1,6 @@
 /// Why a text is no cron expression.
 package struct CronProblem: Error, Sendable, Hashable {
-    /// What a position in the text stands for.
+    /// The fields in the order of the text.
     package enum Field: String, Sendable, CaseIterable {
         case minute, hour
         case dayOfMonth = "day of month"
@@ -17,7 +17,7 @@ package struct CronProblem: Error, Sendable, Hashable {
             }
         }
 
-        /// Three letters each, the first standing for the field's least number.
+        /// Names of three letters; the first stands for the field's least number.
         var names: [String] {
             switch self {
             case .month: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -27,10 +27,10 @@ package struct CronProblem: Error, Sendable, Hashable {
         }
     }
 
-    /// Nil where the text as a whole is at fault.
+    /// Nil if the text as a whole is invalid.
     package var field: Field?
-    /// What is wrong, as a sentence without a full stop that names the field.
+    /// The message, as a sentence without a full stop that names the field.
     package var message: String
-    /// Bytes from the start of the text to what is wrong.
+    /// The number of bytes before the fault.
     package var offset: Int
 }

@@ -1,6 +1,6 @@
 import Values
 
-/// A date and a time of day on the Gregorian calendar, without saying where.
+/// A date and a time of day in the Gregorian calendar, without a time zone.
 package struct LocalTime: Sendable, Hashable {
     package var year: Int64
     /// 1 to 12.
@@ -23,7 +23,7 @@ package struct LocalTime: Sendable, Hashable {
         self.second = second
     }
 
-    /// What a clock shows `seconds` after 1970-01-01T00:00:00 of the same place, without any shift between.
+    /// The local time `seconds` after 1970-01-01T00:00:00 local time, with no change of the offset between.
     package init(seconds: Int64) {
         let (days, secondOfDay) = seconds.flooredQuotientAndRemainder(by: 86_400)
         self.init(dayNumber: days)
@@ -32,7 +32,7 @@ package struct LocalTime: Sendable, Hashable {
         second = Int(secondOfDay % 60)
     }
 
-    /// Midnight, `days` after 1970-01-01; counted in eras of 400 years that start on 1 March.
+    /// Midnight, `days` after 1970-01-01; counted in 400-year eras that start on 1 March.
     package init(dayNumber days: Int64) {
         let (era, dayOfEra) = (days + 719_468).flooredQuotientAndRemainder(by: 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -44,7 +44,7 @@ package struct LocalTime: Sendable, Hashable {
             Int(dayOfYear - (153 * shifted + 2) / 5 + 1))
     }
 
-    /// Days from 1970-01-01 to its date.
+    /// Days from 1970-01-01 to the date.
     package var dayNumber: Int64 { Instant.days(year: year, month: Int64(month), day: Int64(day)) }
 
     /// The inverse of ``init(seconds:)``.
@@ -53,7 +53,7 @@ package struct LocalTime: Sendable, Hashable {
     /// 0 for Sunday to 6 for Saturday.
     package var weekday: Int { Self.weekday(ofDay: dayNumber) }
 
-    /// As ``weekday``, of a number of days since 1970-01-01, a Thursday.
+    /// The weekday of a day number; day 0 is 1970-01-01, a Thursday.
     package static func weekday(ofDay dayNumber: Int64) -> Int {
         Int((dayNumber + 4).flooredQuotientAndRemainder(by: 7).1)
     }

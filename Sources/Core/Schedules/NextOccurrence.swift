@@ -1,16 +1,16 @@
 package import Values
 
-/// When a cron expression recurs at a place.
+/// The occurrences of a cron expression in a time zone.
 ///
-/// Where the clocks go forward, what they skip happens once, at the first instant after the gap; an
-/// expression that fits in every hour just goes on. Where the clocks go back, what they show twice happens
-/// the first time only; an expression that fits in every hour, or whose minute field begins with `*`, goes
-/// on through both, since it means a pace and not a time.
+/// If the clocks go forward, times in the gap happen once, at the first instant after it; an expression that
+/// matches in every hour just continues. If the clocks go back, repeated times happen the first time only. An
+/// expression that matches in every hour, or whose minute field begins with `*`, runs through both, because
+/// it means a pace and no fixed time.
 package struct NextOccurrence: Sendable, Hashable {
     package let cron: CronExpression
     package let zone: TimeZoneRules
 
-    /// Every date that exists comes again within it: 29 February is at most 8 years away.
+    /// Every date recurs within this time: 29 February is at most 8 years away.
     private static let searchSeconds: Int64 = 12 * 366 * 86_400
 
     package init(_ cron: CronExpression, in zone: TimeZoneRules) {
@@ -37,7 +37,7 @@ package struct NextOccurrence: Sendable, Hashable {
 
     /// The last `count` occurrences after `instant` and not after `end`, by rising time.
     ///
-    /// Looks back from `end` over longer and longer times, so that a long time costs little.
+    /// Searches back from `end` over growing spans, so that a long interval costs little.
     package func latest(_ count: Int, after instant: Instant, upTo end: Instant) -> [Instant] {
         var span: Int64 = 3_600_000_000
         while true {
@@ -53,7 +53,7 @@ package struct NextOccurrence: Sendable, Hashable {
         }
     }
 
-    /// The first one in a period, in seconds since 1970.
+    /// The first occurrence in a period, in seconds since 1970.
     private func first(in period: TimeZoneRules.Period, after: Int64, before limit: Int64) -> Int64? {
         var from = max(after + 1, period.start)
         if period.start > .min {
@@ -71,7 +71,7 @@ package struct NextOccurrence: Sendable, Hashable {
         }
     }
 
-    /// The first whole minute that fits in a time without a change, in seconds of local time.
+    /// The first matching whole minute in a span without an offset change, in seconds of local time.
     private func firstLocal(from: Int64, before limit: Int64) -> Int64? {
         let start = LocalTime(seconds: from + 59)
         var (day, minuteOfDay) = (start.dayNumber, start.hour * 60 + start.minute)
@@ -93,7 +93,7 @@ package struct NextOccurrence: Sendable, Hashable {
         return nil
     }
 
-    /// Minutes after midnight.
+    /// The first matching minute at or after `minuteOfDay`, in minutes after midnight.
     private func firstMinute(from minuteOfDay: Int) -> Int? {
         guard let hour = CronExpression.next(minuteOfDay / 60, in: cron.hours) else { return nil }
         if hour == minuteOfDay / 60, let minute = CronExpression.next(minuteOfDay % 60, in: cron.minutes) {

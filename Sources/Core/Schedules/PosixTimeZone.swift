@@ -1,23 +1,23 @@
 import Values
 
-/// The rule that a zone's clocks follow for ever, as a POSIX `TZ` text: `CET-1CEST,M3.5.0,M10.5.0/3`.
+/// A zone's permanent rule as a POSIX `TZ` text: `CET-1CEST,M3.5.0,M10.5.0/3`.
 package struct PosixTimeZone: Sendable, Hashable {
-    /// A day and a time of each year at which the clocks change.
+    /// A day and time of each year at which the clocks change.
     struct Change: Sendable, Hashable {
         enum Day: Sendable, Hashable {
             /// 1 to 365; 29 February is never counted.
             case julian(Int64)
             /// 0 to 365; 29 February is counted.
             case ofYear(Int64)
-            /// The week 1 to 5 of a month, 5 being the last, and a weekday from 0 for Sunday.
+            /// The week 1 to 5 of a month, with 5 for the last, and a weekday, with 0 for Sunday.
             case weekday(month: Int, week: Int, weekday: Int)
         }
 
         var day: Day
-        /// Seconds after midnight, by the clocks before the change; may be negative or past a day.
+        /// Seconds after midnight, in local time before the change; may be negative or exceed a day.
         var time: Int64
 
-        /// Seconds from 1970 to the change in a year, as the clocks show it.
+        /// Seconds from 1970 to the change in a year, in local time.
         func local(in year: Int64) -> Int64 { dayNumber(in: year) * 86_400 + time }
 
         private func dayNumber(in year: Int64) -> Int64 {
@@ -46,7 +46,7 @@ package struct PosixTimeZone: Sendable, Hashable {
     let offset: Int64
     let summer: Summer?
 
-    /// Nil for anything else than a rule that says when its clocks change, if they do.
+    /// Parses a rule; nil if it is invalid or has daylight saving without the dates of the changes.
     package init?(_ text: String) {
         var reader = PosixTimeZoneReader(bytes: Array(text.utf8))
         guard let zone = reader.zone() else { return nil }
@@ -58,7 +58,7 @@ package struct PosixTimeZone: Sendable, Hashable {
         self.summer = summer
     }
 
-    /// The period around an instant, not beginning before `floor`, where another rule ends.
+    /// The period around an instant, which begins no earlier than `floor`, where another rule ends.
     func period(at seconds: Int64, from floor: Int64) -> TimeZoneRules.Period {
         guard let summer else { return TimeZoneRules.Period(start: floor, end: .max, offset: offset) }
         let year = LocalTime(seconds: seconds + offset).year
@@ -67,7 +67,7 @@ package struct PosixTimeZone: Sendable, Hashable {
             changes.append(.init(at: summer.end.local(in: year) - summer.offset, offset: offset))
             changes.append(.init(at: summer.start.local(in: year) - offset, offset: summer.offset))
         }
-        // Of two at once the beginning of summer wins: that is how a summer without end is written.
+        // Of two changes at once, the start of summer wins: a permanent summer time is written that way.
         changes.sort {
             ($0.at, $0.offset == summer.offset ? 1 : 0) < ($1.at, $1.offset == summer.offset ? 1 : 0)
         }
@@ -78,7 +78,7 @@ package struct PosixTimeZone: Sendable, Hashable {
     }
 }
 
-/// Reads the text of a rule.
+/// Parses the text of a rule.
 private struct PosixTimeZoneReader {
     let bytes: [UInt8]
     private var position = 0
@@ -100,7 +100,7 @@ private struct PosixTimeZoneReader {
         return PosixTimeZone(offset: -west, summer: .init(offset: summerOffset, start: start, end: end))
     }
 
-    /// Letters, or anything but `>` between angle brackets.
+    /// Skips letters, or anything but `>` between angle brackets.
     private mutating func skipName() -> Bool {
         if take("<") {
             while position < bytes.count, bytes[position] != UInt8(ascii: ">") { position += 1 }

@@ -1,12 +1,12 @@
 package import Values
 
-/// How the clocks of one place differ from UTC, then, now and for ever.
+/// The offsets of a time zone from UTC, past, present and future.
 package struct TimeZoneRules: Sendable, Hashable {
-    /// A time without any change of the offset.
+    /// A span of time with a constant offset.
     package struct Period: Sendable, Hashable {
-        /// Seconds since 1970, inclusive; `Int64.min` for the time before the first change.
+        /// Seconds since 1970, inclusive; `Int64.min` before the first change.
         package var start: Int64
-        /// Seconds since 1970, exclusive; `Int64.max` where nothing follows.
+        /// Seconds since 1970, exclusive; `Int64.max` after the last change.
         package var end: Int64
         /// Seconds east of UTC.
         package var offset: Int64
@@ -15,7 +15,7 @@ package struct TimeZoneRules: Sendable, Hashable {
     package struct Transition: Sendable, Hashable {
         /// Seconds since 1970.
         package var at: Int64
-        /// From then on, seconds east of UTC.
+        /// The offset from then on, in seconds east of UTC.
         package var offset: Int64
 
         package init(at: Int64, offset: Int64) {
@@ -24,17 +24,17 @@ package struct TimeZoneRules: Sendable, Hashable {
         }
     }
 
-    /// Before the first transition.
+    /// The offset before the first transition.
     private let firstOffset: Int64
     /// By rising time.
     private let transitions: [Transition]
-    /// After the last one.
+    /// The rule after the last transition.
     private let tail: PosixTimeZone?
 
     /// - Parameters:
     ///   - firstOffset: Seconds east of UTC before the first transition.
     ///   - transitions: By strictly rising time.
-    ///   - tail: What holds after the last transition; nil for its offset for ever.
+    ///   - tail: The rule after the last transition; nil if its offset stays for ever.
     package init(firstOffset: Int64, transitions: [Transition] = [], tail: PosixTimeZone? = nil) {
         self.firstOffset = firstOffset
         self.transitions = transitions
@@ -43,10 +43,10 @@ package struct TimeZoneRules: Sendable, Hashable {
 
     package static let utc = TimeZoneRules(firstOffset: 0)
 
-    /// Seconds since 1970 beyond which the calendar is not asked: the year 10000 and year 0, roughly.
+    /// The range of the calendar in seconds since 1970, roughly the years 5 to 10000.
     static let range: ClosedRange<Int64> = -62_000_000_000...253_402_300_800
 
-    /// The period that an instant falls into; what is outside of the calendar's range counts as its edge.
+    /// The period that contains an instant; instants beyond the calendar's range are clamped to its edge.
     package func period(at seconds: Int64) -> Period {
         let seconds = min(max(seconds, Self.range.lowerBound), Self.range.upperBound)
         guard let last = transitions.last, let first = transitions.first else {
@@ -66,16 +66,17 @@ package struct TimeZoneRules: Sendable, Hashable {
         return Period(start: transitions[low].at, end: transitions[high].at, offset: transitions[low].offset)
     }
 
-    /// What the clocks of the place show.
+    /// The local time at an instant.
     package func localTime(at instant: Instant) -> LocalTime {
         LocalTime(seconds: instant.seconds + period(at: instant.seconds).offset)
     }
 
-    /// When the clocks of the place show `time`: once, not at all (clocks go forward over it) or twice (they
-    /// go back over it), by rising time.
+    /// The instants at which the local time is `time`, by rising time.
+    ///
+    /// There is usually one; there are none in a gap, when the clocks go forward, and two when they go back.
     package func instants(ofLocal time: LocalTime) -> [Instant] {
         let local = time.seconds
-        // No place is further than a day from UTC.
+        // No zone is further than a day from UTC.
         var seconds = local - 86_400
         var found: [Instant] = []
         while true {

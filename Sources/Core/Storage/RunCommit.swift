@@ -1,18 +1,18 @@
 package import Billing
 package import Values
 
-/// What one input did to one run: stored as a whole or not at all.
+/// The changes of one run by one input, stored as a whole or not at all.
 package struct RunCommit: Sendable {
-    /// A key under which a second start is answered with the first run.
+    /// A key for which a second start is answered with the first run.
     package struct Dedupe: Sendable, Hashable {
-        /// What the workflow's `dedupe` or the caller's Idempotency-Key gave; not empty.
+        /// The result of the workflow's `dedupe`, or the caller's Idempotency-Key; not empty.
         package var key: String
-        /// SHA-256 of what was sent, where the same key with another content must be told apart; else nil.
+        /// The SHA-256 of the content, if the same key with other content must be detected; otherwise nil.
         package var fingerprint: [UInt8]?
-        /// Within which the key is unique, in place of the workflow's name; nil for the name.
+        /// The scope in which the key is unique; nil for the workflow's name.
         package var scope: String?
 
-        /// A scope that no workflow is called by: the key is unique among all runs of the tenant.
+        /// A scope that no workflow's name equals, so that the key is unique among all runs of the tenant.
         package static let anyWorkflow = ""
 
         package init(key: String, fingerprint: [UInt8]? = nil, scope: String? = nil) {
@@ -24,35 +24,36 @@ package struct RunCommit: Sendable {
 
     package var run: RunID
     package var tenant: TenantID
-    /// For a run's first commit: its row.
+    /// The run's row, for its first commit.
     ///
-    /// The row's status is `status` below where that is set.
+    /// `status` below replaces the row's status if it is set.
     package var start: RunRecord? {
         get { boxedStart?.record }
         set { boxedStart = newValue.map { Start($0) } }
     }
     private var boxedStart: Start?
 
-    /// Behind a reference, because a commit passes through several hands before it is stored, and few are starts.
+    /// Boxed, because a commit is passed on several times before it is stored, and few are starts.
     private final class Start: Sendable {
         let record: RunRecord
 
         init(_ record: RunRecord) { self.record = record }
     }
     package var dedupe: Dedupe?
-    /// By rising sequence, the first above all that the run's journal holds.
+    /// By rising sequence, all above the last stored entry of the run.
     package var entries: [StoredEntry]
-    /// A new status; with a final one the run leaves the set of open runs.
+    /// The new status; with a final one the run is no longer open.
     ///
-    /// ``RunStatus/waiting`` puts it among those that ``RunStore/waitingRuns(after:limit:)`` finds, any other
-    /// takes it out.
+    /// ``RunStatus/waiting`` adds the run to the results of ``RunStore/waitingRuns(after:limit:)``; any other
+    /// removes it.
     package var status: RunStatus?
-    /// With the status ``RunStatus/waiting``: when it goes on by itself; nil where only a signal ends its wait.
+    /// With ``RunStatus/waiting``: when the run continues by itself; nil if only a signal ends its wait.
     package var wakeAt: Instant?
-    /// When it became final.
+    /// When the status became final.
     package var finishedAt: Instant?
-    /// All that the run has been charged, with this commit, where the status becomes final; nil lets the store add its
-    /// journal up, which is to read all of it.
+    /// With a final status: the total charge of the run, this commit included.
+    ///
+    /// If it is nil, the store adds the journal up, which means reading all of it.
     package var runChargeMilliseconds: Int64?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
     package var isMetered: Bool
@@ -60,7 +61,7 @@ package struct RunCommit: Sendable {
     package var mail: [Mail] = []
     /// Mail that it acts upon: removed in the same transaction.
     package var takes: MailPlace?
-    /// A depletion that this start answers: removed from the outbox in the same transaction.
+    /// The depletion that this start answers; removed from the outbox in the same transaction.
     package var settles: Depletion?
 
     package init(
@@ -80,21 +81,21 @@ package struct RunCommit: Sendable {
         self.settles = settles
     }
 
-    /// Whether it is a run's first.
+    /// Whether this is a run's first commit.
     package var isStart: Bool { boxedStart != nil }
 
-    /// What all its entries charge.
+    /// The sum of the entries' charges.
     package var chargeMilliseconds: Int64 { entries.reduce(0) { $0 + $1.chargeMilliseconds } }
 }
 
-/// A balance that fell from above zero to zero or below: announced once (an outbox row).
+/// A fall of a balance from above zero to zero or below; announced once through an outbox row.
 package struct Depletion: Sendable, Hashable {
     package var tenant: TenantID
-    /// Of the ledger entry that crossed zero.
+    /// The sequence of the ledger entry that crossed zero.
     package var sequence: Int64
     package var balanceMilliseconds: Int64
 
-    /// What an entry has raised; nil for one that did not cross zero.
+    /// The depletion that an entry causes; nil if the entry does not cross zero.
     package init?(crossedBy entry: LedgerEntry) {
         let before = entry.balanceMilliseconds - entry.amountMilliseconds
         guard before > 0, entry.balanceMilliseconds <= 0 else { return nil }
@@ -109,42 +110,46 @@ package struct Depletion: Sendable, Hashable {
     }
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 ///
-/// It is durable: synced to the disk before this is handed out (I5).
+/// It is durable: the commit is synced to disk before this is returned (I5).
 package enum CommitReceipt: Sendable, Hashable {
-    /// Stored. `balance` is the tenant's after the whole transaction, nil where nothing was charged;
-    /// `depletion` is set on one receipt of the transaction whose charges crossed zero.
+    /// Stored.
+    ///
+    /// `balance` is the tenant's balance after the whole transaction; nil if nothing was charged. `depletion`
+    /// is set on one receipt of the transaction whose charges crossed zero.
     case stored(balance: Int64?, depletion: Depletion?)
-    /// A start whose dedupe key is taken: nothing was stored. `isSameContent` is false where both
-    /// fingerprints are known and differ.
+    /// The start's dedupe key is taken, and nothing was stored.
+    ///
+    /// `isSameContent` is false if both fingerprints are known and differ.
     case duplicate(of: RunID, isSameContent: Bool)
 }
 
 /// Why a store did nothing.
 ///
-/// After any of these the transaction has left nothing behind.
+/// After any of these errors the transaction has left nothing behind.
 package enum StoreError: Error, Sendable, Hashable {
     /// A newer process has taken the shard over; this one must stop working on it (I2).
     case fenced(heldEpoch: Int64, currentEpoch: Int64)
-    /// An entry's number in its journal, or another unique key, is taken already: `what` names it.
+    /// An entry's sequence or another unique key is taken; `what` names it.
     case exists(what: String)
-    /// The row that was named does not exist.
+    /// The named row does not exist.
     case missing(what: String)
-    /// A charge is negative, a balance would leave its range, or a commit is larger than the store keeps in one
-    /// piece: `what` names it. Nothing is clamped.
+    /// A charge is negative, a balance would leave its range, or a commit is too large to be stored.
+    ///
+    /// `what` names it. Nothing is clamped.
     case outOfRange(what: String)
-    /// No room left on the disk; repeating may succeed once there is.
+    /// The disk is full; a retry may succeed once there is room.
     case full
-    /// The disk or the file failed: the store takes nothing more until it is opened again.
+    /// The disk or the file failed; the store accepts nothing until it is opened again.
     case failed(code: Int32, message: String)
-    /// The store has been closed.
+    /// The store is closed.
     case closed
 
     /// Whether the same call may succeed later in this process.
     package var isRetryable: Bool { self == .full }
 
-    /// A short label without moving parts, for metrics.
+    /// A short label without dynamic parts, for metrics.
     package var label: String {
         switch self {
         case .fenced: "fenced"

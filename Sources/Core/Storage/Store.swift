@@ -1,85 +1,90 @@
 package import Billing
 package import Values
 
-/// All that Millrace keeps.
+/// The persistent state of an installation.
 ///
-/// Each member is one whole transaction; what returned is synced to disk.
+/// Each member is one whole transaction; when it returns, its change is synced to disk.
 ///
-/// Reading members may be called from any thread and see every transaction that has returned.
-/// Writing members block the caller until they are durable, except ``RunStore/commit(_:inPlace:completion:)``.
+/// Reading members may be called from any thread and see every transaction that has returned. Writing members
+/// block the caller until their change is durable, except ``RunStore/commit(_:inPlace:completion:)``.
 package protocol Store: RunStore, LedgerStore, TenantStore, WorkflowStore {
-    /// Refuses further work, ends what was queued, and closes the files. Idempotent.
+    /// Refuses further work, completes the queued work, and closes the files; later calls do nothing.
     func close()
-    /// Whether a commit of ordinary size would find room: writes as much and takes it back.
+    /// Checks that a commit of ordinary size finds room, by writing as much and undoing it.
     ///
-    /// - Throws: ``StoreError/full`` where it would not.
+    /// - Throws: ``StoreError/full`` if it does not.
     func checkRoom() throws(StoreError)
     /// Bytes on disk, for metrics.
     var byteCountOnDisk: Int64 { get }
-    /// Transactions synced since opening, for metrics and the benchmark.
+    /// Syncs since opening, for metrics and the benchmark.
     var flushCount: Int64 { get }
 }
 
 /// Runs and their journals.
 package protocol RunStore: Sendable {
-    /// Rises by 1 each time the store is opened for running; every write checks that it is still the
-    /// newest, so a process that was taken over can write nothing (I2).
+    /// The epoch of this process, which rises by 1 each time the store is opened for running.
+    ///
+    /// Every write checks that it is still the newest, so that a process that was taken over cannot write
+    /// (I2).
     var epoch: Int64 { get }
 
-    /// Stores a commit in one transaction, together with others that wait (group commit). Commits
-    /// are stored in the order of the calls.
+    /// Stores a commit in one transaction, together with other waiting ones (group commit).
+    ///
+    /// Commits are stored in the order of the calls.
     ///
     /// - Parameters:
-    ///   - commit: What to store.
-    ///   - inPlace: A hint that nothing else is waiting: the caller's thread may do the work itself
-    ///     if the store is idle, which spares two hand-offs.
-    ///   - completion: Called exactly once, on the store's thread (or the caller's when in place), after
-    ///     the sync. It must not block. On failure nothing of this commit has been stored: a
-    ///     taken sequence number (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails
-    ///     the whole transaction.
+    ///   - commit: The commit.
+    ///   - inPlace: A hint that nothing else is waiting. The caller's thread may then do the work itself if
+    ///     the store is idle, which saves two hand-offs.
+    ///   - completion: Called exactly once after the sync, on the store's thread, or on the caller's when in
+    ///     place. It must not block. After a failure nothing of this commit has been stored. A taken sequence
+    ///     (``StoreError/exists(what:)``) fails this commit alone; a failed disk fails the whole transaction.
     func commit(
         _ commit: RunCommit, inPlace: Bool,
         completion: @escaping @Sendable (Result<CommitReceipt, StoreError>) -> Void)
 
-    /// As a start under that key would be answered; nil where it would be stored.
+    /// The receipt that a start with this key would get; nil if it would be stored.
     func duplicate(
         of dedupe: RunCommit.Dedupe, workflow: String, of tenant: TenantID
     ) throws(StoreError) -> CommitReceipt?
 
-    /// A run of that tenant; nil for a foreign or unknown one.
+    /// A run of the tenant; nil if it is unknown or belongs to another tenant.
     func run(_ run: RunID, of tenant: TenantID) throws(StoreError) -> RunRecord?
     /// The tenant's runs, newest first.
     func runs(of tenant: TenantID, _ query: RunQuery) throws(StoreError) -> [RunRecord]
     /// The journal of a run in sequence order; empty for an unknown one.
     func entries(of run: RunID) throws(StoreError) -> [StoredEntry]
-    /// Of these, from the first with a sequence above `after`, at most `limit`, and as many as have no more than
-    /// `byteCountMax` bytes of facts and bodies together, but for a first one that is larger; of the others
-    /// no more are read than one commit has.
+    /// A page of a run's journal, from the first entry with a sequence above `after`.
+    ///
+    /// It has at most `limit` entries, with at most `byteCountMax` bytes of facts and bodies together; a
+    /// first entry may be larger. Beyond the page, at most one commit's entries are read.
     func entries(
         of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
     ) throws(StoreError) -> JournalPage
-    /// Up to `limit` runs of all tenants that are running or paused, with id above `after`, by rising id.
+    /// Up to `limit` running or paused runs of all tenants with an id above `after`, by rising id.
     func openRuns(after: RunID?, limit: Int) throws(StoreError) -> [RunRecord]
-    /// Up to `limit` waiting runs of all tenants that go on by themselves, after that place in the order of waking.
+    /// Up to `limit` waiting runs of all tenants that continue by themselves, in the order of waking, after a
+    /// place.
     func waitingRuns(after: WakeTime?, limit: Int) throws(StoreError) -> [WakeTime]
-    /// A waiting run of whichever tenant; nil for one that is not waiting.
+    /// A waiting run of any tenant; nil if it is not waiting.
     func waitingRun(_ run: RunID) throws(StoreError) -> RunRecord?
-    /// Waiting runs of all tenants that such a trigger started, and nobody made out of another run, by rising id.
+    /// Waiting runs of all tenants that this kind of trigger started itself, without retries and forks, by
+    /// rising id.
     func waitingRuns(startedBy trigger: String) throws(StoreError) -> [RunRecord]
-    /// How many runs of all tenants are waiting.
+    /// The number of waiting runs of all tenants.
     func waitingRunCount() throws(StoreError) -> Int
-    /// The greatest run id ever stored; nil for none.
+    /// The greatest run id ever stored; nil if there is none.
     func newestRun() throws(StoreError) -> RunID?
-    /// Deletes runs that were over before `instant`, with their journals, at most `limit`; their
-    /// dedupe keys stay (see ``forgetDedupeKeys(before:limit:)``). Returns how many.
+    /// Deletes at most `limit` runs that finished before `instant`, with their journals, and returns their
+    /// number.
     ///
-    /// With `startedSince` only runs that began then or later, and those that took longer than
-    /// ``RunRecord/longDuration``: a caller that has deleted all others need not have them looked for among the
-    /// runs that are still open, of which there may be a million.
+    /// Their dedupe keys stay; see ``forgetDedupeKeys(before:limit:)``. With `startedSince`, only runs that
+    /// started then or later are considered, and those that took longer than ``RunRecord/longDuration``. So a
+    /// caller that has deleted all others avoids a scan of the open runs, of which there may be a million.
     func deleteRuns(
         finishedBefore instant: Instant, startedSince: Instant?, limit: Int
     ) throws(StoreError) -> Int
-    /// Deletes dedupe keys of tenants other than the operator stored before `instant`, at most `limit`.
+    /// Deletes at most `limit` dedupe keys stored before `instant`, except those of the operator.
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int
     /// Mail that nobody has acted upon, by its place, after that one; at most `limit`.
     func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail]
@@ -87,12 +92,12 @@ package protocol RunStore: Sendable {
     func dropMail(_ place: MailPlace) throws(StoreError)
     /// Depletions that no run has answered yet, oldest first.
     func pendingDepletions() throws(StoreError) -> [Depletion]
-    /// Removes a depletion that needs no answer (no workflow listens to the hook).
+    /// Removes a depletion that needs no answer, because no workflow listens to the hook.
     func dropDepletion(_ depletion: Depletion) throws(StoreError)
 }
 
 extension RunStore {
-    /// For a store that has every journal at hand.
+    /// The default for a store that has every journal in memory.
     package func entries(
         of run: RunID, after sequence: Int64, limit: Int, byteCountMax: Int
     ) throws(StoreError) -> JournalPage {
@@ -104,23 +109,28 @@ extension RunStore {
 
 /// Balances, ledgers and purchases.
 package protocol LedgerStore: Sendable {
-    /// The tenant's account; a tenant without entries has 0.
+    /// The tenant's account; its balance is 0 if there are no entries.
     func account(of tenant: TenantID) throws(StoreError) -> Account
-    /// Entries newest first, with sequence below `before`.
+    /// Entries with a sequence below `before`, newest first.
     func ledger(of tenant: TenantID, before: Int64?, limit: Int) throws(StoreError) -> [LedgerEntry]
-    /// Adds a credit, or takes one back, once per reference for ever, and once per idempotency key; both in the
-    /// transaction that writes the entry, settles the purchase, and raises a depletion where the balance crosses zero.
+    /// Adds a credit or takes one back, once per reference for ever and once per idempotency key.
+    ///
+    /// One transaction writes the entry, settles the purchase, and records a depletion if the balance crosses
+    /// zero.
     func credit(_ credit: Credit) throws(StoreError) -> CreditOutcome
-    /// What a tenant's ledger holds of the days from `from` up to `to`, by rising day; days without entries are left
-    /// out. Days are those of UTC.
+    /// The sums of a tenant's ledger for each UTC day from `from` up to `to`, by rising day.
+    ///
+    /// Days without entries are left out.
     func ledgerDays(of tenant: TenantID, from: Instant, to: Instant) throws(StoreError) -> [LedgerDay]
     /// Records a purchase before anyone is asked to pay.
+    ///
+    /// - Throws: ``StoreError/exists(what:)`` if the id is taken.
     func addPurchase(_ purchase: Purchase) throws(StoreError)
     func purchase(_ id: PurchaseID) throws(StoreError) -> Purchase?
-    /// How many purchases of a tenant are open that were recorded at `instant` or later.
+    /// The number of a tenant's open purchases that were recorded at `instant` or later.
     func openPurchaseCount(of tenant: TenantID, since instant: Instant) throws(StoreError) -> Int
-    /// Every ledger from its first entry, each usage entry against the journal entries that it
-    /// charged (where these are still kept), each balance against its account.
+    /// Verifies every ledger from its first entry: chain, balances, references, and usage against the
+    /// journals' charges.
     func verifyLedgers() throws(StoreError) -> LedgerVerification
 }
 
@@ -144,12 +154,12 @@ package struct LedgerDay: Sendable, Hashable {
     }
 }
 
-/// A credit that the operator's workflow asks for, or minutes that the operator takes back.
+/// A credit requested by the operator's workflow, or minutes that the operator takes back.
 package struct Credit: Sendable, Hashable {
     package struct Paid: Sendable, Hashable {
-        /// In the currency's minor unit (cents).
+        /// In the currency's minor unit, such as cents.
         package var amountMinor: Int64
-        /// ISO 4217, upper case.
+        /// ISO 4217 in upper case.
         package var currency: String
 
         package init(amountMinor: Int64, currency: String) {
@@ -162,10 +172,11 @@ package struct Credit: Sendable, Hashable {
     package var milliseconds: Int64
     package var reference: String
     package var purchase: PurchaseID?
-    /// What the provider says was paid; compared with the purchase where both are given.
+    /// The amount paid, as the provider reports it; compared with the purchase if both are given.
     package var paid: Paid?
-    /// The caller's Idempotency-Key and SHA-256 of the request that it belongs to.
+    /// The caller's Idempotency-Key.
     package var idempotencyKey: String?
+    /// The SHA-256 of the request that the key belongs to.
     package var fingerprint: [UInt8]
     package var at: Instant
     /// Why minutes are taken back; nil for a credit.
@@ -185,13 +196,13 @@ package struct Credit: Sendable, Hashable {
         self.at = at
     }
 
-    /// Whether an entry is what this one asked for.
+    /// Whether an entry is the one that this credit asked for.
     package func isMet(by entry: LedgerEntry) -> Bool {
         entry.tenant == tenant && entry.kind == (takeBackReason == nil ? .credit : .takeBack)
             && entry.amountMilliseconds == (takeBackReason == nil ? milliseconds : -milliseconds)
     }
 
-    /// The entry that it is, and what it does to the account.
+    /// Applies the credit to an account and returns its entry.
     package func enter(
         into account: inout Account, sha256: ([UInt8]) -> [UInt8]
     ) throws(LedgerError) -> LedgerEntry {
@@ -203,35 +214,36 @@ package struct Credit: Sendable, Hashable {
     }
 }
 
-/// What became of a credit.
+/// The outcome of a credit.
 ///
-/// All but `credited` changed no balance.
+/// Only `credited` changed a balance.
 package enum CreditOutcome: Sendable, Hashable {
     case credited(LedgerEntry)
-    /// The same reference for the same tenant and amount, or the same key with the same request:
-    /// the first entry again.
+    /// The first entry again: the same reference for the same tenant and amount, or the same key with the
+    /// same request.
     case replayed(LedgerEntry)
-    /// The key came before with another request.
+    /// The key was used before with another request.
     case keyReused
-    /// The reference has been used for another tenant, another amount, or the other direction.
+    /// The reference was used for another tenant, another amount, or the other direction.
     case referenceConflict
-    /// Amount, currency, minutes or tenant are not the purchase's; the purchase is now parked for a
-    /// person. A repeat under the same key gives the same answer.
+    /// Amount, currency, minutes or tenant differ from the purchase, which is now parked for a person.
+    ///
+    /// A repeated request with the same key gets the same answer.
     case purchaseMismatch(Purchase)
-    /// The purchase has been credited under another reference; it is now parked for a person.
+    /// The purchase was credited under another reference; it is now parked for a person.
     case purchaseSettled(Purchase)
     case purchaseUnknown
     case tenantUnknown
     case amountOutOfRange
 }
 
-/// What a tenant is about to buy: the expectation that a payment is compared with.
+/// A planned purchase of a tenant, with which a payment is compared.
 package struct Purchase: Sendable, Hashable {
     package enum State: String, Sendable {
-        /// Nothing has been paid that we know of.
+        /// No payment is known.
         case open
         case credited
-        /// A payment came that does not fit; a person must look.
+        /// A payment arrived that does not match; a person must look.
         case parked
     }
 
@@ -255,16 +267,16 @@ package struct Purchase: Sendable, Hashable {
     }
 }
 
-/// What `ledger verify` found.
+/// The result of `ledger verify`.
 package struct LedgerVerification: Sendable, Hashable {
     package var tenantCount: Int
     package var entryCount: Int
-    /// Sum of all credits and of all usage, in milliseconds, both positive.
+    /// The sums of all credits and of all usage, in milliseconds, both positive.
     package var creditedMilliseconds: Int64
     package var usedMilliseconds: Int64
-    /// Sum of what the operator took back, positive.
+    /// The sum of what the operator took back, positive.
     package var takenBackMilliseconds: Int64 = 0
-    /// Empty where everything agrees.
+    /// Empty if everything agrees.
     package var findings: [LedgerAudit.Finding]
 
     package init(

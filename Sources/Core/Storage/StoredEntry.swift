@@ -1,22 +1,22 @@
 package import Values
 
-/// A journal entry as a store keeps it; what is in it is the engine's business.
+/// A journal entry as a store keeps it; only the engine interprets its content.
 package struct StoredEntry: Sendable, Hashable {
-    /// What it is about: `start`, `outcome/charge`, `attempt/charge#2`.
+    /// The subject of the entry, such as `start`, `outcome/charge` or `attempt/charge#2`.
     package var key: String
-    /// From 1, rising within the run.
+    /// Counted from 1, rising within the run.
     ///
-    /// A commit that does not begin above all that is stored was decided on a state that is no more, and is
-    /// refused: that is what records an outcome once (I2).
+    /// A commit that does not begin above all stored entries was decided on an outdated state and is refused.
+    /// So an outcome is recorded once (I2).
     package var sequence: Int64
-    /// A stable token: `run.started`, `step.succeeded`.
+    /// A stable token, such as `run.started` or `step.succeeded`.
     package var kind: String
     package var at: Instant
-    /// Facts as a JSON object, without any secret (I9).
+    /// The facts as a JSON object, without any secret (I9).
     package var facts: [UInt8]
-    /// A request's or response's body, apart, as it came; nil where there is none.
+    /// The body of a request or response, unchanged; nil if there is none.
     package var body: [UInt8]?
-    /// Run time charged with this entry, at least 0.
+    /// The run time charged with this entry, at least 0.
     package var chargeMilliseconds: Int64
 
     package init(
@@ -32,28 +32,28 @@ package struct StoredEntry: Sendable, Hashable {
         self.chargeMilliseconds = chargeMilliseconds
     }
 
-    /// Of facts and body.
+    /// The bytes of facts and body.
     package var byteCount: Int { facts.count + (body?.count ?? 0) }
 }
 
-/// Entries of a journal that follow each other, no more than was asked for.
+/// Consecutive entries of a journal, within the requested bounds.
 package struct JournalPage: Sendable, Hashable {
     package private(set) var entries: [StoredEntry] = []
-    /// Whether one was offered that found no room: more entries follow.
+    /// Whether an entry did not fit, so that more entries follow.
     package private(set) var isFull = false
     private let limit: Int
     private let byteCountMax: Int
     private var byteCount = 0
 
     /// - Parameters:
-    ///   - limit: Entries that it takes; none where that is below 1.
-    ///   - byteCountMax: Bytes of facts and bodies that they have together; a first one may have more.
+    ///   - limit: Most entries; none if it is below 1.
+    ///   - byteCountMax: Most bytes of facts and bodies together; the first entry may be larger.
     package init(limit: Int, byteCountMax: Int) {
         self.limit = limit
         self.byteCountMax = byteCountMax
     }
 
-    /// Offers the next entry.
+    /// Adds the next entry if it fits.
     package mutating func take(_ entry: StoredEntry) {
         guard !isFull else { return }
         byteCount += entry.byteCount
@@ -64,19 +64,19 @@ package struct JournalPage: Sendable, Hashable {
     }
 }
 
-/// Where a run stands, as lists show it.
+/// The status of a run, as lists show it.
 package enum RunStatus: String, Sendable, CaseIterable {
-    /// It has started and is not over.
+    /// It has started and is not finished.
     case running
-    /// It waits for a time or a signal; nothing of it is in memory.
+    /// It waits for a time or a signal and is not in memory.
     case waiting
-    /// It waits until the tenant's balance is above zero.
+    /// It waits for a positive balance, for the end of a suspension, or for a person.
     case paused
     case succeeded
     case failed
     case cancelled
 
-    /// Whether nothing more happens to it.
+    /// Whether the run is over.
     package var isFinal: Bool { self != .running && self != .waiting && self != .paused }
 }
 
@@ -87,21 +87,21 @@ package struct RunRecord: Sendable, Hashable {
     package var workflow: String
     /// SHA-256 of the source it runs, 32 bytes.
     package var digest: [UInt8]
-    /// `http`, `webhook`, `hook` or `manual`.
+    /// `http`, `webhook`, `hook`, `manual`, `schedule` or `call`.
     package var trigger: String
     package var status: RunStatus
     package var startedAt: Instant
     /// Set when the status became final.
     package var finishedAt: Instant?
-    /// While it is waiting: when it goes on by itself.
+    /// When a waiting run continues by itself.
     package var wakeAt: Instant?
-    /// The run that a person made this one out of, which then has that one's trigger; nil for one that its
-    /// trigger started.
+    /// The run that a person retried or forked to make this one, which has the same trigger; nil for all
+    /// others.
     package var origin: RunID?
-    /// Run time charged so far.
+    /// The run time charged so far.
     package var chargedMilliseconds: Int64
 
-    /// Runs that took longer than this are found by when they ended.
+    /// Runs that took longer than this are found by the time of their end.
     package static let longDuration = Duration.seconds(86_400)
 
     package init(
@@ -123,7 +123,7 @@ package struct RunRecord: Sendable, Hashable {
     }
 }
 
-/// When a waiting run goes on by itself: its place in the order of waking.
+/// The place of a waiting run in the order of waking.
 package struct WakeTime: Sendable, Hashable, Comparable {
     package var at: Instant
     package var run: RunID
@@ -138,20 +138,20 @@ package struct WakeTime: Sendable, Hashable, Comparable {
     }
 }
 
-/// Which runs a list shows, newest first.
+/// The runs that a list shows, newest first.
 package struct RunQuery: Sendable, Hashable {
     package var workflow: String?
     package var status: RunStatus?
-    /// Started at or after.
+    /// Started at or after this time.
     package var from: Instant?
-    /// Started before.
+    /// Started before this time.
     package var to: Instant?
     /// Only runs older than this one.
     package var before: RunID?
     /// 1 to ``limitMax``.
     package var limit: Int
 
-    /// One more than a page holds: the one that tells whether another page follows.
+    /// One more than a page holds; the extra run shows that another page follows.
     package static let limitMax = 201
 
     package init(

@@ -2,59 +2,63 @@ package import Values
 
 /// Tenants, their keys and their secrets.
 ///
-/// Every member but the operator's lists names one tenant (I10).
+/// Every member names one tenant (I10), except the operator's lists.
 package protocol TenantStore: Sendable {
-    /// - Throws: ``StoreError/exists(what:)`` for a taken id.
+    /// - Throws: ``StoreError/exists(what:)`` if the id is taken.
     func addTenant(_ tenant: Tenant) throws(StoreError)
     func tenant(_ id: TenantID) throws(StoreError) -> Tenant?
-    /// By rising id, with id above `after`.
+    /// Tenants with an id above `after`, by rising id.
     func tenants(after: TenantID?, limit: Int) throws(StoreError) -> [Tenant]
     /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
     func setExternalCustomer(_ externalCustomerID: String, of tenant: TenantID) throws(StoreError)
 
-    /// Suspends a tenant, or with nil lets it go on.
+    /// Suspends a tenant, or ends its suspension if nil.
     ///
     /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
     func setSuspension(_ suspension: Tenant.Suspension?, of tenant: TenantID) throws(StoreError)
-    /// All tenants that are suspended, by rising id.
+    /// All suspended tenants, by rising id.
     func suspendedTenants() throws(StoreError) -> [Tenant]
 
-    /// Begins to erase a tenant: it has no keys from then on, and is suspended for good, webhooks refused.
+    /// Begins the erasure of a tenant: deletes its keys and suspends it for good, with webhooks refused.
     ///
     /// A second call changes nothing.
     ///
     /// - Throws: ``StoreError/missing(what:)`` for an unknown tenant.
     func beginErasure(of tenant: TenantID, at: Instant) throws(StoreError)
-    /// Tenants whose erasure has begun and is not over, by rising id.
+    /// Tenants whose erasure has begun and is not complete, by rising id.
     func tenantsBeingErased() throws(StoreError) -> [Tenant]
-    /// Deletes up to `limit` runs of a tenant, open or not, with their journals; once there are none, all else but its
-    /// ledger, the references of its credits and its purchases, and its row loses name and customer.
+    /// Deletes up to `limit` runs of a tenant, open or not, with their journals; after the last one, its
+    /// other data.
     ///
-    /// What runs were charged is kept as sums, as ``RunStore/deleteRuns(finishedBefore:startedSince:limit:)`` does.
+    /// The ledger, the references of credits and the purchases stay. The tenant's row loses its name and
+    /// customer id. The charges of runs are kept as sums, as
+    /// ``RunStore/deleteRuns(finishedBefore:startedSince:limit:)`` does. `limit` does not bound the last
+    /// call, which deletes all keys, secrets, workflows and dedupe keys in one transaction.
     ///
-    /// - Returns: Whether all is done.
+    /// - Returns: Whether the erasure is complete.
     func eraseData(of tenant: TenantID, limit: Int, at: Instant) throws(StoreError) -> Bool
 
     func addKey(_ key: APIKey) throws(StoreError)
     func key(_ id: KeyID) throws(StoreError) -> APIKey?
     func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]
-    /// Ends a key for good, but never the operator's last one of full scope: nobody could make another through the API.
+    /// Revokes a key for good, except the operator's last full key: without it nobody could make another
+    /// through the API.
     func revokeKey(_ id: KeyID, of tenant: TenantID, at: Instant) throws(StoreError) -> KeyRevocation
 
-    /// Replaces or adds; the version rises by 1 with each.
+    /// Adds or replaces a secret.
     func setSecret(_ secret: SealedSecret) throws(StoreError)
     func secret(_ name: String, of tenant: TenantID) throws(StoreError) -> SealedSecret?
-    /// Sorted by name.
+    /// The tenant's secrets, sorted by name.
     func secrets(of tenant: TenantID) throws(StoreError) -> [SealedSecret]
-    /// Whether there was one.
+    /// Deletes a secret; false if it does not exist.
     func deleteSecret(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
-    /// Those of all tenants, by tenant and name.
+    /// The secrets of all tenants, by tenant and name.
     func allSecrets() throws(StoreError) -> [SealedSecret]
-    /// Gives these secrets, which exist, other sealed values, and sets settings, all in one transaction.
+    /// Replaces the sealed values of existing secrets and sets settings, in one transaction.
     ///
-    /// - Throws: ``StoreError/missing(what:)`` for a secret that does not exist; nothing was changed then.
+    /// - Throws: ``StoreError/missing(what:)`` if a secret does not exist; nothing has changed then.
     func reseal(_ secrets: [SealedSecret], settings: [String: [UInt8]]) throws(StoreError)
-    /// A named value of the installation itself (the sealing check, settings); nil where never set.
+    /// A named value of the installation (the sealing check, settings); nil if it was never set.
     func setting(_ name: String) throws(StoreError) -> [UInt8]?
     func setSetting(_ name: String, _ value: [UInt8]) throws(StoreError)
 }
@@ -64,16 +68,16 @@ package struct Tenant: Sendable, Hashable {
     package var tenant: TenantID
     /// For people; at most 200 bytes.
     package var name: String
-    /// The payment provider's id of this tenant; the only payment data kept.
+    /// The payment provider's id for this tenant; the only payment data kept.
     package var externalCustomerID: String?
     package var createdAt: Instant
-    /// Nil for one whose runs may start and go on.
+    /// Set while the tenant is suspended.
     package var suspension: Suspension?
 
-    /// Nil for one that is not to be erased.
+    /// Set once the erasure has begun.
     package var erasure: Erasure?
 
-    /// All that a tenant sent, stored and ran is deleted; its ledger stays, under an id that says nothing.
+    /// The erasure of a tenant: its data is deleted, and its ledger stays under an id that identifies nobody.
     package struct Erasure: Sendable, Hashable {
         package var since: Instant
         /// Nil while runs end and data is deleted.
@@ -85,13 +89,13 @@ package struct Tenant: Sendable, Hashable {
         }
     }
 
-    /// Nothing of the tenant starts, and its runs pause before their next step.
+    /// A suspension: no run of the tenant starts, and its runs pause before their next step.
     package struct Suspension: Sendable, Hashable {
-        /// What becomes of webhooks meanwhile.
+        /// How webhooks are handled meanwhile.
         package enum Webhooks: String, Sendable, CaseIterable {
             /// Each starts a run that is paused at once.
             case keep
-            /// They are answered 403, so that their senders deliver them again or give up.
+            /// They are answered 403, so that senders deliver again or give up.
             case refuse
         }
 
@@ -118,19 +122,19 @@ package struct Tenant: Sendable, Hashable {
     package var isMetered: Bool { tenant != .operatorTenant }
 }
 
-/// A key of a tenant, with the hash of its secret in place of the secret.
+/// A key of a tenant, with the hash of its secret instead of the secret.
 package struct APIKey: Sendable, Hashable {
     package enum Scope: String, Sendable {
-        /// All of its own tenant; for the operator tenant also the operator's calls.
+        /// All operations of its tenant; for the operator's tenant also the operator's.
         case full
-        /// The internal API and nothing else.
+        /// The internal API only.
         case `internal`
     }
 
     package var key: KeyID
     package var tenant: TenantID
     package var scope: Scope
-    /// SHA-256 of the secret part, 32 bytes; the secret itself is shown once and never kept.
+    /// SHA-256 of the secret part, 32 bytes; the secret itself is shown once and never stored.
     package var secretHash: [UInt8]
     package var createdAt: Instant
     package var revokedAt: Instant?
@@ -148,23 +152,23 @@ package struct APIKey: Sendable, Hashable {
     }
 }
 
-/// What became of revoking a key.
+/// The outcome of revoking a key.
 package enum KeyRevocation: Sendable, Hashable {
     case revoked
-    /// The tenant has no such key that is live.
+    /// The tenant has no such live key.
     case unknown
-    /// It is the last live key of full scope that the operator has; it stays live.
+    /// The key is the operator's last live full key; it stays live.
     case lastOperatorKey
 }
 
-/// A secret as the store keeps it: encrypted, and named.
+/// An encrypted secret, as the store keeps it.
 package struct SealedSecret: Sendable, Hashable {
     package var tenant: TenantID
     /// `[A-Z][A-Z0-9_]*`, at most 64 characters.
     package var name: String
     /// AES-256-GCM under the master key; bound to tenant and name.
     package var sealed: [UInt8]
-    /// Hosts that it may be sent to; empty for any.
+    /// The hosts to which it may be sent; empty for any.
     package var hosts: [String]
     package var updatedAt: Instant
 

@@ -1,10 +1,11 @@
 package import Values
 
-/// Deployed workflows, every version kept while a run needs it, and what their triggers refused.
+/// Deployed workflows with all their versions, and the refusals of their triggers.
 package protocol WorkflowStore: Sendable {
-    /// Makes `source` the current version of a tenant's workflow. The same source as the current one
-    /// changes nothing and returns that version; else the number rises by 1 from 1. Deploying a
-    /// deleted workflow brings it back with the next number.
+    /// Makes `source` the current version of a tenant's workflow.
+    ///
+    /// If the current version has the same source, nothing changes and that version is returned. Otherwise
+    /// the number rises by 1, starting at 1. Deploying a deleted workflow restores it with the next number.
     ///
     /// - Parameters:
     ///   - name: The workflow's.
@@ -19,17 +20,18 @@ package protocol WorkflowStore: Sendable {
         _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
         listensToRuns: Bool
     ) throws(StoreError) -> DeployedWorkflow
-    /// The current version; nil where there is none or it was deleted.
+    /// The current version; nil if there is none or the workflow is deleted.
     func workflow(_ name: String, of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
-    /// A version by its digest, current or not, deleted or not: what a run is pinned to.
+    /// A version by its digest, to which a run is pinned; current or not, deleted or not.
     func workflow(digest: [UInt8], of tenant: TenantID) throws(StoreError) -> DeployedWorkflow?
-    /// Current versions by name, with name above `after`.
+    /// Current versions with a name above `after`, by name.
     func workflows(of tenant: TenantID, after: String?, limit: Int) throws(StoreError) -> [DeployedWorkflow]
-    /// Names of all workflows in service, sorted as bytes.
+    /// The names of all workflows in service, sorted as bytes.
     func workflowNames(of tenant: TenantID) throws(StoreError) -> [String]
-    /// How many of a tenant's workflows are in service, and how many versions of all of them are kept.
+    /// The number of a tenant's workflows in service, and of all their stored versions.
     func workflowCounts(of tenant: TenantID) throws(StoreError) -> WorkflowCounts
-    /// Versions of one, newest first, of a deleted one as well: at most `limit`, with numbers below `before`.
+    /// At most `limit` versions of a workflow with numbers below `before`, newest first; deleted workflows
+    /// included.
     func versions(
         of name: String, of tenant: TenantID, before: Int64?, limit: Int
     ) throws(StoreError) -> [WorkflowVersion]
@@ -37,18 +39,20 @@ package protocol WorkflowStore: Sendable {
     func version(
         _ number: Int64, of name: String, of tenant: TenantID
     ) throws(StoreError) -> DeployedWorkflow?
-    /// Versions of all of a tenant's workflows, deleted ones among them, by name and number, after that place.
+    /// Versions of all of a tenant's workflows, deleted ones included, by name and number, after a place.
     func allVersions(
         of tenant: TenantID, after: (name: String, number: Int64)?, limit: Int
     ) throws(StoreError) -> [DeployedWorkflow]
-    /// Takes it out of service: no trigger starts it; runs under way go on. False where there is none.
+    /// Takes a workflow out of service: no trigger starts it, and its open runs continue.
+    ///
+    /// - Returns: Whether the workflow was in service.
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
     /// Workflows in service, of all tenants, which the ends of other runs start; by tenant and name.
     func runListeners() throws(StoreError) -> [WorkflowAddress]
     /// Every current workflow of every tenant, for loading triggers at start.
     func currentWorkflows() throws(StoreError) -> [DeployedWorkflow]
 
-    /// Adds to the counts of what a workflow's triggers turned away.
+    /// Adds to the counts of requests that triggers refused.
     func countRefusals(_ refusals: [TriggerRefusal]) throws(StoreError)
     func refusals(of workflow: String, of tenant: TenantID) throws(StoreError) -> [TriggerRefusal]
 }
@@ -68,7 +72,7 @@ package struct WorkflowAddress: Sendable, Hashable {
 package struct DeployedWorkflow: Sendable, Hashable {
     package var tenant: TenantID
     package var name: String
-    /// Counts deployments of this name, from 1.
+    /// Counts the deployments of this name, from 1.
     package var number: Int64
     /// SHA-256 of the source, 32 bytes.
     package var digest: [UInt8]
@@ -101,10 +105,10 @@ package struct WorkflowVersion: Sendable, Hashable {
     }
 }
 
-/// How much a tenant has deployed.
+/// The number of a tenant's workflows and versions.
 package struct WorkflowCounts: Sendable, Hashable {
     package var inService: Int
-    /// Of those in service and of deleted ones.
+    /// Versions of workflows in service and of deleted ones.
     package var versions: Int
 
     package init(inService: Int, versions: Int) {
@@ -113,16 +117,16 @@ package struct WorkflowCounts: Sendable, Hashable {
     }
 }
 
-/// How often, and why last, a trigger turned a request away.
+/// How often a trigger refused a request for one reason, and the last case.
 package struct TriggerRefusal: Sendable, Hashable {
     package enum Reason: String, Sendable, CaseIterable {
-        /// The guard said no: 401.
+        /// The guard was false: 401.
         case guardFalse = "guard_false"
         /// The guard raised an error: 500, so that the sender delivers again.
         case guardError = "guard_error"
-        /// The body was not what its content type says: 400.
+        /// The body did not match its content type: 400.
         case malformedBody = "malformed_body"
-        /// The body did not fit the schema: 422.
+        /// The body did not match the schema: 422.
         case schema
         /// A part of the `dedupe` key was missing: 422.
         case dedupeKey = "dedupe_key"
@@ -132,7 +136,7 @@ package struct TriggerRefusal: Sendable, Hashable {
         case suspended
         /// The webhook was called too often: 429.
         case rate
-        /// The tenant had as many runs open as one may: 429.
+        /// The tenant had the maximum number of open runs: 429.
         case openRuns = "open_runs"
     }
 
@@ -141,7 +145,7 @@ package struct TriggerRefusal: Sendable, Hashable {
     package var reason: Reason
     package var count: Int64
     package var lastAt: Instant
-    /// The last one's text: the error, the violation; without secrets, at most 1 KiB.
+    /// The last error or violation as text; without secrets, at most 1 KiB.
     package var lastDetail: String
 
     package init(

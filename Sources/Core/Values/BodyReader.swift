@@ -1,17 +1,17 @@
-/// Turns a body into a value by its content type: one reader for triggers, answers and signals.
+/// Converts a body to a value by its content type: one reader for triggers, responses and signals.
 ///
 /// | content type | value |
 /// | --- | --- |
-/// | none or empty body | null |
-/// | JSON (``ContentType/isJSON``) | what the JSON says; a problem if it is not JSON |
+/// | any, with an empty body | null |
+/// | JSON (``ContentType/isJSON``) | the JSON value; a problem if the body is not JSON |
 /// | `application/x-www-form-urlencoded` | a map of texts (``Object/init(fields:)``); a problem if an escape is broken |
-/// | `multipart/form-data` | a map of texts and files (``Multipart``); a problem if it is not whole |
-/// | none given | JSON if it can be read as JSON, else as any other type |
-/// | any other | text if it is UTF-8 or its `charset` says how to read it, else bytes |
+/// | `multipart/form-data` | a map of texts and files (``Multipart``); a problem if it is incomplete |
+/// | none | JSON if it is valid JSON, otherwise as any other type |
+/// | any other | a text if it is UTF-8 or valid in its `charset`, otherwise bytes |
 package enum BodyReader {
-    /// What a body is that names no type.
+    /// The meaning of a body without a content type.
     package enum Untyped: Sendable {
-        /// JSON if it can be read as JSON.
+        /// JSON if it is valid JSON.
         case perhapsJSON
         case json
     }
@@ -19,12 +19,12 @@ package enum BodyReader {
     /// Reads a body.
     ///
     /// - Parameters:
-    ///   - bytes: The body as it came.
-    ///   - contentType: The header; nil or empty for none.
-    ///   - contentEncoding: The header; nil for none. A compressed body is not read.
-    ///   - untyped: What it is if no type is given.
+    ///   - bytes: The body as received.
+    ///   - contentType: The header; nil or empty if there is none.
+    ///   - contentEncoding: The header; nil if there is none. A compressed body is not decoded.
+    ///   - untyped: The meaning of a body without a content type.
     /// - Returns: The value.
-    /// - Throws: ``BodyProblem`` if the body is not what its type says.
+    /// - Throws: ``BodyProblem`` if the body does not match its type.
     package static func read(
         _ bytes: [UInt8], contentType: String?, contentEncoding: String? = nil,
         untyped: Untyped = .perhapsJSON
@@ -37,14 +37,14 @@ package enum BodyReader {
             if untyped == .json { return try json(bytes) }
             return (try? JSON.parse(bytes)) ?? Value(bytes: bytes)
         }
-        // Nearly every answer says one of these, and taking a header apart costs more than most bodies do.
+        // Nearly all responses have one of these, and parsing a header costs more than parsing most bodies.
         if contentType == "application/json" || contentType == "application/json; charset=utf-8" {
             return try json(bytes)
         }
         return try read(bytes, type: ContentType(contentType))
     }
 
-    /// As ``read(_:contentType:contentEncoding:untyped:)``; what cannot be read is its text or its bytes.
+    /// Like ``read(_:contentType:contentEncoding:untyped:)``, but an unreadable body becomes a text or bytes.
     package static func value(of bytes: [UInt8], contentType: String?, contentEncoding: String? = nil)
         -> Value
     {
@@ -72,12 +72,13 @@ package enum BodyReader {
         }
     }
 
-    /// JSON is UTF-8; but whoever names another encoding mostly means it.
+    /// Reads JSON in the given charset; JSON is UTF-8, but a sender that names another charset usually means
+    /// it.
     private static func json(
         _ bytes: [UInt8], charset: Charset?, named name: String
     ) throws(BodyProblem) -> Value {
         guard let charset else {
-            // An encoding that is not known may still be UTF-8 in truth.
+            // A body in an unknown charset may still be UTF-8.
             do throws(BodyProblem) { return try json(bytes) } catch {
                 throw BodyProblem(.json, "\(error.reason), and its charset \(name.prefix(40)) is not known")
             }
@@ -89,7 +90,7 @@ package enum BodyReader {
     }
 
     private static func form(_ bytes: [UInt8], charset: Charset?) throws(BodyProblem) -> Value {
-        // `curl -d '{"a":1}'` says that it sends a form. No form begins with a brace: it would be escaped.
+        // `curl -d '{"a":1}'` claims to send a form. No form begins with a brace, which would be escaped.
         if bytes.first == UInt8(ascii: "{"), let value = try? JSON.parse(bytes) { return value }
         var fields: [(name: String, value: Value)] = []
         for part in bytes.split(separator: UInt8(ascii: "&")) {
@@ -123,7 +124,7 @@ package enum BodyReader {
         encoding.isEmpty || encoding.lowercased() == "identity"
     }
 
-    /// Its bytes are kept where only bytes are asked for.
+    /// Keeps a compressed body as bytes if its type is none that would be parsed.
     private static func compressed(
         _ bytes: [UInt8], contentType: String?, _ encoding: String
     ) throws(BodyProblem) -> Value {
@@ -134,14 +135,14 @@ package enum BodyReader {
     }
 }
 
-/// Why a body is not what its content type says.
+/// Why a body does not match its content type.
 package struct BodyProblem: Error, Sendable, Hashable {
     package enum Format: Sendable, Hashable {
         case json, form, multipart, compressed
     }
 
     package let format: Format
-    /// A clause: `unexpected character at byte 0`.
+    /// A clause, such as `unexpected character at byte 0`; offsets count from 0.
     package let reason: String
 
     init(_ format: Format, _ reason: String) {
@@ -149,7 +150,7 @@ package struct BodyProblem: Error, Sendable, Hashable {
         self.reason = reason
     }
 
-    /// A sentence about `subject`: `the body is not JSON: unexpected character at byte 0`.
+    /// A sentence about `subject`, such as `the body is not JSON: unexpected character at byte 0`.
     package func message(about subject: String) -> String {
         switch format {
         case .json: "\(subject) is not JSON: \(reason)"
@@ -161,10 +162,10 @@ package struct BodyProblem: Error, Sendable, Hashable {
 }
 
 extension Object {
-    /// The one rule for names that may come several times, in a query, a form and `multipart/form-data`.
+    /// Builds an object from fields whose names may repeat, in a query, a form or `multipart/form-data`.
     ///
-    /// A name that comes once has its value, one that comes several times has a list of its values in their order, and
-    /// one that ends in `[]` always has a list.
+    /// A name that occurs once has its value. One that occurs several times has a list of its values in
+    /// order. One that ends in `[]` always has a list.
     package init(fields: [(name: String, value: Value)]) {
         var positions = Object()
         var groups: [(name: String, values: [Value])] = []

@@ -1,19 +1,20 @@
-/// Comma-separated values as RFC 4180 has them.
+/// Comma-separated values (RFC 4180).
 package enum CSV {
-    /// Where and why a text is none.
+    /// Where and why a text is invalid.
     package struct Fault: Error, Hashable, Sendable {
-        /// From 1.
+        /// Counted from 1.
         package let line: Int
         package let reason: String
     }
 
-    /// The rows of a text; lines end with LF or CRLF, a byte order mark is skipped, and so is an empty last line.
+    /// The rows of a text; lines end with LF or CRLF, and a byte order mark and an empty last line are
+    /// skipped.
     ///
     /// - Parameters:
-    ///   - bytes: UTF-8.
-    ///   - separator: What stands between fields.
-    /// - Returns: Each row's fields, which are as many as the row has.
-    /// - Throws: ``Fault`` for a quote that is not closed, or that does not begin or end its field.
+    ///   - bytes: The text; its encoding must contain ASCII, as UTF-8 does.
+    ///   - separator: The byte between fields.
+    /// - Returns: The fields of each row; rows may differ in length.
+    /// - Throws: ``Fault`` for a quote that is not closed, or that is not at the start or end of its field.
     package static func rows(of bytes: [UInt8], separator: UInt8) throws(Fault) -> [[[UInt8]]] {
         var reader = Reader(bytes: bytes, separator: separator)
         return try reader.rows()

@@ -2,10 +2,10 @@
 enum Charset {
     case utf8, latin1, windows1252, latin9, utf16, utf16LittleEndian, utf16BigEndian
 
-    /// Nil for a name that is not known; letters of either case.
+    /// The charset with this name, ignoring case; nil if it is unknown.
     init?(_ label: String) {
         switch label.lowercased() {
-        // ASCII is a part of UTF-8, and whoever says ASCII and sends more mostly means UTF-8.
+        // ASCII is a subset of UTF-8, and senders that say ASCII but send more usually mean UTF-8.
         case "utf-8", "utf8", "us-ascii", "ascii": self = .utf8
         case "iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "latin-1", "l1": self = .latin1
         case "windows-1252", "cp1252", "cp-1252", "x-cp1252": self = .windows1252
@@ -17,7 +17,7 @@ enum Charset {
         }
     }
 
-    /// The text that the bytes are in this encoding; nil where they are none.
+    /// The bytes decoded in this charset; nil if they are invalid.
     func text(_ bytes: [UInt8]) -> String? {
         switch self {
         case .utf8: return String(validating: bytes, as: UTF8.self)
@@ -57,14 +57,14 @@ enum Charset {
         return String(validating: units, as: UTF16.self)
     }
 
-    /// 0x80 to 0x9F; the five bytes without a character stand for the control characters of the same number.
+    /// 0x80 to 0x9F; the five undefined bytes map to the control characters with the same number.
     private static let windows1252High: [UInt32] = [
         0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152,
         0x8D, 0x017D, 0x8F, 0x90, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122,
         0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
     ]
 
-    /// Where it differs from latin-1.
+    /// The differences from latin-1.
     private static let latin9Other: [UInt8: UInt32] = [
         0xA4: 0x20AC, 0xA6: 0x0160, 0xA8: 0x0161, 0xB4: 0x017D, 0xB8: 0x017E, 0xBC: 0x0152, 0xBD: 0x0153,
         0xBE: 0x0178,

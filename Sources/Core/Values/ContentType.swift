@@ -1,4 +1,4 @@
-/// The value of a `Content-Type` header, or of another header with parameters, taken apart.
+/// The parsed value of a `Content-Type` header, or of another header with parameters.
 package struct ContentType: Sendable, Hashable {
     package struct Parameter: Sendable, Hashable {
         /// In lower case.
@@ -6,7 +6,7 @@ package struct ContentType: Sendable, Hashable {
         package var value: String
     }
 
-    /// What stands before the first semicolon, in lower case: `application/json`.
+    /// The part before the first semicolon, in lower case, such as `application/json`.
     package let type: String
     package let parameters: [Parameter]
 
@@ -16,13 +16,15 @@ package struct ContentType: Sendable, Hashable {
         parameters = reader.parameters()
     }
 
-    /// The value of the first parameter of that name.
+    /// The value of the first parameter with this name.
     package subscript(_ name: String) -> String? {
         parameters.first { $0.name.hasSameBytes(as: name) }?.value
     }
 
-    /// Whether the content is one JSON value: `json` is a word of the subtype, as in `application/hal+json` and
-    /// `application/x-amz-json-1.1`, and the type is not one of a sequence, as `application/json-seq` is.
+    /// Whether the content is a single JSON value.
+    ///
+    /// `json` must be a word of the subtype, as in `application/hal+json` and `application/x-amz-json-1.1`.
+    /// Sequences of values, such as `application/json-seq`, are excluded.
     package var isJSON: Bool {
         guard let slash = type.utf8.firstIndex(of: UInt8(ascii: "/")) else { return type == "json" }
         let separators: [UInt8] = [
@@ -38,7 +40,7 @@ package struct ContentType: Sendable, Hashable {
     package var isMultipartForm: Bool { type == "multipart/form-data" }
 }
 
-/// Reads `a; b=c; d="e"`.
+/// Parses `a; b=c; d="e"`.
 private struct ParameterReader {
     let bytes: [UInt8]
     private var position = 0
@@ -47,7 +49,7 @@ private struct ParameterReader {
 
     private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-    /// Without the blanks around it.
+    /// Reads up to one of `ends`, and removes surrounding blanks.
     mutating func token(until ends: [UInt8]) -> String {
         let start = position
         while let byte = next, !ends.contains(byte) { position += 1 }
@@ -73,7 +75,7 @@ private struct ParameterReader {
         var out: [UInt8] = []
         while let byte = next, byte != UInt8(ascii: "\"") {
             position += 1
-            // Of `\` only that before a quote or another `\` is an escape: file names of Windows have plain ones.
+            // A `\` escapes only a quote or another `\`; Windows file names contain plain ones.
             if byte == UInt8(ascii: "\\"), let escaped = next,
                 escaped == UInt8(ascii: "\"") || escaped == UInt8(ascii: "\\")
             {

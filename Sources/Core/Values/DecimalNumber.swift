@@ -1,7 +1,7 @@
 /// A JSON number without rounding: `digits × 10^exponent`.
 package struct DecimalNumber: Hashable, Sendable {
     package private(set) var isNegative = false
-    /// Values 0 to 9, without leading and trailing zeros; empty for zero.
+    /// Values 0 to 9 without leading or trailing zeros; empty for zero.
     package private(set) var digits: [UInt8] = []
     package private(set) var exponent = 0
 
@@ -13,9 +13,7 @@ package struct DecimalNumber: Hashable, Sendable {
         }
     }
 
-    /// Reads a number as JSON writes it.
-    ///
-    /// An exponent past ±10^9 is taken as that.
+    /// Parses a number in JSON's syntax; an exponent beyond ±10^9 is clamped.
     package init(text: String) {
         var rest = Substring(text)
         if rest.first == "-" {
@@ -48,7 +46,8 @@ package struct DecimalNumber: Hashable, Sendable {
     package var isInteger: Bool { exponent >= 0 }
     package var isPositive: Bool { !isNegative && !digits.isEmpty }
 
-    /// The number without an exponent: `1e3` is `1000`; nil where that would take more than 400 characters.
+    /// The number without an exponent, such as `1000` for `1e3`; nil if it exceeds 400 digits or an exponent
+    /// of ±400.
     package var plainText: String? {
         guard digits.count <= 400, exponent.magnitude <= 400 else { return nil }
         var text = digits.map { String($0) }.joined()
@@ -61,7 +60,7 @@ package struct DecimalNumber: Hashable, Sendable {
         return isNegative ? "-" + text : text
     }
 
-    /// The same text for equal numbers, however they were written.
+    /// A text that is the same for equal numbers, whatever their spelling.
     package var canonical: String {
         "\(isNegative ? "-" : "")\(digits.map { String($0) }.joined())e\(exponent)"
     }
@@ -77,10 +76,12 @@ package struct DecimalNumber: Hashable, Sendable {
         return size == otherSize ? digits.lexicographicallyPrecedes(other.digits) : size < otherSize
     }
 
-    /// Exact where the divisor has at most 17 digits, which compilation of a schema makes sure of.
+    /// Whether this number is a multiple of `divisor`.
+    ///
+    /// Exact if the divisor has at most 17 digits, which the schema compiler ensures; false if it has more.
     package func isMultiple(of divisor: DecimalNumber) -> Bool {
         if digits.isEmpty { return true }
-        // Without trailing zeros of its own, a number is no multiple of one that has more tens.
+        // A number without trailing zeros is no multiple of one with a higher power of ten.
         guard exponent >= divisor.exponent, divisor.digits.count <= 17, !divisor.digits.isEmpty else {
             return false
         }

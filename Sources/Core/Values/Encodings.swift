@@ -1,4 +1,4 @@
-/// Lowercase hexadecimal; reading takes both cases.
+/// Lowercase hexadecimal; decoding accepts both cases.
 package enum Hex {
     package static func encode(_ bytes: some Sequence<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
@@ -10,7 +10,7 @@ package enum Hex {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The bytes, or nil where a character is no hex digit or their count is odd.
+    /// The bytes; nil if a character is no hex digit or their number is odd.
     package static func decode(_ text: String) -> [UInt8]? {
         let digits = Array(text.utf8)
         guard digits.count.isMultiple(of: 2) else { return nil }
@@ -52,9 +52,9 @@ package enum Base64 {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The bytes; nil for a wrong character.
+    /// The bytes; nil if a character is invalid or the length is impossible.
     ///
-    /// Padding may be missing; `-` and `_` are taken too.
+    /// Padding is optional; `-` and `_` are accepted too.
     package static func decode(_ text: String) -> [UInt8]? {
         var out: [UInt8] = []
         var group: UInt32 = 0
@@ -86,7 +86,8 @@ package enum Base64 {
 
 /// Percent-encoding for URLs and `application/x-www-form-urlencoded`.
 package enum Percent {
-    /// Encodes all but RFC 3986's unreserved characters: safe in a path segment and in a query.
+    /// Encodes all but RFC 3986's unreserved characters, so that the result is safe in a path segment and in
+    /// a query.
     package static func encode(_ text: String, keeping extra: Set<UInt8> = []) -> String {
         encode(text.utf8, keeping: extra)
     }
@@ -108,7 +109,7 @@ package enum Percent {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The bytes behind a percent-encoded text, or nil where a `%` is not followed by two hex digits.
+    /// Decodes percent-encoding; nil if a `%` is not followed by two hex digits.
     package static func decode(_ bytes: some Sequence<UInt8>, plusIsSpace: Bool) -> [UInt8]? {
         var out: [UInt8] = []
         var iterator = bytes.makeIterator()
@@ -128,11 +129,11 @@ package enum Percent {
     }
 }
 
-/// `application/x-www-form-urlencoded`, with brackets for nested values as Stripe reads them.
+/// `application/x-www-form-urlencoded`, with Stripe's brackets for nested values.
 package enum FormEncoding {
-    /// `{a: {b: [1]}}` becomes `a[b][0]=1`.
+    /// Encodes an object; `{a: {b: [1]}}` becomes `a[b][0]=1`.
     ///
-    /// An empty list or map sends nothing, null an empty text.
+    /// An empty list or map is omitted; null becomes an empty text.
     package static func encode(_ value: Value) -> String {
         var pairs: [String] = []
         func add(_ value: Value, under name: String) {
@@ -150,7 +151,7 @@ package enum FormEncoding {
         return pairs.joined(separator: "&")
     }
 
-    /// The pairs in order, decoded; nil where an escape or the UTF-8 is broken.
+    /// The decoded pairs in order; nil if an escape or the UTF-8 is invalid.
     package static func pairs(_ bytes: [UInt8]) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
         for part in bytes.split(separator: UInt8(ascii: "&")) {

@@ -1,11 +1,11 @@
-/// What an identifier names; its prefix stands before the digits in every text.
+/// The kind of an identifier, with the prefix of its text form.
 package protocol IdentifierKind: Sendable {
     static var prefix: String { get }
 }
 
-/// A 63-bit number written as a prefix and 13 digits of Crockford's base 32: `run_01jq4x3v9k2mt`.
+/// A 63-bit number, written as a prefix and 13 digits of Crockford's base 32: `run_01jq4x3v9k2mt`.
 ///
-/// One number everywhere keeps rows, indexes and memory small, and text order is number order.
+/// A plain number keeps rows, indexes and memory small; text order equals number order.
 package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// At least 0.
     package let number: Int64
@@ -16,7 +16,7 @@ package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable,
         self.number = number
     }
 
-    /// Reads `prefix_digits`; nil for anything else.
+    /// Parses `prefix_digits`; nil for anything else.
     package init?(_ text: String) {
         let bytes = Array(text.utf8)
         let prefix = Array(Kind.prefix.utf8)
@@ -50,23 +50,23 @@ package struct Identifier<Kind: IdentifierKind>: Sendable, Hashable, Comparable,
     package static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
-/// Of a ``TenantID``.
+/// The kind of a ``TenantID``.
 package enum TenantKind: IdentifierKind { package static var prefix: String { "ten" } }
-/// Of a ``RunID``.
+/// The kind of a ``RunID``.
 package enum RunKind: IdentifierKind { package static var prefix: String { "run" } }
-/// Of a ``KeyID``.
+/// The kind of a ``KeyID``.
 package enum KeyKind: IdentifierKind { package static var prefix: String { "key" } }
-/// Of a ``PurchaseID``.
+/// The kind of a ``PurchaseID``.
 package enum PurchaseKind: IdentifierKind { package static var prefix: String { "pur" } }
 
 package typealias TenantID = Identifier<TenantKind>
-/// Milliseconds since 2020 in the upper 43 bits, then a counter: numbers of one node rise with time.
+/// Milliseconds since 2020 in the upper 43 bits, then a counter: ids of one node rise with time.
 package typealias RunID = Identifier<RunKind>
 package typealias KeyID = Identifier<KeyKind>
 package typealias PurchaseID = Identifier<PurchaseKind>
 
 extension Identifier where Kind == TenantKind {
-    /// The operator: a tenant like any other, except that it is not metered.
+    /// The operator, a tenant like any other except that it is not metered.
     package static var operatorTenant: TenantID { TenantID(number: 1) }
 }
 

@@ -1,9 +1,9 @@
 extension Instant {
-    /// Reads the date of an HTTP header in any of the three forms of RFC 9110, 5.6.7:
-    /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
+    /// Parses an HTTP date in any of the three forms of RFC 9110, 5.6.7; nil for anything else.
     ///
-    /// Nil for anything else. The weekday is not compared. A year of two digits that would lie more than 50 years after
-    /// `now` is one of the century before.
+    /// The forms are `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6
+    /// 08:49:37 1994`. The weekday is not checked against the date. A two-digit year more than 50 years after
+    /// `now` belongs to the previous century.
     package init?(httpDate text: String, now: Instant) {
         let parts = text.split(separator: " ", omittingEmptySubsequences: false)
         let date: Fields?
@@ -41,7 +41,7 @@ extension Instant {
         return (year > thisYear + 50 ? year - 100 : year, date[1], day, parts[2])
     }
 
-    /// A day of one digit stands behind two blanks.
+    /// Parses the asctime form; a one-digit day follows two blanks.
     private static func asctime(_ parts: [Substring]) -> Fields? {
         guard parts[0].utf8.count == 3, parts.count == 5 || parts[2].isEmpty,
             let day = parts.count == 5 ? number(parts[2], 2) : number(parts[3], 1),

@@ -1,8 +1,8 @@
 extension Instant {
-    /// Reads a date-time of RFC 3339 (`2026-01-31T09:30:00Z`, with or without a fraction, with `Z` or an
-    /// offset), or a date alone, which is its midnight in UTC.
+    /// Parses an RFC 3339 date-time or a date alone, which means midnight in UTC; nil for anything else.
     ///
-    /// Nil for anything else. Past the microsecond a fraction is cut; a leap second is the second after it.
+    /// A date-time is `2026-01-31T09:30:00Z`, with or without a fraction, with `Z` or an offset. A fraction
+    /// is truncated to microseconds. A leap second counts as the second after it.
     package init?(rfc3339 text: String) {
         var reader = RFC3339Reader(bytes: Array(text.utf8))
         guard let days = reader.days() else { return nil }
@@ -65,7 +65,7 @@ private struct RFC3339Reader {
         return hour * 3600 + minute * 60 + second
     }
 
-    /// Microseconds; 0 where there is no fraction.
+    /// Microseconds; 0 if there is no fraction.
     mutating func fraction() -> Int64? {
         guard take(".") else { return 0 }
         guard var number = digit() else { return nil }

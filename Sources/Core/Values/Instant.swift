@@ -1,6 +1,6 @@
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 ///
-/// Core never asks for the time; each input carries the instant at which it happened.
+/// Core never reads a clock; each input carries the instant at which it happened.
 package struct Instant: Sendable, Hashable, Comparable {
     package var microseconds: Int64
 
@@ -22,7 +22,7 @@ package struct Instant: Sendable, Hashable, Comparable {
         .microseconds(left.microseconds - right.microseconds)
     }
 
-    /// The instant that much later (or earlier); the first or last that there is, if it lies beyond.
+    /// The instant moved by a duration; clamped to the first or last representable one.
     package func moved(by duration: Duration) -> Instant {
         let (sum, overflow) = microseconds.addingReportingOverflow(duration.microseconds)
         return Instant(microseconds: overflow ? (duration > .zero ? .max : .min) : sum)
@@ -41,7 +41,7 @@ package struct Instant: Sendable, Hashable, Comparable {
             + "\(pad(seconds / 60 % 60, 2)):\(pad(seconds % 60, 2)).\(pad(millisOfDay % 1000, 3))Z"
     }
 
-    /// The Gregorian date of a day number, by counting in 400-year eras that start on 1 March.
+    /// The Gregorian date of a day number; counts in 400-year eras that start on 1 March.
     private static func civil(daysSince1970: Int64) -> (Int64, Int64, Int64) {
         let (era, dayOfEra) = (daysSince1970 + 719_468).flooredQuotientAndRemainder(by: 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -61,7 +61,8 @@ package struct Instant: Sendable, Hashable, Comparable {
 }
 
 extension Int64 {
-    /// Quotient rounded towards minus infinity and the remainder that goes with it, never negative.
+    /// The quotient rounded towards minus infinity, and its remainder, which is never negative for a positive
+    /// divisor.
     package func flooredQuotientAndRemainder(by divisor: Int64) -> (Int64, Int64) {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
@@ -71,7 +72,7 @@ extension Int64 {
 extension Duration {
     /// The whole duration in microseconds, rounded towards zero.
     package var microseconds: Int64 {
-        // Not by way of `components`, which takes a thousand instructions.
+        // `components` would take a thousand instructions.
         Int64(attoseconds / 1_000_000_000_000)
     }
 

@@ -1,22 +1,22 @@
-/// The one JSON reader and writer: RFC 8259, exact numbers, order kept.
+/// The JSON reader and writer: RFC 8259, exact numbers, order kept.
 ///
-/// A byte order mark at the start is skipped, and half of a surrogate pair is read as U+FFFD. Refused are names that
-/// stand twice in one object, invalid UTF-8, trailing commas, `NaN` and the like, anything after the value, and nesting
-/// past a bound.
+/// A leading byte order mark is skipped, and half of a surrogate pair is read as U+FFFD. Duplicate names in
+/// an object, invalid UTF-8, trailing commas, `NaN` and the like, text after the value, and nesting beyond a
+/// bound are refused.
 package enum JSON {
-    /// Levels of nesting that are read of a text from outside; a deeper one is refused.
+    /// Most levels of nesting in a text from outside; a deeper one is refused.
     package static let depthMax = 128
-    /// Levels of nesting of a value that a run computes: what came from outside, with room to wrap it.
+    /// Most levels of nesting in a value that a run computes: an outside value with room for wrappers.
     package static let computedDepthMax = 256
-    /// Levels of nesting that are read of what Millrace itself has written: a computed value, with room for all that
-    /// an entry or an answer puts around it.
+    /// Most levels of nesting in Millrace's own texts: a computed value with room for an entry or response
+    /// around it.
     package static let ownDepthMax = 512
 
     /// How bytes that are no text are written.
     package enum Form: Sendable {
-        /// As others see them, `{"base64": "…"}`: JSON, from which nobody can tell them from such an object.
+        /// For others: `{"base64": "…"}`, which is valid JSON and cannot be told from such an object.
         case shown
-        /// As the journal keeps them, `~"…"`, which is no JSON and is therefore never anything else.
+        /// For the journal: `~"…"`, which is not JSON and therefore unambiguous.
         case kept
     }
 
@@ -24,17 +24,17 @@ package enum JSON {
         try parse(Array(text.utf8))
     }
 
-    /// Reads a text from outside.
+    /// Parses a text from outside.
     package static func parse(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
         try read(bytes, depthMax: depthMax, form: .shown)
     }
 
-    /// Reads an answer that Millrace itself gave, which may wrap what a run computed.
+    /// Parses one of Millrace's own responses, which may wrap a computed value.
     package static func parseOwn(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
         try read(bytes, depthMax: ownDepthMax, form: .shown)
     }
 
-    /// Reads what was written as ``Form/kept``: every value that a run may hold comes back as it was.
+    /// Parses the ``Form/kept`` form; every value that a run may hold is read back unchanged.
     package static func parseKept(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
         try read(bytes, depthMax: ownDepthMax, form: .kept)
     }
@@ -49,7 +49,7 @@ package enum JSON {
 
     package static func bytes(_ value: Value, form: Form = .shown) -> [UInt8] {
         var out: [UInt8] = []
-        // Most are small: asked for once, in place of four times on the way there.
+        // Most texts are small; reserving once avoids four growths.
         out.reserveCapacity(128)
         write(value, into: &out, form: form)
         return out
@@ -59,7 +59,7 @@ package enum JSON {
         String(decoding: bytes(value), as: UTF8.self)
     }
 
-    /// The value over several lines, two spaces a level.
+    /// The value on several lines, indented by two spaces per level.
     package static func prettyText(_ value: Value) -> String {
         var out: [UInt8] = []
         writePretty(value, indent: 0, into: &out)
@@ -69,9 +69,9 @@ package enum JSON {
 
 /// Where and why a text is not JSON.
 package struct JSONProblem: Error, Hashable, Sendable {
-    /// Bytes before the fault, from 0.
+    /// The number of bytes before the fault.
     package let offset: Int
-    /// What was wrong, as a clause: `unexpected character`.
+    /// A clause, such as `unexpected character`.
     package let reason: String
 
     package init(offset: Int, reason: String) {
@@ -120,7 +120,7 @@ extension JSON {
     }
 
     package static func writeInt(_ number: Int64, into out: inout [UInt8]) {
-        // Written from the end of a buffer on the stack: the array is asked for room once.
+        // The digits are written backwards into a buffer on the stack, so that the array grows once.
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
             var magnitude = number.magnitude
             var start = 20

@@ -1,4 +1,4 @@
-/// A recursive-descent reader over bytes that the caller keeps alive for the whole call.
+/// A recursive-descent parser over bytes that the caller keeps alive during the call.
 struct JSONReader {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
@@ -49,7 +49,7 @@ struct JSONReader {
         }
     }
 
-    /// Bytes that are no text, as the journal keeps them.
+    /// Bytes in the journal's form.
     private mutating func keptBytes() throws(JSONProblem) -> Value {
         let start = position
         position += 1
@@ -156,7 +156,7 @@ struct JSONReader {
             try digits()
         }
         let text = bytes[start..<position]
-        // "-0" is not the integer 0: its sign is part of what was sent.
+        // "-0" is not the integer 0, because its sign was sent too.
         if isInteger, !(text.count == 2 && text.elementsEqual("-0".utf8)) {
             var magnitude: Int64 = 0
             var fits = true
@@ -199,7 +199,8 @@ struct JSONReader {
         throw problem("unexpected end of text")
     }
 
-    /// `String(validating:)` finds its generic types anew for every text, which takes longer than most texts do.
+    /// `String(validating:)` looks its generic types up for every text, which takes longer than reading most
+    /// texts.
     private static func text(_ bytes: UnsafeBufferPointer<UInt8>, isASCII: Bool) -> String? {
         isASCII ? String(decoding: bytes, as: UTF8.self) : String(validating: bytes, as: UTF8.self)
     }
@@ -242,7 +243,7 @@ struct JSONReader {
         }
     }
 
-    /// The character behind `\u`; half of a surrogate pair, which stands for none, is U+FFFD.
+    /// The scalar after `\u`; half of a surrogate pair is U+FFFD.
     private mutating func escapedScalar() throws(JSONProblem) -> Unicode.Scalar {
         let code = try hexQuad()
         guard (0xD800..<0xDC00).contains(code) else { return Unicode.Scalar(code) ?? "\u{FFFD}" }
@@ -253,7 +254,7 @@ struct JSONReader {
         position += 2
         let low = try hexQuad()
         guard (0xDC00..<0xE000).contains(low) else {
-            // The second escape is a character of its own.
+            // The second escape is a scalar of its own.
             position = end
             return "\u{FFFD}"
         }

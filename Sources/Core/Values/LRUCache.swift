@@ -1,13 +1,13 @@
-/// Keeps what was used last, up to a total weight; each operation takes constant time.
+/// Keeps the most recently used entries, up to a total weight; each operation takes constant time.
 ///
-/// The entries form a ring by their last use, in an array: a lookup moves one entry to its front, an insertion
-/// evicts from its back. Values are kept until they are evicted or removed, and no longer.
+/// The entries form a ring in the order of their last use, inside an array. A lookup moves an entry to the
+/// front; an insertion evicts from the back. Elements stay until they are evicted or removed.
 package struct LRUCache<Key: Hashable, Element> {
     fileprivate struct Node {
         var key: Key
         var element: Element
         var weight: Int
-        /// The entry that was used next before this one; that of the oldest is the newest.
+        /// The entry used just before this one; for the oldest entry, the newest one.
         var older: Int
         var newer: Int
     }
@@ -16,26 +16,26 @@ package struct LRUCache<Key: Hashable, Element> {
     private var nodes: [Node] = []
     private var places: [Key: Int] = [:]
     private var newest = 0
-    /// What all entries weigh together.
+    /// The total weight of all entries.
     package private(set) var weight = 0
 
-    /// - Parameter weightMax: What the entries may weigh together, at least 0; one alone may weigh more.
+    /// - Parameter weightMax: Most total weight, at least 0; a single entry may weigh more.
     package init(weightMax: Int) { self.weightMax = weightMax }
 
     package var count: Int { nodes.count }
 
-    /// The element under `key`, which counts as used now.
+    /// The element for `key`, which becomes the most recently used.
     package mutating func use(_ key: Key) -> Element? {
         guard let place = places[key] else { return nil }
         moveToFront(place)
         return nodes[place].element
     }
 
-    /// Keeps `element` in place of what was under `key`, and evicts what was used longest ago.
+    /// Inserts or replaces the element for `key`, and evicts the least recently used ones beyond the bound.
     ///
     /// - Parameters:
-    ///   - element: What is kept.
-    ///   - key: Where.
+    ///   - element: The element.
+    ///   - key: Its key.
     ///   - weight: At least 0.
     package mutating func insert(_ element: Element, for key: Key, weight: Int = 1) {
         if let place = places[key] {
@@ -49,7 +49,7 @@ package struct LRUCache<Key: Hashable, Element> {
         while self.weight > weightMax, count > 1 { remove(at: nodes[newest].newer) }
     }
 
-    /// Forgets what is under `key`, and gives it back.
+    /// Removes and returns the element for `key`.
     @discardableResult
     package mutating func remove(_ key: Key) -> Element? {
         guard let place = places[key] else { return nil }
@@ -58,7 +58,7 @@ package struct LRUCache<Key: Hashable, Element> {
         return element
     }
 
-    /// Forgets every element that `isUnwanted` names; takes time in proportion to all of them.
+    /// Removes every element for which `isUnwanted` is true; takes time linear in the number of entries.
     package mutating func removeAll(where isUnwanted: (Element) -> Bool) {
         for key in nodes.filter({ isUnwanted($0.element) }).map(\.key) { remove(key) }
     }
@@ -79,7 +79,7 @@ package struct LRUCache<Key: Hashable, Element> {
         link(place)
     }
 
-    /// Puts a node that is in no ring in front of the newest.
+    /// Links an unlinked node in front of the newest.
     private mutating func link(_ place: Int) {
         let oldest = nodes[newest].newer
         nodes[place].older = newest
@@ -96,7 +96,7 @@ package struct LRUCache<Key: Hashable, Element> {
         if place == newest { newest = older }
     }
 
-    /// The last node of the array takes the place that becomes free.
+    /// Removes a node; the last node of the array moves to its place.
     private mutating func remove(at place: Int) {
         unlink(place)
         weight -= nodes[place].weight
@@ -108,7 +108,7 @@ package struct LRUCache<Key: Hashable, Element> {
         let moved = nodes.count
         if newest == moved { newest = place }
         if last.older == moved {
-            // It was alone in the ring.
+            // It was the only one in the ring.
             (nodes[place].older, nodes[place].newer) = (place, place)
         } else {
             nodes[last.older].newer = place

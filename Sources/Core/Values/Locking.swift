@@ -6,9 +6,10 @@
 
 /// A mutual-exclusion lock over `pthread_mutex`.
 ///
-/// Not `Synchronization.Mutex`: the thread sanitizer does not see its futex and reports false races.
+/// `Synchronization.Mutex` is not used, because the thread sanitizer does not see its futex and reports false
+/// races.
 package final class Lock: @unchecked Sendable {
-    // Unchecked: the mutex is the synchronisation itself and never moves.
+    // Unchecked: the mutex synchronises itself and never moves.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
     package init() {
@@ -36,9 +37,9 @@ package final class Lock: @unchecked Sendable {
     fileprivate var pointer: UnsafeMutablePointer<pthread_mutex_t> { mutex }
 }
 
-/// A condition to wait for under a ``Lock``; its timed waits run on the monotonic clock.
+/// A condition variable for a ``Lock``; timed waits use the monotonic clock.
 package final class Condition: @unchecked Sendable {
-    // Unchecked: the condition is the synchronisation itself and never moves.
+    // Unchecked: the condition variable synchronises itself and never moves.
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
     package init() {
@@ -58,12 +59,10 @@ package final class Condition: @unchecked Sendable {
     package func signal() { pthread_cond_signal(condition) }
     package func broadcast() { pthread_cond_broadcast(condition) }
 
-    /// Gives the lock up, waits, and holds it again; may wake without cause.
+    /// Releases the lock, waits, and acquires it again; may wake up spuriously.
     package func wait(_ lock: Lock) { pthread_cond_wait(condition, lock.pointer) }
 
-    /// As ``wait(_:)``, for at most `duration`.
-    ///
-    /// Returns whether it woke before that.
+    /// Like ``wait(_:)``, for at most `duration`; returns false after a timeout.
     package func wait(_ lock: Lock, atMost duration: Duration) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)
@@ -74,15 +73,17 @@ package final class Condition: @unchecked Sendable {
     }
 }
 
-/// A thread of our own for a library that blocks.
+/// A thread for a blocking library.
 ///
-/// Joined by ``join()``; one whose object is let go before runs on and frees itself at its end.
+/// It ends with ``join()``. If the object is released before, the thread is detached and runs to its end.
 package final class WorkerThread: @unchecked Sendable {
-    // Unchecked: written once before the thread starts; `join` is called once by the owner.
+    // Unchecked: written once before the thread starts; only the owner calls `join`, once.
     private var thread = pthread_t()
     private var isJoined = false
 
-    /// Starts `body` on a new thread named `name` (at most 15 characters are shown by the system).
+    /// Starts `body` on a new thread; the system shows at most 15 characters of `name`.
+    ///
+    /// - Precondition: The system can create another thread.
     package init(name: String, body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(Body(name: name, run: body))
         let status = pthread_create(
@@ -99,14 +100,14 @@ package final class WorkerThread: @unchecked Sendable {
 
     deinit { if !isJoined { pthread_detach(thread) } }
 
-    /// Returns once the body has; to be called once at most.
+    /// Waits for the end of the thread; call it at most once.
     package func join() {
         isJoined = true
         pthread_join(thread, nil)
     }
 
-    /// Shown by `top -H` and in crash reports; written through /proc because Swift's module of the
-    /// C library has neither `prctl` nor `pthread_setname_np`.
+    /// Sets the name that `top -H` and crash reports show; written to /proc, because Swift's C library module
+    /// has neither `prctl` nor `pthread_setname_np`.
     private static func nameCurrent(_ name: String) {
         let file = open("/proc/thread-self/comm", O_WRONLY)
         guard file >= 0 else { return }
@@ -125,15 +126,16 @@ package final class WorkerThread: @unchecked Sendable {
     }
 }
 
-/// A value of which a thread waits for another to set it, once.
+/// A value that one thread sets once and others wait for.
 package final class Promise<Result: Sendable>: @unchecked Sendable {
-    // Unchecked: `result` is read and written under `lock`.
+    // Unchecked: `result` is guarded by `lock`.
     private let lock = Lock()
     private let condition = Condition()
     private var result: Result?
 
     package init() {}
 
+    /// Sets the value and wakes the waiting threads; later calls are ignored.
     package func fulfil(_ value: Result) {
         lock.withLock {
             if result == nil { result = value }
@@ -150,7 +152,7 @@ package final class Promise<Result: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// The value, or nil where none came within `duration`.
+    /// The value; nil if none is set within `duration`.
     package func wait(atMost duration: Duration) -> Result? {
         let end = ContinuousClock.now + duration
         lock.lock()
@@ -163,8 +165,8 @@ package final class Promise<Result: Sendable>: @unchecked Sendable {
     }
 }
 
-/// Tells threads apart.
+/// The identity of the current thread.
 package enum CurrentThread {
-    /// Equal on the same thread, different on any other that is alive.
+    /// Equal on the same thread, and different on any other live thread.
     package static var identity: UInt { UInt(pthread_self()) }
 }

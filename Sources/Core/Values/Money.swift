@@ -1,4 +1,4 @@
-/// Amounts between the text that providers use (`10.00`) and whole minor units, without rounding.
+/// Conversions between amounts as text (`10.00`) and whole minor units, without rounding.
 package enum Money {
     package enum Problem: Error {
         case notAnAmount, tooPrecise(digits: Int), tooLarge
@@ -12,16 +12,16 @@ package enum Money {
         }
     }
 
-    /// How many decimals a currency has by ISO 4217.
+    /// The number of decimals of a currency by ISO 4217.
     ///
     /// - Parameter currency: Three capital letters, such as `EUR`.
-    /// - Returns: 0 to 4; nil for a code that is not in the list, which a misspelt one is not.
+    /// - Returns: 0 to 4; nil if the code is unknown, as a misspelt one is.
     package static func digits(of currency: String) -> Int? {
         for (digits, codes) in codesByDigits where codes.contains(currency) { return digits }
         return nil
     }
 
-    /// All codes in use, and those withdrawn since 2022, in which older payments are still paid back.
+    /// All codes in use, and those withdrawn since 2022, because refunds of older payments still use them.
     private static let codesByDigits: [(digits: Int, codes: Set<String>)] = [
         (
             2,
@@ -43,9 +43,10 @@ package enum Money {
         Set(list.split { $0 == " " || $0 == "\n" }.map { String($0) })
     }
 
-    /// Whole minor units of an amount: 1050 for `10.5` with two digits.
+    /// The minor units of an amount, such as 1050 for `10.5` with two digits.
     ///
-    /// Zeros past the digits are allowed, anything else there is refused.
+    /// - Throws: ``Problem`` for a malformed amount, one beyond 64 bits, or decimals past `digits` other than
+    ///   zeros.
     package static func minorUnits(of text: String, digits: Int) throws(Problem) -> Int64 {
         var bytes = Array(text.utf8)[...]
         let isNegative = bytes.first == UInt8(ascii: "-")
@@ -67,13 +68,13 @@ package enum Money {
             if overflowed || overflowedToo { throw .tooLarge }
             sum = next
         }
-        // Counted below zero, where there is one number more.
+        // Summed as a negative number, because that range is larger by one.
         if isNegative { return sum }
         guard sum != .min else { throw .tooLarge }
         return -sum
     }
 
-    /// 1050 with two digits is `10.50`.
+    /// The amount as text, such as `10.50` for 1050 with two digits.
     package static func text(minorUnits: Int64, digits: Int) -> String {
         var number = String(minorUnits.magnitude)
         if digits > 0 {

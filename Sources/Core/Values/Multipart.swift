@@ -1,8 +1,11 @@
 /// `multipart/form-data` (RFC 7578), read and written.
 ///
-/// A part with a file name is a map of `filename`, `content_type` (null if the part names none) and `content`; any other
-/// part is a text, or bytes if it is not UTF-8. Names that come several times follow ``Object/init(fields:)``.
+/// A part with a file name becomes a map of `filename`, `content_type` (null if the part has none) and
+/// `content`. Any other part becomes a text, or bytes if it is not UTF-8. ``Object/init(fields:)`` combines
+/// repeated names.
 package enum Multipart {
+    /// Reads a body.
+    ///
     /// - Parameters:
     ///   - bytes: The whole body.
     ///   - boundary: The parameter of the content type.
@@ -42,7 +45,7 @@ package enum Multipart {
         return (name, charset?.text(content).map { .string($0) } ?? Value(bytes: content))
     }
 
-    /// `filename*` of RFC 5987 goes before `filename`, which then only serves old readers.
+    /// The file name; `filename*` (RFC 5987) takes precedence over `filename`, which serves old readers then.
     private static func filename(_ disposition: ContentType) -> String? {
         if let extended = disposition["filename*"] {
             let parts = extended.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
@@ -84,7 +87,7 @@ private struct MultipartReader {
         return parts
     }
 
-    /// What stands before the first delimiter does not count.
+    /// The start of the first part; text before the first delimiter is ignored.
     private func firstLineAfterDelimiter() throws(BodyProblem) -> Int? {
         let first = bytes.starts(with: delimiter) ? 0 : nextDelimiter(from: 0)
         guard let first else {
@@ -93,7 +96,7 @@ private struct MultipartReader {
         return try line(after: first)
     }
 
-    /// The start of the line behind a delimiter; nil behind the closing one.
+    /// The start of the line after a delimiter; nil after the closing one.
     private func line(after start: Int) throws(BodyProblem) -> Int? {
         var position = start + delimiter.count
         if bytes[position...].starts(with: "--".utf8) { return nil }
@@ -105,7 +108,7 @@ private struct MultipartReader {
         return position + 1
     }
 
-    /// The next delimiter at the start of a line, at `start` or later.
+    /// The next delimiter that starts a line, at `start` or later.
     private func nextDelimiter(from start: Int) -> Int? {
         bytes.withUnsafeBufferPointer { buffer in
             var position = max(start, 1)
@@ -117,7 +120,7 @@ private struct MultipartReader {
         }
     }
 
-    /// Whether a boundary ends there and no longer one, of which this one is the beginning, stands there.
+    /// Whether the delimiter is at `position` and is not merely the beginning of a longer one.
     private func isDelimiter(at position: Int, in buffer: UnsafeBufferPointer<UInt8>) -> Bool {
         for offset in delimiter.indices where buffer[position + offset] != delimiter[offset] { return false }
         let end = position + delimiter.count
@@ -125,7 +128,7 @@ private struct MultipartReader {
         return [0x0D, 0x0A, 0x20, 0x09, UInt8(ascii: "-")].contains(buffer[end])
     }
 
-    /// The headers of a part and where its content begins.
+    /// The headers of a part, and the start of its content.
     private func headers(at start: Int) throws(BodyProblem) -> ([String: String], Int) {
         var headers: [String: String] = [:]
         var position = start
@@ -165,16 +168,16 @@ extension Multipart {
         package let reason: String
     }
 
-    /// A map as a form with fields and files.
+    /// Writes a map as a form with fields and files.
     ///
-    /// A map with `content`, and nothing beside it but `filename` and `content_type`, is a file or a part with a type; a
-    /// list is one part for each item; null is an empty text.
+    /// A map with `content`, and no members but `filename` and `content_type` beside it, becomes a file or a
+    /// part with a type. A list becomes one part per item. Null becomes an empty text.
     ///
     /// - Parameters:
     ///   - object: The fields by name.
-    ///   - seed: What the boundary is made of, so that the same request has the same bytes each time.
+    ///   - seed: Determines the boundary, so that the same request always has the same bytes.
     /// - Returns: The body and its boundary.
-    /// - Throws: ``Fault`` for a value that has no place in a form.
+    /// - Throws: ``Fault`` if a value cannot be part of a form.
     package static func write(
         _ object: Object, seed: UInt64
     ) throws(Fault) -> (bytes: [UInt8], boundary: String) {
@@ -239,7 +242,7 @@ extension Multipart {
         }
     }
 
-    /// As browsers write names: what would end the quoted text is percent-encoded.
+    /// Escapes a name as browsers do: characters that would end the quoted text are percent-encoded.
     private static func escaped(_ text: String) -> String {
         var out: [UInt8] = []
         for byte in text.utf8 {

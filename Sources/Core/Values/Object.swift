@@ -1,7 +1,7 @@
-/// The members of a JSON object, in the order of the source; no name stands in it twice.
+/// The members of a JSON object in source order, with unique names.
 ///
-/// Names are compared as UTF-8 bytes and never by canonical equivalence, as SQLite compares them. Building an object
-/// by name takes time in proportion to its members, however many they are.
+/// Lookups compare names as UTF-8 bytes, as SQLite does, and never by canonical equivalence. Building an
+/// object by name takes time linear in the number of members.
 package struct Object: Sendable {
     package struct Member: Sendable, Hashable {
         package var name: String
@@ -14,16 +14,17 @@ package struct Object: Sendable {
     }
 
     package private(set) var members: [Member]
-    /// An open-addressed hash table of positions plus one, 0 for a free slot; empty while there are few members, which
-    /// are compared one by one.
+    /// An open-addressed hash table of positions plus one, with 0 for a free slot.
+    ///
+    /// Empty while there are few members, which are searched in order.
     private var slots: [UInt32] = []
 
-    /// From this many members on, names are hashed.
+    /// The number of members from which names are hashed.
     private static let hashedCountMin = 16
 
     package init() { members = [] }
 
-    /// Of several members with one name, the last value counts, at the place of the first.
+    /// Builds an object; for a repeated name the last value counts, at the position of the first.
     package init(_ members: [Member]) {
         self.members = []
         self.members.reserveCapacity(members.count)
@@ -35,7 +36,7 @@ package struct Object: Sendable {
 
     package mutating func reserveCapacity(_ count: Int) { members.reserveCapacity(count) }
 
-    /// Reading a missing name gives nil; setting nil removes the member; a new name goes last.
+    /// The value of a name; setting nil removes the member, and a new name is appended.
     package subscript(_ name: String) -> Value? {
         get { position(of: name).map { members[$0].value } }
         set {
@@ -48,21 +49,21 @@ package struct Object: Sendable {
         }
     }
 
-    /// Adds a member at the end; if the name is there already, its value is replaced.
+    /// Appends a member, or replaces the value if the name exists.
     package mutating func append(_ name: String, _ value: Value) {
         if let position = position(of: name) { members[position].value = value } else { add(name, value) }
     }
 
-    /// Adds a member at the end, unless the name is there already.
+    /// Appends a member unless the name exists.
     ///
-    /// - Returns: Whether it was added.
+    /// - Returns: Whether it was appended.
     package mutating func insert(_ name: String, _ value: Value) -> Bool {
         guard position(of: name) == nil else { return false }
         add(name, value)
         return true
     }
 
-    /// Changes the value of a name in place; nil for a name that is not there.
+    /// Changes the value of a name in place; nil if the name does not exist.
     package mutating func update(_ name: String, _ change: (inout Value) -> Void) -> Void? {
         guard let position = position(of: name) else { return nil }
         return change(&members[position].value)
@@ -90,7 +91,7 @@ package struct Object: Sendable {
 
     private mutating func add(_ name: String, _ value: Value) {
         members.append(Member(name: name, value: value))
-        // At most half of the slots are taken, so that a search ends soon.
+        // At most half of the slots are used, so that a search ends soon.
         if members.count * 2 > max(slots.count, Self.hashedCountMin * 2 - 1) {
             rehash()
         } else if !slots.isEmpty {
@@ -118,7 +119,7 @@ package struct Object: Sendable {
         slots[slot] = UInt32(truncatingIfNeeded: position + 1)
     }
 
-    /// Seeded anew in each process, so that nobody can choose names that collide.
+    /// The seed differs in each process, so that nobody can choose names that collide.
     private static func hash(_ name: String) -> Int {
         var name = name
         var hasher = Hasher()
@@ -134,7 +135,7 @@ extension Object: Hashable {
 }
 
 extension String {
-    /// Whether both texts are the same bytes; `==` would also merge canonically equivalent ones.
+    /// Whether both texts have the same bytes; `==` would also accept canonically equivalent ones.
     package func hasSameBytes(as other: String) -> Bool {
         self.utf8.count == other.utf8.count && self == other && self.utf8.elementsEqual(other.utf8)
     }

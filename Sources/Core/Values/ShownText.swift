@@ -1,13 +1,13 @@
-/// Texts from outside as people are shown them: on one line, and no longer than is useful.
+/// Texts from outside in the form in which people see them: on one line and bounded.
 ///
-/// Secrets are taken out before: a text that was changed or cut could hide one from the search.
+/// Secrets are removed before, because a search could miss one in a changed or cut text.
 package enum ShownText {
-    /// What a message may take, in bytes.
+    /// Most bytes of a message.
     package static let messageByteCountMax = 1024
 
-    /// The text without control characters, each of which becomes a blank, and cut after `byteCountMax` bytes.
+    /// The text with each control character replaced by a blank, and cut to `byteCountMax` bytes.
     ///
-    /// What was cut ends in `…`, which counts.
+    /// A cut text ends in `…`, which counts towards the bytes.
     package static func line(_ text: String, byteCountMax: Int = messageByteCountMax) -> String {
         var out = ""
         var count = 0

@@ -1,7 +1,7 @@
-/// Any JSON value or bytes, exact: what a webhook carried is what an expression reads and a request sends.
+/// Any JSON value or bytes, kept exact from a webhook through expressions to a request.
 ///
-/// Integers that fit are `int`; every other number keeps its source text, so `12.50` and a
-/// 20-digit id survive unchanged. Content that is not UTF-8 stays the bytes that it is.
+/// Integers that fit are `int`; every other number keeps its source text, so that `12.50` and a 20-digit id
+/// survive unchanged. Content that is not UTF-8 stays bytes.
 package enum Value: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -9,12 +9,13 @@ package enum Value: Sendable, Hashable {
     /// A JSON number that is not an exact `Int64`, as its source text.
     case number(String)
     case string(String)
-    /// Content that is not valid UTF-8; made by ``init(bytes:)``, so that one content is never two values.
+    /// Content that is not UTF-8; made by ``init(bytes:)`` only, so that equal content has one
+    /// representation.
     case bytes([UInt8])
     case array([Value])
     case object(Object)
 
-    /// Content as a value: a text if it is valid UTF-8, else the bytes.
+    /// Content as a value: a text if it is valid UTF-8, otherwise bytes.
     package init(bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
             self = .string(text)
@@ -23,7 +24,7 @@ package enum Value: Sendable, Hashable {
         }
     }
 
-    /// As ``init(bytes:)``, from memory that is only lent.
+    /// Like ``init(bytes:)``, from borrowed memory.
     package init(utf8 bytes: some Collection<UInt8>) {
         if let text = String(validating: bytes, as: UTF8.self) {
             self = .string(text)
@@ -32,9 +33,7 @@ package enum Value: Sendable, Hashable {
         }
     }
 
-    /// A finite double as a value; an integral one within 2^53 becomes `int`.
-    ///
-    /// Nil for NaN and infinities.
+    /// A double as a value; an integral one within ±2^53 becomes `int`, and NaN and infinities give nil.
     package init?(double: Double) {
         guard double.isFinite else { return nil }
         if let exact = Int64(exactly: double), exact.magnitude <= 1 << 53 {
@@ -95,18 +94,18 @@ extension Value {
         }
     }
 
-    /// The member of that name; nil where this is no object or has none.
+    /// The member with this name; nil if this is no object or has no such member.
     package subscript(_ name: String) -> Value? { object?[name] }
 
-    /// The item at that position from 0; nil where this is no array or is shorter.
+    /// The item at an index from 0; nil if this is no array or is shorter.
     package subscript(_ index: Int) -> Value? {
         guard case .array(let items) = self, items.indices.contains(index) else { return nil }
         return items[index]
     }
 
-    /// What this value becomes inside a text: text as it is, null as nothing, the rest as JSON.
+    /// The form of this value inside a text: a text as it is, null as nothing, everything else as JSON.
     ///
-    /// Content that is not UTF-8 has no text; it shows as JSON shows it. Whoever sends it on uses ``content``.
+    /// Content that is not UTF-8 has its JSON form here; to send it, use ``content``.
     package var text: String {
         switch self {
         case .string(let text): return text
@@ -115,7 +114,7 @@ extension Value {
         }
     }
 
-    /// Whether lists and maps stand at most `levels` deep in each other.
+    /// Whether lists and maps are nested at most `levels` deep.
     package func isNested(atMost levels: Int) -> Bool {
         switch self {
         case .array(let items): levels > 0 && items.allSatisfy { $0.isNested(atMost: levels - 1) }
@@ -125,7 +124,7 @@ extension Value {
         }
     }
 
-    /// Whether there are bytes in it that JSON has no value for.
+    /// Whether it contains bytes, for which JSON has no value.
     package var holdsBytes: Bool {
         switch self {
         case .bytes: true
@@ -135,7 +134,7 @@ extension Value {
         }
     }
 
-    /// The kind as an error message names it.
+    /// The kind as error messages name it.
     package var kindName: String {
         switch self {
         case .null: "null"

@@ -2,29 +2,31 @@
     import Glibc
 #endif
 
-/// An absolute `http` or `https` URL in the one form in which it is sent, signed and shown.
+/// An absolute `http` or `https` URL in the normalised form in which it is sent, signed and shown.
 ///
-/// What a client writes into its request is not always what the author wrote: it completes an empty path, leaves out the
-/// default port, and reads `127.1` as an address. Here that is done before anything uses the URL, so that there is
-/// only one form: scheme and host in lower case, addresses as the system writes them, no default port, and a path that
-/// begins with a slash. Path and query stay as they are, dot segments included.
+/// HTTP clients complete an empty path, omit the default port, and read `127.1` as an address. Here that is
+/// done first, so that every use sees the same form: lower-case scheme and host, addresses in the system's
+/// notation, no default port, and a path that starts with a slash. Path and query stay as they are, dot
+/// segments included.
 package struct WebAddress: Sendable, Equatable {
     package struct Problem: Error, Equatable {
         package let reason: String
     }
 
     package let text: String
-    /// Without the port; an IPv6 address stands in its brackets.
+    /// Without the port; an IPv6 address keeps its brackets.
     package let host: String
 
-    /// - Throws: ``Problem`` if the URL has another scheme, a user name, or a host or port that cannot be one.
+    /// Parses a URL.
+    ///
+    /// - Throws: ``Problem`` if it has another scheme, a user name, or an invalid host or port.
     package init(_ url: String) throws(Problem) {
         var url = url
         let read = url.withUTF8 { bytes in Result { () throws(Problem) in try Self.read(bytes) } }
         (text, host) = try read.get()
     }
 
-    /// Letters, digits and the marks of a host with its port, an IPv6 address included.
+    /// Whether a byte may be part of a host with its port, an IPv6 address included.
     package static func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -61,13 +63,13 @@ package struct WebAddress: Sendable, Equatable {
         return (text, host)
     }
 
-    /// Where the colon before the port is, or the end.
+    /// The index of the colon before the port, or the end.
     private static func hostEnd(of authority: Bytes) -> Int {
         let bracket = authority.lastIndex(of: UInt8(ascii: "]")) ?? authority.startIndex
         return authority[bracket...].firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
     }
 
-    /// Nil for the port that goes without saying; a URL may also have the colon alone.
+    /// The port; nil for the default one, and for a colon without a port.
     private static func port(_ written: Bytes, standard: Int) throws(Problem) -> Int? {
         let digits = written.dropFirst()
         if digits.isEmpty { return nil }
@@ -99,14 +101,15 @@ package struct WebAddress: Sendable, Equatable {
         return String(decoding: out.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// An IPv4 address in the forms that systems take (`127.1`, `0x7f.1`, `017700000001`, `2130706433`), written with
-    /// four decimal numbers; nil for a name.
+    /// An IPv4 address in any form that systems accept, rewritten as four decimal numbers; nil for a name.
+    ///
+    /// Such forms are `127.1`, `0x7f.1`, `017700000001` and `2130706433`.
     private static func address4(_ text: String) -> String? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard (1...4).contains(parts.count) else { return nil }
         var address: UInt64 = 0
         for (index, part) in parts.enumerated() {
-            // The last part fills all bytes that are left.
+            // The last part fills all remaining bytes.
             let byteCount = index == parts.count - 1 ? 5 - parts.count : 1
             guard let number = number(part), number < 1 << UInt64(8 * byteCount) else { return nil }
             address = address << UInt64(8 * byteCount) | number
@@ -114,7 +117,7 @@ package struct WebAddress: Sendable, Equatable {
         return [24, 16, 8, 0].map { String(address >> UInt64($0) & 255) }.joined(separator: ".")
     }
 
-    /// As C reads it: `0x` begins a hexadecimal number, another `0` an octal one.
+    /// Parses a number as C does: `0x` means hexadecimal, another leading `0` octal.
     private static func number(_ text: Substring) -> UInt64? {
         guard let first = text.utf8.first, (0x30...0x39).contains(first), text.utf8.count <= 16 else {
             return nil
