@@ -1,10 +1,10 @@
-/// A run of another workflow of the same tenant.
+/// A step that runs another workflow of the same tenant.
 package struct CallTemplate: Sendable {
     /// The other workflow's name.
     package var workflow: Template
-    /// What the child reads as `trigger.body`; null where the file gives none.
+    /// The child's `trigger.body`; null if the file gives none.
     package var input: Template?
-    /// Whether the step ends as soon as the child is durable, and the child goes on by itself.
+    /// Whether the step succeeds as soon as the child is durable, without waiting for its end.
     package var isDetached: Bool
 
     package init(workflow: Template, input: Template? = nil, isDetached: Bool = false) {
@@ -14,12 +14,12 @@ package struct CallTemplate: Sendable {
     }
 }
 
-/// How many runs of a workflow go at once under one key.
+/// The number of a workflow's runs that may run at once under one key.
 package struct ConcurrencyRule: Sendable {
     package enum LimitRule: String, Sendable {
-        /// The run exists and starts nothing until an earlier one is over.
+        /// The run exists but starts nothing until an earlier one has finished.
         case queue
-        /// No run exists.
+        /// The run is not created.
         case skip
     }
 
@@ -36,7 +36,7 @@ package struct ConcurrencyRule: Sendable {
     }
 }
 
-/// Which texts name a workflow.
+/// The names that a workflow may have.
 package enum WorkflowName {
     /// Lowercase kebab-case, at most 64 characters.
     package static func isName(_ text: String) -> Bool { Naming.isWorkflowName(text) }

@@ -1,9 +1,9 @@
 import Values
 
-/// Types of scalars without quotes: those of YAML 1.2's core schema that JSON has as well.
+/// The types of unquoted scalars: those of YAML 1.2's core schema that JSON has too.
 ///
-/// Leading zeros make a text (`012` is a code, not a number), and so do `.inf` and `.nan`, which no
-/// JSON value can carry.
+/// Numbers with leading zeros are texts (`012` is a code), and so are `.inf` and `.nan`, which JSON cannot
+/// represent.
 enum CoreSchema {
     static func value(ofPlain text: String) -> Value {
         switch text {
@@ -27,7 +27,7 @@ enum CoreSchema {
         return Int64(digits, radix: radix).map { .int($0) }
     }
 
-    /// Rewrites what YAML allows and JSON does not (`+1`, `.5`, `1.`), then reads it as JSON.
+    /// Rewrites YAML's forms (`+1`, `.5`, `1.`) and parses the result as JSON.
     private static func decimal(_ bytes: [UInt8]) -> Value? {
         var rest = bytes[...]
         var out: [UInt8] = []

@@ -1,10 +1,10 @@
-/// Durations as a workflow writes them: `250ms`, `30s`, `15m`, `4h`, `7d`, `1h30m`.
+/// Durations as a workflow file writes them: `250ms`, `30s`, `15m`, `4h`, `7d`, `1h30m`.
 package enum DurationText {
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
-    /// The duration, or nil for any other text.
+    /// Parses a duration; nil for any other text.
     ///
     /// Units go from large to small, each at most once.
     package static func read(_ text: String) -> Duration? {
@@ -28,7 +28,7 @@ package enum DurationText {
         return text.isEmpty ? nil : .milliseconds(total)
     }
 
-    /// The shortest text that reads as `duration`.
+    /// The shortest text for a duration, in whole milliseconds.
     package static func write(_ duration: Duration) -> String {
         let (seconds, attoseconds) = duration.components
         var left = seconds * 1000 + attoseconds / 1_000_000_000_000_000

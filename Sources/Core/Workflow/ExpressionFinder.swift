@@ -1,17 +1,17 @@
-/// Takes a text apart into literal parts and the expressions between `<< >>` or `{{ }}`.
+/// Splits a text into literal parts and the expressions between `<< >>` or `{{ }}`.
 ///
-/// The rule: `>>` ends an expression unless it stands inside a quoted Lua string (which ends at the
-/// end of its line at the latest) or a long bracket such as `[[ ]]`. `}}` likewise, and not where it
-/// closes braces that the expression itself opened. A literal `<<` is written `<< '<<' >>`.
+/// `>>` ends an expression unless it is inside a quoted Lua string, which ends with its line at the latest,
+/// or inside a long bracket such as `[[ ]]`. The same holds for `}}`, except where it closes braces that the
+/// expression opened. A literal `<<` is written `<< '<<' >>`.
 struct ExpressionFinder {
     enum Piece: Equatable {
         case literal(String)
-        /// The text between the brackets, and how many bytes of the whole stand before it.
+        /// The text between the brackets, and its byte offset in the whole text.
         case expression(source: String, offset: Int)
     }
 
     struct Unbalanced: Error, Equatable {
-        /// Bytes before the bracket that has no partner.
+        /// The byte offset of the unmatched bracket.
         var offset: Int
         var bracket: String
     }
@@ -92,7 +92,7 @@ struct ExpressionFinder {
         position = min(position, bytes.count)
     }
 
-    /// The number of `=` where a long bracket opens here.
+    /// The number of `=` if a long bracket opens here; otherwise nil.
     private func longBracketLevel() -> Int? {
         guard bytes[position] == UInt8(ascii: "[") else { return nil }
         let level = bytes[(position + 1)...].prefix { $0 == UInt8(ascii: "=") }.count

@@ -1,19 +1,19 @@
 import Values
 
-/// What is known of a value before anything runs: which members an expression may read of it.
+/// The statically known members of a value: those that an expression may read.
 indirect enum NameShape {
     /// It may have any members.
     case open
-    /// It is one text, number or boolean, named with its article, and has no members.
+    /// A text, number or boolean, named with its article; it has no members.
     case leaf(String)
     /// It has these members and no others.
     case closed([String: NameShape])
-    /// A schema names these members; others would be a surprise.
+    /// A schema declares these members; others cause a warning.
     case declared([String: NameShape])
-    /// Headers of a message: any, under their names in lower case.
+    /// Headers of a message, with any names in lower case.
     case headers
 
-    /// What is known of a constant.
+    /// The shape of a constant.
     init(of value: Value) {
         switch value {
         case .object(let object):
@@ -25,7 +25,7 @@ indirect enum NameShape {
         }
     }
 
-    /// What both may have: members of either.
+    /// The union of both shapes' members.
     func merged(with other: NameShape) -> NameShape {
         switch (self, other) {
         case (.declared(let left), .declared(let right)):
@@ -43,10 +43,10 @@ indirect enum NameShape {
 extension NameShape {
     private static let depthMax = 16
 
-    /// What a JSON Schema says of the members of a value that fits it.
+    /// The members that a JSON Schema declares for a valid value.
     init(declaredBy schema: Value) { self = Self.shape(of: schema, root: schema, depth: 0) ?? .open }
 
-    /// Nil where the schema names no members.
+    /// Nil if the schema declares no members.
     private static func shape(of schema: Value, root: Value, depth: Int) -> NameShape? {
         guard let object = schema.object, depth < depthMax else { return nil }
         if isOpen(object) { return .open }
@@ -68,7 +68,7 @@ extension NameShape {
         return .declared(names)
     }
 
-    /// Whether the author takes members that have no name in the schema.
+    /// Whether the schema allows members that it does not name.
     private static func isOpen(_ object: Object) -> Bool {
         if object["patternProperties"] != nil || object["$dynamicRef"] != nil { return true }
         return ["additionalProperties", "unevaluatedProperties"].contains { key in
@@ -76,7 +76,7 @@ extension NameShape {
         }
     }
 
-    /// The schemas that apply to the same value, some or all of them.
+    /// The subschemas that apply to the same value, all or some of them.
     private static func parts(of object: Object, root: Value) -> [Value] {
         var parts: [Value] = []
         for key in ["allOf", "anyOf", "oneOf"] { parts += object[key]?.array ?? [] }
@@ -86,7 +86,7 @@ extension NameShape {
         return parts
     }
 
-    /// What a reference names; a schema without a word where it is an anchor.
+    /// The target of a reference; an open schema for an anchor or an unknown target.
     private static func target(of reference: String, in root: Value) -> Value {
         guard reference.hasPrefix("#/") else {
             return reference == "#" ? root : ["additionalProperties": true]

@@ -1,20 +1,20 @@
 package import Values
 
-/// A document as it was written: values with the place where each stands.
+/// A document's values with their positions.
 ///
 /// The YAML and JSON readers make it; ``WorkflowReader`` turns it into a definition.
 package struct Node: Sendable, Hashable {
     package indirect enum Content: Sendable, Hashable {
         case scalar(text: String, style: ScalarStyle)
         case list([Node])
-        /// In the order of the file; names are unique.
+        /// In file order, with unique names.
         case map([Member])
     }
 
     package enum ScalarStyle: Sendable, Hashable {
-        /// Without quotes: may be a number, a boolean or null by the 1.2 core schema.
+        /// Unquoted: may be a number, a boolean or null by the core schema.
         case plain
-        /// Quoted or block: always text.
+        /// Quoted or block: always a text.
         case text
     }
 
@@ -30,9 +30,9 @@ package struct Node: Sendable, Hashable {
         }
     }
 
-    /// Where a part of a scalar's text stands in the file; one for each line of the file it spans.
+    /// The position of a part of a scalar's text; one for each line of the file that it spans.
     package struct Place: Sendable, Hashable {
-        /// Bytes of the text before the part.
+        /// The byte offset of the part in the text.
         package var offset: Int
         package var mark: Mark
 
@@ -44,7 +44,7 @@ package struct Node: Sendable, Hashable {
 
     package var mark: Mark
     package var content: Content
-    /// In the order of the text; empty where the text begins at ``mark`` and stays on that line.
+    /// In text order; empty if the text begins at ``mark`` and stays on that line.
     package var places: [Place]
 
     package init(mark: Mark, content: Content, places: [Place] = []) {
@@ -54,11 +54,11 @@ package struct Node: Sendable, Hashable {
     }
 }
 
-/// A place in a file.
+/// A position in a file.
 package struct Mark: Sendable, Hashable {
-    /// From 1.
+    /// Counted from 1.
     package var line: Int
-    /// In characters, from 1.
+    /// In Unicode scalars, counted from 1.
     package var column: Int
 
     package init(line: Int, column: Int) {
@@ -76,7 +76,7 @@ extension Mark: Comparable {
 // MARK: - Reading
 
 extension Node {
-    /// The text of a scalar as it was written; nil for a list or a map.
+    /// The text of a scalar as written; nil for a list or a map.
     package var text: String? {
         if case .scalar(let text, _) = content { return text }
         return nil
@@ -92,12 +92,12 @@ extension Node {
         return nil
     }
 
-    /// The member of that name; nil where this is no map or has none.
+    /// The member with this name; nil if this is no map or has no such member.
     package subscript(_ name: String) -> Node? {
         members?.first { $0.name.hasSameBytes(as: name) }?.value
     }
 
-    /// The whole node as data, scalars typed by the 1.2 core schema.
+    /// The whole node as data, with scalars typed by the core schema.
     package var value: Value {
         switch content {
         case .scalar(let text, .text): return .string(text)
@@ -108,7 +108,7 @@ extension Node {
         }
     }
 
-    /// The kind of value as a message names it.
+    /// The kind as messages name it.
     package var kindName: String {
         switch content {
         case .scalar(_, .text): "text"
@@ -118,10 +118,10 @@ extension Node {
         }
     }
 
-    /// The kind with its article: `a text`, `null`.
+    /// The kind with its article, such as `a text` or `null`.
     var kindPhrase: String { kindName == "null" ? kindName : "a \(kindName)" }
 
-    /// Where the byte of a scalar's text at `offset` stands; near enough for folded and escaped text.
+    /// The position of a byte of a scalar's text; approximate in folded and escaped text.
     package func mark(ofByte offset: Int) -> Mark {
         guard let text else { return mark }
         let place = places.last { $0.offset <= offset } ?? Place(offset: 0, mark: mark)

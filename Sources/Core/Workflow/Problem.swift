@@ -1,4 +1,4 @@
-/// Something wrong in a workflow file, with its place and what to do about it.
+/// An error or warning about a workflow file, with its position and remedy.
 package struct Problem: Error, Sendable, Hashable {
     package enum Severity: String, Sendable { case error, warning }
 
@@ -6,9 +6,9 @@ package struct Problem: Error, Sendable, Hashable {
     /// `MR` and four digits; stable for ever, listed in `docs/problems.md`.
     package var code: String
     package var mark: Mark
-    /// What is wrong, as a sentence without a full stop.
+    /// The message, as a sentence without a full stop.
     package var message: String
-    /// What to do, where that is known.
+    /// What to do about it, if known.
     package var hint: String?
 
     package init(severity: Severity = .error, code: String, mark: Mark, message: String, hint: String? = nil)
@@ -27,7 +27,7 @@ package struct Problem: Error, Sendable, Hashable {
 }
 
 extension [Problem] {
-    /// In the order of the file; equal problems once.
+    /// In file order, without duplicates.
     package var inFileOrder: [Problem] {
         var seen: Set<Problem> = []
         return filter { seen.insert($0).inserted }.enumerated()
@@ -35,6 +35,6 @@ extension [Problem] {
             .map(\.element)
     }
 
-    /// Whether any of them keeps the file from being used.
+    /// Whether any of them makes the file unusable.
     package var hasErrors: Bool { contains { $0.severity == .error } }
 }

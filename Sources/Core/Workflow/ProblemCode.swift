@@ -1,6 +1,6 @@
-/// Every kind of problem; the numbers are never reused with a new meaning.
+/// The kinds of problems; a number is never reused with another meaning.
 ///
-/// `docs/problems.md` gives the cause and the remedy of each, and a test holds it to this list.
+/// `docs/problems.md` gives the cause and remedy of each, and a test compares it with this list.
 package enum ProblemCode: String, CaseIterable, Sendable {
     // The text of the file.
     case notUTF8 = "MR1001"
@@ -25,7 +25,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case unknownKey = "MR1101"
     case missingKey = "MR1102"
     case wrongType = "MR1103"
-    /// Of earlier versions: no key is left that is known and refused.
+    /// Used by earlier versions only; no known key is refused any more.
     case notAvailableYet = "MR1104"
     case badName = "MR1105"
     case badVersion = "MR1106"
@@ -76,7 +76,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case controlCharacter = "MR1504"
     case badSensitivePath = "MR1505"
 
-    // Warnings: the file can be used.
+    // Warnings: the file is usable.
     case openWebhook = "MR1901"
     case ownIdempotencyKey = "MR1902"
     case pointlessRetry = "MR1903"

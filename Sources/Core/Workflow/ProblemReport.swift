@@ -1,10 +1,10 @@
 package import Values
 
-/// Problems as a person reads them in a terminal, and as a program reads them.
+/// Problems formatted for a terminal and for programs.
 package struct ProblemReport: Sendable {
     private static let lineWidth = 160
 
-    /// The file's name as messages show it.
+    /// The file's name in messages.
     package let file: String
     package let problems: [Problem]
     private let lines: [[Unicode.Scalar]]
@@ -15,7 +15,7 @@ package struct ProblemReport: Sendable {
         lines = Self.lines(of: source)
     }
 
-    /// One block a problem: place, code and message, the line, a caret, the hint.
+    /// One block per problem: position, code and message, the line, a caret, the hint.
     package var text: String { problems.map { block($0) }.joined(separator: "\n") }
 
     /// A list of `{file, line, column, severity, code, message, hint}`.
@@ -41,7 +41,7 @@ package struct ProblemReport: Sendable {
         return text
     }
 
-    /// The line and a caret under the place; a long line is cut around it.
+    /// The line with a caret under the position; a long line is cut around it.
     private func excerpt(_ mark: Mark) -> String? {
         guard lines.indices.contains(mark.line - 1) else { return nil }
         let line = lines[mark.line - 1]
@@ -74,7 +74,7 @@ package struct ProblemReport: Sendable {
         return lines
     }
 
-    /// Terminals must not be steered by what a file holds: controls and direction marks become blanks.
+    /// Whether a scalar is safe on a terminal; control characters and direction marks become blanks.
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: false

@@ -1,8 +1,8 @@
 import Values
 
-/// What the scope of an expression holds, by the names of `docs/workflow-format.md`.
+/// The names in the scope of an expression, as `docs/workflow-format.md` lists them.
 ///
-/// The engine answers these names; a test compares both.
+/// The engine provides these names; a test compares both.
 package enum ScopeNames {
     package static let trigger = ["type", "headers", "query", "body", "raw_body"]
     package static let run = ["id", "workflow", "now", "token", "signal_url", "parent"]
@@ -19,7 +19,7 @@ package enum ScopeNames {
         "parent", "started_at", "finished_at",
     ]
 
-    /// What an event of the engine carries.
+    /// The members of an engine event's body.
     static func body(ofEvent event: String) -> [String] {
         switch event {
         case "on_purchase_requested":
@@ -31,7 +31,7 @@ package enum ScopeNames {
         }
     }
 
-    /// Members that a step of that kind has under `steps.<id>`, its strategy left aside.
+    /// The members of `steps.<id>` for a kind of step, without those of a strategy.
     package static func members(ofStep kind: String) -> [String] {
         let own: [String] =
             switch kind {
@@ -44,14 +44,14 @@ package enum ScopeNames {
         return ["outcome", "error", "attempts"] + own
     }
 
-    /// What a step with a strategy has beside that, once its items are settled.
+    /// The members of `steps.<id>` for a step with a strategy, once its items are settled.
     package static let strategyMembers = [
         "outcome", "error", "attempts", "output", "items", "last", "winner",
     ]
 }
 
 extension ScopeNames {
-    /// What to write instead of a name that other systems have.
+    /// Hints for root names of other systems.
     static let foreignRoots: [String: String] = [
         "os": "for the time call `time.now()`; `run.now` is the start of the run",
         "now": "call `time.now()`; `run.now` is the start of the run",
@@ -88,7 +88,7 @@ extension ScopeNames {
         "strlen": "write `len(x)`",
     ]
 
-    /// What to write instead of a filter of other systems, `x | name`.
+    /// Hints for filters of other systems, `x | name`.
     static let foreignFilters: [String: String] = [
         "default": "write `x or 'other'`", "json": "write `json.encode(x)`",
         "tojson": "write `json.encode(x)`", "upper": "write `x:upper()`", "lower": "write `x:lower()`",
@@ -101,7 +101,7 @@ extension ScopeNames {
         "round": "write `math.floor(x + 0.5)`",
     ]
 
-    /// What to read instead of a member that a step does not have.
+    /// A hint for a member that a step does not have.
     static func foreignMember(_ name: String, of step: String, kind: String) -> String? {
         switch name {
         case "status", "status_code", "statusCode":
@@ -117,7 +117,7 @@ extension ScopeNames {
         }
     }
 
-    /// What to write instead of a key that other systems have, by what the key stands in.
+    /// A hint for a key of other systems, by the kind of map that contains it.
     static func foreignKey(_ name: String, in kind: String) -> String? {
         switch (kind, name) {
         case ("a step", "needs"), ("a step", "depends_on"), ("a step", "dependsOn"), ("a step", "depends"),

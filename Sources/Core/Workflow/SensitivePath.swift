@@ -1,7 +1,8 @@
 import Values
 
-/// A place in an answer whose value is used, but never shown: `body.access_token`, `body.keys[*].secret`,
-/// `headers.x-token`.
+/// A place in a response whose value can be used but is never shown.
+///
+/// For example `body.access_token`, `body.keys[*].secret` or `headers.x-token`.
 package enum SensitivePath: Sendable, Hashable {
     package enum Part: Sendable, Hashable {
         case name(String)
@@ -9,12 +10,12 @@ package enum SensitivePath: Sendable, Hashable {
         case each
     }
 
-    /// With no parts the whole body.
+    /// A part of the body; the whole body if empty.
     case body([Part])
-    /// The name in lower case.
+    /// A header, with its name in lower case.
     case header(String)
 
-    /// Reads what a file says; nil where it is no such place.
+    /// Parses a path of a workflow file; nil if it is invalid.
     package init?(_ text: String) {
         var reader = PathReader(text)
         switch reader.word() {
@@ -61,14 +62,14 @@ private struct PathReader {
 
     init(_ text: String) { rest = Array(text.utf8)[...] }
 
-    /// Letters, digits, `_` and `-`; empty where none follow.
+    /// Reads letters, digits, `_` and `-`; empty if there are none.
     mutating func word() -> String {
         let word = rest.prefix(while: SensitivePath.Part.isPlain)
         rest = rest.dropFirst(word.count)
         return String(decoding: word, as: UTF8.self)
     }
 
-    /// All up to the end; nil where something else stands there.
+    /// Reads all parts up to the end; nil if anything else follows.
     mutating func parts() -> [SensitivePath.Part]? {
         var parts: [SensitivePath.Part] = []
         while let byte = rest.popFirst() {
@@ -87,7 +88,7 @@ private struct PathReader {
         return name.isEmpty ? nil : .name(name)
     }
 
-    /// `[*]`, or a name in quotes of either kind.
+    /// Reads `[*]`, or a name in single or double quotes.
     private mutating func bracketed() -> SensitivePath.Part? {
         guard let quote = rest.popFirst() else { return nil }
         if quote == UInt8(ascii: "*") { return rest.popFirst() == UInt8(ascii: "]") ? .each : nil }

@@ -1,4 +1,4 @@
-/// A set of positions of steps.
+/// A set of step indexes.
 struct StepSet: Hashable {
     private var words: [UInt64]
 
@@ -17,9 +17,9 @@ struct StepSet: Hashable {
     }
 }
 
-/// What follows from the `after` of all steps of a scope.
+/// Analyses of the `after` relation of a scope.
 enum StepOrder {
-    /// Steps in an order in which each comes after those it waits for; those in or behind a cycle are missing.
+    /// A topological order of the steps; steps in or behind a cycle are missing.
     private static func sorted(_ steps: [Step], without removed: Set<Int>) -> [Int] {
         var waitCounts = steps.map { step in step.after.count { !removed.contains($0) } }
         var followers: [[Int]] = Array(repeating: [], count: steps.count)
@@ -38,7 +38,7 @@ enum StepOrder {
         return order
     }
 
-    /// Every step that surely is settled before each step starts, however far back.
+    /// For each step, all steps that have settled before it starts, directly or indirectly.
     static func ancestors(in steps: [Step]) -> [StepSet] {
         var sets = Array(repeating: StepSet(count: steps.count), count: steps.count)
         let order = sorted(steps, without: [])
@@ -48,16 +48,14 @@ enum StepOrder {
                 sets[index].formUnion(sets[earlier])
             }
         }
-        // A cycle is a problem of its own; what its steps read is not questioned as well.
+        // A cycle is reported separately; the reads of its steps are not.
         for index in steps.indices where !order.contains(index) {
             for other in steps.indices { sets[index].insert(other) }
         }
         return sets
     }
 
-    /// Separate cycles, each as positions in which every step waits for the next.
-    ///
-    /// At most 20 are found.
+    /// At most 20 disjoint cycles, each as indexes in which every step waits for the next.
     static func cycles(in steps: [Step]) -> [[Int]] {
         var removed: Set<Int> = []
         var found: [[Int]] = []
@@ -66,7 +64,7 @@ enum StepOrder {
             guard let start = steps.indices.first(where: { !settled.contains($0) && !removed.contains($0) })
             else { break }
             var path = [start]
-            // Each step left over waits for another left over, so the walk must come back to its own path.
+            // Each remaining step waits for another one, so the walk returns to its own path.
             while let last = path.last,
                 let next = steps[last].after.first(where: { !settled.contains($0) && !removed.contains($0) })
             {

@@ -1,29 +1,29 @@
 package import Ports
 package import Values
 
-/// How often a step runs, for what, and how many at a time.
+/// How a step is repeated over items.
 package struct Strategy: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         /// Every item must succeed.
         case fanOut = "fan_out"
-        /// The same, and each item is a list of several elements.
+        /// Like `fanOut`, but each item is a list of several elements.
         case batch
-        /// Every item runs, whatever becomes of the others.
+        /// Every item runs, even if others fail.
         case scatter
         /// The first item that succeeds settles the step.
         case race
     }
 
     package var kind: Kind
-    /// Gives a list, a map or a whole number.
+    /// Must evaluate to a list, a map or a whole number.
     package var over: Template
-    /// What expressions call an item.
+    /// The name of an item in expressions.
     package var itemName: String
-    /// Items at a time, 1 to 1,000.
+    /// Items that run at once, 1 to 1,000.
     package var concurrency: Int
-    /// Elements in one item of a batch; 1 for all else.
+    /// Elements per item of a batch; otherwise 1.
     package var size: Int
-    /// Asked after each item, one item at a time; true leaves the loop.
+    /// Evaluated after each item if one item runs at a time; true ends the loop.
     package var until: (any CompiledExpression)?
 
     package init(
@@ -38,15 +38,15 @@ package struct Strategy: Sendable {
         self.until = until
     }
 
-    /// Whether one item runs at a time, so that each can see the result of the one before.
+    /// Whether one item runs at a time, so that each can read the previous result.
     package var isLoop: Bool { concurrency == 1 }
 
-    /// Elements that one step takes at most.
+    /// Most elements of one step.
     package static let elementCountMax = 100_000
 
-    /// How many items the value of `over` makes.
+    /// The number of items for a value of `over`.
     ///
-    /// - Returns: Nil for what is no list, no map and no whole number from 0.
+    /// - Returns: Nil if the value is no list, no map and no whole number from 0.
     package func itemCount(_ over: Value) -> Int? {
         let elements: Int
         switch over {
@@ -58,7 +58,7 @@ package struct Strategy: Sendable {
         return elements / size + (elements % size == 0 ? 0 : 1)
     }
 
-    /// The item of that number, from 1, of the value of `over`; null where there is none.
+    /// The item with a number from 1 for a value of `over`; null if there is none.
     package func item(_ number: Int, of over: Value) -> Value {
         guard kind == .batch else { return Self.element(number, of: over) }
         let (first, last) = ((number - 1) * size + 1, number * size)
@@ -85,10 +85,10 @@ package struct Strategy: Sendable {
     }
 }
 
-/// Steps with a scope of their own.
+/// A group of steps with a scope of its own.
 package struct StepGroup: Sendable {
     package var scope: StepScope
-    /// The group's output, evaluated when all its steps are settled; nil for null.
+    /// The group's output, evaluated once all its steps are settled; null if there is none.
     package var output: Template?
 
     package init(scope: StepScope, output: Template? = nil) {

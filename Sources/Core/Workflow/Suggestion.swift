@@ -1,10 +1,10 @@
-/// Finds the known word that a misspelt one was meant to be.
+/// Finds the known word closest to a misspelt one.
 package enum Suggestion {
-    /// A "did you mean" for `word`; nil where nothing known is near.
+    /// A "did you mean" hint for `word`; nil if no known word is close.
     package static func hint(for word: String, among known: some Sequence<String>) -> String? {
         let letters = Array(word.lowercased().unicodeScalars.prefix(65))
         guard letters.count > 1, letters.count <= 64 else { return nil }
-        // A word of one letter is near every other.
+        // A single letter is close to every other.
         let reach = letters.count < 3 ? letters.count - 1 : min(3, letters.count / 3 + 1)
         var best: (word: String, distance: Int)?
         for candidate in known {
@@ -15,7 +15,8 @@ package enum Suggestion {
         return best.map { "did you mean `\($0.word)`?" }
     }
 
-    /// Letters to insert, remove, replace or swap with a neighbour.
+    /// The number of insertions, deletions, replacements and swaps of neighbours; `.max` if the lengths
+    /// differ too much.
     private static func distance(_ left: [Unicode.Scalar], _ right: [Unicode.Scalar], atMost reach: Int)
         -> Int
     {

@@ -1,9 +1,9 @@
 package import Ports
 package import Values
 
-/// Why a template gives no key.
+/// Why a template yields no key.
 package enum KeyFault: Error, Hashable, Sendable {
-    /// An expression in the text, counted from 1, gave null or an empty text.
+    /// An expression in the text, counted from 1, was null or empty.
     case missingPart(Int)
     case failed(ExpressionFailure)
 
@@ -18,9 +18,12 @@ package enum KeyFault: Error, Hashable, Sendable {
 }
 
 extension Template {
-    /// The value as a key: `order-<< x >>` without an `x` would be one key for whatever has none.
+    /// The value as a key; a text with a missing part is refused, because it would be one key for many
+    /// events.
     ///
-    /// An expression alone may give null, which says that there is no key.
+    /// A single expression may be null, which means that there is no key.
+    ///
+    /// - Throws: ``KeyFault`` if a part is null, empty or bytes, or its evaluation fails.
     package func key(in scope: any ExpressionScope) throws(KeyFault) -> Value {
         guard case .text(let parts) = self else {
             do throws(ExpressionFailure) { return try value(in: scope) } catch { throw .failed(error) }

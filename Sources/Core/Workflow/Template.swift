@@ -1,13 +1,14 @@
 package import Ports
 package import Values
 
-/// A value of the file with `<< >>` in it, compiled once and evaluated in one pass: what comes out
-/// of an expression is data and never read as a template again.
+/// A value with `<< >>` expressions, compiled once and evaluated in one pass.
+///
+/// The result of an expression is data and is never read as a template again.
 package indirect enum Template: Sendable {
     case constant(Value)
-    /// A value that is exactly one `<< >>`: it keeps its type.
+    /// A value that is exactly one expression; it keeps the type of the result.
     case expression(any CompiledExpression)
-    /// Text with expressions in it: each becomes text.
+    /// A text with expressions; each result becomes text.
     case text([Part])
     case list([Template])
     case map([Member])
@@ -27,7 +28,7 @@ package indirect enum Template: Sendable {
         }
     }
 
-    /// The value in `scope`.
+    /// The value in `scope`; nothing bounds its size.
     package func value(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value {
         switch self {
         case .constant(let value): return value
@@ -46,7 +47,7 @@ package indirect enum Template: Sendable {
         }
     }
 
-    /// Text, unless a part is bytes: then the bytes of all parts, one behind the other.
+    /// The joined text, or the joined bytes if any part is bytes.
     private static func joined(
         _ parts: [Part], in scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
@@ -66,7 +67,7 @@ package indirect enum Template: Sendable {
         return .string(text)
     }
 
-    /// Every expression in it, in the order of the file.
+    /// All its expressions, in file order.
     package var expressions: [any CompiledExpression] {
         switch self {
         case .constant: []

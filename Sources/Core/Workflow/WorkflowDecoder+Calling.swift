@@ -1,6 +1,6 @@
 import Values
 
-/// Runs that start others, and runs that wait for others.
+/// Steps that start other runs, and limits on concurrent runs.
 extension WorkflowDecoder {
     static let callKeys = ["input", "detach"]
     private static let limitMax = 1_000
@@ -8,7 +8,7 @@ extension WorkflowDecoder {
 
     // MARK: - call
 
-    /// The name of a workflow, an expression that gives one, or `{workflow: …}`.
+    /// The name of a workflow, an expression for one, or `{workflow: …}`.
     mutating func call(_ node: Node, _ fields: Fields) -> CallTemplate? {
         guard let workflow = calledWorkflow(node) else { return nil }
         return CallTemplate(
@@ -16,7 +16,7 @@ extension WorkflowDecoder {
             isDetached: fields["detach"].map { flag($0, as: "detach") } ?? false)
     }
 
-    /// `input` and `detach` belong to a `call`.
+    /// Reports `input` and `detach` on steps that are no `call`.
     mutating func checkCallKeys(_ kind: Node.Member, _ fields: Fields) {
         guard kind.name != "call" else { return }
         for key in Self.callKeys {
@@ -43,7 +43,7 @@ extension WorkflowDecoder {
         case .expression, .text: return template
         case .list, .map: break
         case .constant(let value):
-            // A null for a value that is none stands in for an expression that was already refused.
+            // A null for a node that is not null replaces an expression that was refused already.
             if value.isNull, !node.value.isNull { return template }
             guard node.members == nil, node.items == nil, let name = text(node, as: "the name of a workflow")
             else {
@@ -89,7 +89,7 @@ extension WorkflowDecoder {
         return rule
     }
 
-    /// A constant counts all runs of the workflow together.
+    /// The key of `concurrency`; a constant counts all runs of the workflow together.
     private mutating func concurrencyKey(_ node: Node) -> Template {
         let key = template(node)
         guard let constant = key.constant else {
@@ -101,7 +101,7 @@ extension WorkflowDecoder {
         switch constant {
         case .string(let text) where !text.isEmpty: break
         case .int, .number: break
-        // A null for a value that is none stands in for an expression that was already refused.
+        // A null for a node that is not null replaces an expression that was refused already.
         case .null where !node.value.isNull: break
         default: noteKeyType(node)
         }

@@ -2,9 +2,7 @@ import Ports
 package import Values
 
 extension WorkflowDecoder {
-    /// Compiles one expression of `node`'s text; nil after noting why not.
-    ///
-    /// `offset` counts the bytes of the text before the expression.
+    /// Compiles an expression in `node`'s text at a byte offset; nil after reporting a problem.
     mutating func compile(_ source: String, of node: Node, offset: Int) -> (any CompiledExpression)? {
         let lead = source.utf8.prefix { $0 == 0x20 || $0 == 0x0A || $0 == 0x09 || $0 == 0x0D }.count
         let mark = node.mark(ofByte: offset + lead)
@@ -29,7 +27,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// Bytes before the first character of that line which is no blank.
+    /// The byte offset of the first non-blank character on a line.
     private static func offset(ofLine line: Int, in source: String) -> Int {
         var (current, offset, lineStart) = (1, 0, 0)
         for byte in source.utf8 {
@@ -44,7 +42,7 @@ extension WorkflowDecoder {
         return lineStart
     }
 
-    /// The text taken apart; nil after noting the bracket that has no partner.
+    /// Splits a text into pieces; nil after reporting an unmatched bracket.
     private mutating func pieces(of text: String, in node: Node) -> [ExpressionFinder.Piece]? {
         do throws(ExpressionFinder.Unbalanced) {
             return try ExpressionFinder.pieces(of: text)
@@ -70,7 +68,7 @@ extension WorkflowDecoder {
 
     // MARK: - Values with expressions
 
-    /// A value with expressions anywhere in it; null stands in for what could not be read.
+    /// Decodes a value with expressions; null replaces a part that is invalid.
     mutating func template(_ node: Node) -> Template {
         switch node.content {
         case .scalar(let text, _): return scalarTemplate(text, node)
@@ -88,9 +86,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// Notes `${{ }}`, from which `$` would be left in the text.
-    ///
-    /// Returns whether there was one.
+    /// Reports `${{ }}`, which would leave `$` in the text, and returns whether there was one.
     private mutating func noteForeignBraces(_ text: String, _ node: Node) -> Bool {
         guard text.contains("${{") else { return false }
         let bytes = Array(text.utf8)
@@ -123,7 +119,7 @@ extension WorkflowDecoder {
         return .text(parts)
     }
 
-    /// The expression of a text that is exactly one, but for blanks around it.
+    /// The expression of a text that is exactly one, apart from blanks around it.
     private static func soleExpression(_ pieces: [ExpressionFinder.Piece]) -> (source: String, offset: Int)? {
         var found: (String, Int)?
         for piece in pieces {
@@ -151,7 +147,7 @@ extension WorkflowDecoder {
 
     // MARK: - Guards and the block form
 
-    /// The `expr` of `{lang: lua, expr: …}`; nil where `node` is something else.
+    /// The `expr` of `{lang: lua, expr: …}`; nil for any other node.
     private func blockForm(_ node: Node) -> Node? {
         node.isBlockForm ? node["expr"] : nil
     }
@@ -164,9 +160,7 @@ extension WorkflowDecoder {
         return compile(text, of: node, offset: 0)
     }
 
-    /// A bare expression, one in `<< >>`, or the block form.
-    ///
-    /// `key` is the one it stands under, for messages.
+    /// Compiles a bare expression, one in `<< >>`, or the block form; `key` is named in messages.
     mutating func bareExpression(_ node: Node, under key: String) -> (any CompiledExpression)? {
         if let block = blockForm(node) { return expression(ofBlock: block) }
         guard let text = node.text else {
@@ -202,7 +196,7 @@ extension Node {
 }
 
 extension Template {
-    /// A list or map of constants as one constant.
+    /// The template with a list or map of constants merged into one constant.
     var folded: Template {
         switch self {
         case .list(let items):
@@ -217,7 +211,7 @@ extension Template {
         }
     }
 
-    /// The value, where no expression has a part in it.
+    /// The value, if there is no expression in it.
     package var constant: Value? {
         if case .constant(let value) = self { return value }
         return nil

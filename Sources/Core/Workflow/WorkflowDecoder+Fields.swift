@@ -1,6 +1,6 @@
 import Values
 
-/// The members of a map whose names were checked.
+/// The members of a map with checked names.
 struct Fields {
     let members: [Node.Member]
 
@@ -11,9 +11,9 @@ struct Fields {
 // MARK: - Maps and scalars
 
 extension WorkflowDecoder {
-    /// The members of a map; nil, with a problem, where `node` is none.
+    /// The members of a map; nil, with a problem, if `node` is none.
     ///
-    /// Names that are not `known` are noted. `kind` is what the map is, with its article: `a step`.
+    /// Reports names that are not `known`. `kind` names the map with its article, such as `a step`.
     mutating func fields(of node: Node, as kind: String, known: [String]) -> Fields? {
         guard let members = node.members else {
             note(.wrongType, at: node.mark, "\(kind) is a map, not \(node.kindPhrase)")
@@ -35,7 +35,7 @@ extension WorkflowDecoder {
         return nil
     }
 
-    /// A text; a plain number or boolean is refused with a hint to quote it.
+    /// A text; a plain number or boolean is reported with a hint to quote it.
     mutating func text(_ node: Node, as kind: String) -> String? {
         guard let text = node.text else {
             note(.wrongType, at: node.mark, "\(kind) is a text, not \(node.kindPhrase)")
@@ -55,7 +55,7 @@ extension WorkflowDecoder {
             hint: Suggestion.hint(for: name, among: names) ?? list)
     }
 
-    /// A key that must not stand beside another one.
+    /// Reports two keys that exclude each other.
     mutating func noteConflict(_ member: Node.Member, with other: String, of kind: String, hint: String) {
         note(
             .conflictingKeys, at: member.nameMark,
@@ -118,7 +118,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// A schema written in place, or the name of one under `schemas`.
+    /// A schema in place, or the name of one under `schemas`.
     mutating func schema(_ node: Node) -> JSONSchema? {
         guard let name = node.text, case .string = node.value else { return compileSchema(node) }
         if let schema = schemas[name] { return schema }
@@ -144,7 +144,7 @@ extension WorkflowDecoder {
 }
 
 extension Node {
-    /// The node at that path of names and positions, or the last one on the way that exists.
+    /// The node at a path of names and indexes, or the last node on the path that exists.
     func descendant(at path: [String]) -> Node {
         var node = self
         for part in path {

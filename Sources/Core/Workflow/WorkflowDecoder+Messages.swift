@@ -1,6 +1,6 @@
 import Values
 
-/// Steps that speak with other runs or with the caller.
+/// Steps that send messages to other runs or to the caller.
 extension WorkflowDecoder {
     mutating func signal(_ node: Node) -> SignalTemplate? {
         let known = ["run", "name", "body"]
@@ -19,7 +19,7 @@ extension WorkflowDecoder {
         return SignalTemplate(run: run, name: name, body: body)
     }
 
-    /// The answer, and a warning where no trigger holds its request.
+    /// Decodes a reply, and warns if no trigger holds its request.
     mutating func reply(_ kind: Node.Member) -> ReplyTemplate? {
         if !holdsCallers {
             note(

@@ -1,10 +1,9 @@
 import Ports
 import Values
 
-/// Which names an expression may read: all that is closed is known before anything runs, and what is misspelt
-/// there would be null then, and not an error.
+/// Checks the names that expressions read; a misspelt name would be null at run time and no error.
 extension WorkflowDecoder {
-    /// Notes each name and member that is not there.
+    /// Reports each unknown name and member.
     mutating func checkNames() {
         guard checksNames, let root = scopes.first, !root.steps.isEmpty else { return }
         let library = compiler.library
@@ -16,7 +15,7 @@ extension WorkflowDecoder {
         _ read: NameRead, _ use: Use, _ library: [String: Set<String>], _ body: NameShape
     ) {
         let name = read.root.name
-        // That no step has run yet is a problem of its own, noted where reads of steps are checked.
+        // A trigger's read of a step is reported in checkReads.
         if case .trigger = use.owner, name == "steps", !read.members.isEmpty { return }
         if let contents = library[name] { return checkLibrary(read, contents, use) }
         guard let shape = rootShape(name, use, body) else { return noteUnknownName(read, use, library) }
@@ -113,7 +112,7 @@ extension WorkflowDecoder {
         return names
     }
 
-    /// What the name stands for there; nil for nothing.
+    /// The shape of a root name in that expression; nil if there is no such name.
     private func rootShape(_ name: String, _ use: Use, _ body: NameShape) -> NameShape? {
         guard rootNames(use).contains(where: { $0.hasSameBytes(as: name) }) else { return nil }
         switch name {
@@ -149,7 +148,7 @@ extension WorkflowDecoder {
         return .declared(members)
     }()
 
-    /// What every trigger of the file says of its body.
+    /// The union of what all triggers declare of the body.
     private var triggerBody: NameShape {
         var shape: NameShape?
         for trigger in triggers {
@@ -167,7 +166,7 @@ extension WorkflowDecoder {
 
     // MARK: - Places
 
-    /// The step that an expression belongs to, or the group; nil for the file's own.
+    /// The step or group that owns an expression; nil for the file's own.
     private func place(of use: Use) -> Place? {
         switch use.owner {
         case .trigger: nil
@@ -176,7 +175,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// The steps that an expression stands in, the nearest first: its own and the groups around.
+    /// The steps around an expression, innermost first: its own step and the enclosing groups.
     private func places(around use: Use) -> [Place] {
         var places: [Place] = []
         var next = place(of: use)
@@ -197,7 +196,7 @@ extension WorkflowDecoder {
         return steps.indices.contains(place.index) ? steps[place.index] : nil
     }
 
-    /// The strategies whose items an expression sees, the nearest first.
+    /// The strategies whose items an expression sees, innermost first.
     private func strategies(around use: Use) -> [Strategy] {
         var places = places(around: use)
         if use.view.isBeforeItems, !places.isEmpty { places.removeFirst() }
@@ -213,7 +212,7 @@ extension WorkflowDecoder {
 
     // MARK: - Steps
 
-    /// The step that `steps.<name>` is, and whether it is meant as one item of its strategy.
+    /// The step that `steps.<name>` refers to, and whether that means one item of its strategy.
     private func target(_ name: String, _ use: Use) -> (step: Step, isItem: Bool)? {
         var innermost: [Int] = []
         switch use.owner {
@@ -237,7 +236,7 @@ extension WorkflowDecoder {
         return nil
     }
 
-    /// Whether a step reads its own result, which is a problem whatever it reads of it.
+    /// Whether a step reads its own result, which is reported elsewhere.
     private func isOwn(_ name: String, _ use: Use) -> Bool {
         guard case .step(let place) = use.owner else { return false }
         return step(at: place)?.id.hasSameBytes(as: name) ?? false
@@ -280,7 +279,7 @@ extension WorkflowDecoder {
         return NameShape(declaredBy: schema.source)
     }
 
-    /// In `fail_when` and `retry.on`: of the request that they belong to, or of the one that undoes it.
+    /// For `fail_when` and `retry.on`: the response body of the request that they belong to.
     private func responseBody(of use: Use) -> NameShape {
         guard case .step(let place) = use.owner, let step = step(at: place) else { return .open }
         return responseBody(of: step)
@@ -308,7 +307,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// The member's own shape; nil after noting that there is none.
+    /// The shape of a member; nil after reporting that it does not exist.
     private mutating func shape(
         of member: NameRead.Part, in shape: NameShape, _ path: String, _ use: Use
     ) -> NameShape? {
@@ -380,7 +379,7 @@ extension WorkflowDecoder {
 }
 
 extension Step {
-    /// The key of the format that says what the step does.
+    /// The key of the file format for the step's action.
     package var kindName: String {
         switch action {
         case .request: "request"

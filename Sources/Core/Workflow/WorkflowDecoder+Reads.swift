@@ -1,18 +1,17 @@
 import Ports
 import Values
 
-/// Which steps an expression may read: those of its own scope and of the scopes around it that surely have
-/// settled by then.
+/// Checks the steps that expressions read: each must be in scope and settled by then.
 extension WorkflowDecoder {
-    /// The steps of one scope, as far as they are decoded.
+    /// The decoded steps of one scope so far.
     struct ScopeDraft {
-        /// The group whose steps they are; nil for the file's own.
+        /// The group that contains the steps; nil for the file's own.
         var group: Place?
         var steps: [Step] = []
         var marks: [Mark] = []
-        /// Those whose ids the author did not write.
+        /// Indexes of steps whose ids are generated.
         var generated: Set<Int> = []
-        /// Of each step's group, where it is one.
+        /// The inner scope of each step that is a group.
         var inner: [Int: Int] = [:]
         /// The position of the group that stands for `finally`, in the file's own scope; no expression reads it.
         var finally: Int?
@@ -21,13 +20,13 @@ extension WorkflowDecoder {
         var readable: ArraySlice<Step> { steps.prefix(finally ?? steps.count) }
     }
 
-    /// A step by its scope and its position there.
+    /// A step by its scope and its index there.
     struct Place: Hashable {
         var scope: Int
         var index: Int
     }
 
-    /// Notes each expression that reads a step which is not there or not settled by then.
+    /// Reports each read of a step that does not exist or is not settled by then.
     mutating func checkReads() {
         guard let root = scopes.first, !root.steps.isEmpty else { return }
         let tables = scopes.map { ReadTable($0) }
@@ -37,7 +36,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// A step inside a group that is called as one outside would hide it.
+    /// Reports a step in a group with the id of a step outside, which it would hide.
     private mutating func noteShadows(_ tables: [ReadTable]) {
         for scope in scopes {
             for (index, step) in scope.steps.enumerated() where !scope.generated.contains(index) {
@@ -81,7 +80,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// A read by a step: of one before it, in its own scope or around it.
+    /// Checks a read by a step: the target must come before it, in its own scope or around it.
     private mutating func checkStep(_ place: Place, _ name: String, _ use: Use, _ tables: [ReadTable]) {
         guard let position = tables[place.scope].positions[name] else {
             return checkAround(place.scope, name, use, tables)
@@ -100,7 +99,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// A read of what may stand outside the group.
+    /// Checks a read of a step outside the group.
     private mutating func checkAround(_ scope: Int, _ name: String, _ use: Use, _ tables: [ReadTable]) {
         var group = scopes[scope].group
         while let place = group {
@@ -147,7 +146,7 @@ extension WorkflowDecoder {
     }
 }
 
-/// A scope's steps by name, and what is settled before each of them.
+/// A scope's steps by name, and the steps settled before each of them.
 private struct ReadTable {
     var positions: [String: Int] = [:]
     let before: [StepSet]

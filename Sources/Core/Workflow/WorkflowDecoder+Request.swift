@@ -5,18 +5,18 @@ extension WorkflowDecoder {
     private static let requestKeys = ["method", "url", "headers", "query", "body", "auth", "idempotency_key"]
     private static let responseKeys = ["timeout", "schema", "accept", "fail_when", "sensitive", "body"]
     private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    /// Fields that the engine or the transport sets.
+    /// Headers that the engine or the transport sets.
     private static let reservedHeaders: Set<String> = [
         "host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
         "keep-alive", "proxy-connection", "millrace-run", "millrace-step", "millrace-attempt", "traceparent",
     ]
-    /// Fields of an answer that frame it, or that would reach past it: all tenants share the address.
+    /// Reply headers that affect framing, or other tenants, because all tenants share one origin.
     private static let reservedReplyHeaders: Set<String> = [
         "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive",
         "proxy-connection", "date", "set-cookie", "clear-site-data", "strict-transport-security",
     ]
 
-    /// What headers belong to: it decides which names are refused.
+    /// The owner of headers, which decides the names that are refused.
     enum HeaderOwner { case request, reply }
 
     mutating func request(_ node: Node, response: Node?) -> RequestTemplate? {
@@ -97,7 +97,7 @@ extension WorkflowDecoder {
         return template
     }
 
-    /// A value that becomes one text: a list or a map is refused, control characters too.
+    /// A value that becomes one text; reports lists, maps and control characters.
     mutating func scalarTemplate(_ node: Node, as kind: String) -> Template {
         let template = template(node)
         switch template {
@@ -180,7 +180,7 @@ extension WorkflowDecoder {
             })
     }
 
-    /// A text, a list of texts, or null, which leaves the parameter out.
+    /// A text, a list of texts, or null, which omits the parameter.
     private mutating func parameter(_ node: Node, as kind: String) -> Template {
         if case .scalar = node.content, node.value.isNull { return .constant(.null) }
         guard let items = node.items else { return scalarTemplate(node, as: kind) }

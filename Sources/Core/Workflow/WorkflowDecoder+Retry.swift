@@ -51,7 +51,7 @@ extension WorkflowDecoder {
         policy.maxDelay = longest
     }
 
-    /// The waiting times one by one: they say how often and when, so the keys that compute it are refused.
+    /// Decodes the list of waits; reports the keys that would compute number and times of retries.
     private mutating func decodeSchedule(
         _ schedule: Node.Member, _ fields: Fields, into policy: inout RetryPolicy
     ) {

@@ -2,8 +2,7 @@ import Ports
 import Schedules
 import Values
 
-/// The `schedule` trigger. What a field of `cron` may hold and which zones exist is the calendar's to say;
-/// here only what cannot be right by its shape is refused.
+/// The `schedule` trigger; the calendar checks the fields of `cron` and the zones.
 extension WorkflowDecoder {
     private static let scheduleKeys = ["type", "cron", "timezone", "overlap", "catch_up"]
 
@@ -32,7 +31,7 @@ extension WorkflowDecoder {
         return Trigger(kind: .schedule(rule))
     }
 
-    /// Five fields with one blank between them.
+    /// The five fields, separated by single blanks, or an alias such as `@daily`.
     private mutating func cron(_ node: Node) -> String? {
         guard let text = text(node, as: "cron") else { return nil }
         let order = "minute, hour, day of month, month, day of week, as in \"0 9 * * 1-5\""

@@ -9,18 +9,18 @@ extension WorkflowDecoder {
     static let stepKeys =
         ["description", "after", "when", "retry", "on_error", "response", "compensate", "strategy", "output"]
         + callKeys + stepKinds
-    /// Groups inside one another.
+    /// Deepest nesting of groups.
     static let groupDepthMax = 8
 
-    /// A step before the names of the others are known.
+    /// A step before its references to other steps are resolved.
     private struct Draft {
         var step: Step
         var mark: Mark
-        /// Names of the steps before it, with their places.
+        /// The names under `after`, with their positions.
         var after: [(name: String, mark: Mark)]
     }
 
-    /// The steps of the file or, in a `group`, of that.
+    /// Decodes the steps of the file, or of `group`.
     mutating func steps(_ node: Node, in group: Place? = nil, as key: String = "steps") -> StepScope {
         let scope = scopes.count
         scopes.append(ScopeDraft(group: group))
@@ -104,7 +104,7 @@ extension WorkflowDecoder {
 
     private mutating func joined(_ drafts: [Draft], isList: Bool) -> StepScope {
         let ids = drafts.map(\.step.id)
-        // A later step of the same id is noted and cannot be named.
+        // A later step with the same id is reported and cannot be referred to.
         var positions: [String: Int] = [:]
         for (index, draft) in drafts.enumerated() {
             if positions[draft.step.id] == nil {
@@ -179,7 +179,7 @@ extension WorkflowDecoder {
         return draft
     }
 
-    /// Notes keys that this kind of step cannot have.
+    /// Reports keys that this kind of step cannot have.
     private mutating func refuseKeys(of kind: Node.Member, _ fields: Fields) {
         if kind.name != "steps", let output = fields.member("output") {
             note(
@@ -212,7 +212,8 @@ extension WorkflowDecoder {
         return false
     }
 
-    /// How the run ends is decided when its `finally` steps begin, and nothing is undone after them.
+    /// Reports keys that a `finally` step cannot have: the run's outcome is decided before, and nothing is undone
+    /// after.
     private mutating func refuseInFinally(_ fields: Fields, _ kind: Node.Member?) {
         if let kind, ["fail", "finish"].contains(kind.name) {
             note(
@@ -227,7 +228,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// A request of its own; it may read every step, because it runs after all of them.
+    /// The request that undoes a step; it may read every step, because it runs after all of them.
     private mutating func compensation(_ node: Node, of place: Place) -> Compensation? {
         let before = owner
         owner = .compensation(place)
@@ -253,11 +254,11 @@ extension WorkflowDecoder {
         return nil
     }
 
-    /// The one member that says what the step does.
+    /// The member that determines the kind of the step.
     private mutating func kind(of fields: Fields, _ node: Node) -> Node.Member? {
         let kinds = fields.members.filter { member in Self.stepKinds.contains { $0 == member.name } }
         if kinds.isEmpty {
-            // Only a key that was refused may stand for a kind: `retry` is near `reply` and none of them.
+            // Only an unknown key counts as a misspelt kind: `retry` is close to `reply` but valid.
             let isMisspelt = fields.members.contains { member in
                 !(Self.stepKeys + ["id"]).contains { $0 == member.name }
                     && Suggestion.hint(for: member.name, among: Self.stepKinds) != nil
@@ -327,7 +328,7 @@ extension WorkflowDecoder {
         return .none
     }
 
-    /// What the step does; nil after noting why it cannot be read.
+    /// The action of a step; nil after reporting a problem.
     private mutating func action(_ kind: Node.Member, _ fields: Fields) -> Step.Action? {
         switch kind.name {
         case "request": return request(kind.value, response: fields["response"]).map { .request($0) }

@@ -1,17 +1,17 @@
 import Ports
 import Values
 
-/// Steps that run for each of several items.
+/// Steps that run once for each of several items.
 extension WorkflowDecoder {
     private static let strategyKeys = ["type", "over", "as", "concurrency", "size", "until"]
     private static let concurrencyMax = 1000
     private static let sizeMax = 10_000
-    /// The scope's own names, which no item may have.
+    /// Names with a fixed meaning, which an item may not have.
     private static let scopeNames: Set<String> = [
         "trigger", "steps", "secrets", "vars", "run", "tenant", "response", "index", "last", "null",
     ]
 
-    /// Read before the step's own kind, so that what the kind cannot do with it is noted there.
+    /// Decoded before the step's kind, which may refuse a strategy.
     mutating func strategy(_ node: Node, of place: Place) -> Strategy? {
         guard let fields = fields(of: node, as: "a strategy", known: Self.strategyKeys) else { return nil }
         let kind = required("type", in: fields, at: node).flatMap { strategyKind($0) }
@@ -38,13 +38,13 @@ extension WorkflowDecoder {
         return nil
     }
 
-    /// An expression with or without brackets, or a list, map or number as it stands.
+    /// An expression with or without brackets, or a constant list, map or number.
     private mutating func over(_ node: Node) -> Template {
         if case .string = node.value {
             return bareExpression(node, under: "over").map { .expression($0) } ?? .constant(.null)
         }
         let template = template(node)
-        // A null for a value that is none stands in for an expression that was already refused.
+        // A null for a node that is not null replaces an expression that was refused already.
         guard let value = template.constant, !value.isNull || node.value.isNull else { return template }
         switch value {
         case .array, .object: break

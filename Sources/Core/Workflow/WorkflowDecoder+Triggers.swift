@@ -15,7 +15,7 @@ extension WorkflowDecoder {
         if items.isEmpty {
             note(.emptyList, at: node.mark, "triggers is empty", hint: "add at least `- type: manual`")
         }
-        // By the key alone: a misspelt value of it is a problem of its own.
+        // Only the key counts; an invalid value of it is reported separately.
         holdsCallers = items.contains { $0["reply"] != nil }
         return items.compactMap { trigger($0) }
     }
@@ -86,7 +86,7 @@ extension WorkflowDecoder {
 
     private mutating func dedupe(_ node: Node) -> Template? {
         let key = template(node)
-        // A null for a value that is none stands in for an expression that was already refused.
+        // A null for a node that is not null replaces an expression that was refused already.
         if let constant = key.constant, !constant.isNull || node.value.isNull {
             note(
                 .expressionMissing, at: node.mark,
@@ -97,7 +97,7 @@ extension WorkflowDecoder {
         return key
     }
 
-    /// Notes each part of a key's text that the trigger's schema does not require.
+    /// Warns about parts of a key that the trigger's schema does not require.
     private mutating func noteMissingParts(of key: Template, in uses: ArraySlice<Use>, _ schema: JSONSchema?)
     {
         guard case .text = key else { return }

@@ -1,9 +1,9 @@
 import Ports
 import Values
 
-/// Steps that let time pass.
+/// Steps that wait for a time or a signal.
 extension WorkflowDecoder {
-    /// As long as anything may take: sleeping, waiting, trying again, a whole run.
+    /// Longest duration of anything: a sleep, a wait, retries or a whole run.
     static let durationMax = Duration.seconds(400 * 86_400)
     /// Seconds from 1970 to the end of the year 9999.
     private static let secondsMax: Int64 = 253_402_300_799
@@ -12,7 +12,7 @@ extension WorkflowDecoder {
 
     // MARK: - sleep
 
-    /// A duration, an expression that gives one or a time, or `{until: …}`.
+    /// A duration, an expression for a duration or a time, or `{until: …}`.
     mutating func sleep(_ node: Node) -> SleepRule? {
         if node.isBlockForm { return .until(template(node)) }
         if node.members != nil {
@@ -33,10 +33,10 @@ extension WorkflowDecoder {
         return duration(node, as: "sleep", in: .milliseconds(1)...Self.durationMax).map { .duration($0) }
     }
 
-    /// What stands under `until`; a constant must be what an expression may give.
+    /// The value of `until`; a constant must have a form that an expression may have.
     private mutating func wakingTime(_ node: Node) -> Template {
         let template = template(node)
-        // A null for a value that is none stands in for an expression that was already refused.
+        // A null for a node that is not null replaces an expression that was refused already.
         if template.constant?.isNull ?? false, !node.value.isNull { return template }
         switch template {
         case .expression, .text: break
@@ -89,7 +89,7 @@ extension WorkflowDecoder {
         return rule
     }
 
-    /// A duration, or an expression that gives one or a time.
+    /// A duration, or an expression for a duration or a time.
     private mutating func waitingTime(_ node: Node) -> SleepRule? {
         if node.isBlockForm || node.text.map({ $0.contains("<<") || $0.contains("{{") }) ?? false {
             return .until(template(node))

@@ -1,30 +1,30 @@
 package import Ports
 package import Values
 
-/// A workflow as a tenant wrote it, checked, with every expression compiled.
+/// A tenant's workflow, checked, with all expressions compiled.
 ///
-/// The format is that of `docs/workflow-format.md`. A definition never changes; a run is pinned to
-/// the digest of the source that it started with.
+/// `docs/workflow-format.md` defines the format. A definition never changes; a run is pinned to the digest of
+/// the source that it started with.
 package struct WorkflowDefinition: Sendable {
     /// Lowercase kebab-case, at most 64 characters.
     package var name: String
-    /// The author's own number, at least 1; the server counts deployments apart from it.
+    /// The author's own number, at least 1; the server counts deployments separately.
     package var version: Int
     package var description: String?
     package var triggers: [Trigger]
-    /// What expressions read as `vars`; an object.
+    /// The value of `vars` in expressions; an object.
     package var vars: Value
     package var schemas: [String: JSONSchema]
     package var root: StepScope
-    /// What runs once all else is over, whatever has become of it; nil for nothing.
+    /// The steps that run after all others, whatever their outcome; nil for none.
     package var finally: StepGroup?
-    /// The run's result; null where the file gives none.
+    /// The run's result; null if the file gives none.
     package var output: Template?
-    /// Secrets that any expression of the file names, sorted.
+    /// The secrets that any expression of the file names, sorted.
     package var secretNames: [String]
-    /// From the start of a run to its end by failure; nil for no bound.
+    /// Longest time from a run's start before it fails; nil for no bound.
     package var timeout: Duration?
-    /// How many of its runs go at once; nil for no bound.
+    /// The bound on concurrent runs; nil for none.
     package var concurrency: ConcurrencyRule?
 
     package init(
@@ -44,31 +44,32 @@ package struct WorkflowDefinition: Sendable {
         self.secretNames = secretNames
     }
 
-    /// The file's own steps, and behind them the `finally` steps as a group of that name: as a run's journal and view
-    /// name them.
+    /// The file's own steps, followed by the `finally` steps as a group with that name.
+    ///
+    /// A run's journal and view use these names.
     package var stepTree: StepScope {
         guard let finally else { return root }
         return StepScope(steps: root.steps + [Step(id: "finally", action: .group(finally))])
     }
 }
 
-/// What starts a run.
+/// A trigger, which starts runs.
 package struct Trigger: Sendable {
     package enum Kind: Sendable, Hashable {
         /// A request with an API key of the tenant.
         case http
-        /// Anyone who posts to the workflow's public address.
+        /// A request of anyone to the workflow's public address.
         case webhook
-        /// The engine raises `event`; operator tenant only.
+        /// An `event` of the engine; for the operator's tenant only.
         case hook(event: String)
-        /// A person presses the button or types the command.
+        /// A person, by a button or a command.
         case manual
-        /// A point in time that a calendar gives.
+        /// A time of a calendar.
         case schedule(ScheduleRule)
         /// The end of another run of the tenant.
         case run(RunTriggerRule)
 
-        /// The `type` of the format.
+        /// The `type` in the file format.
         package var name: String {
             switch self {
             case .http: "http"
@@ -82,10 +83,10 @@ package struct Trigger: Sendable {
     }
 
     package var kind: Kind
-    /// What `trigger.body` must be; a body that does not fit is refused with 422 and starts nothing.
+    /// The schema of `trigger.body`; another body is refused with 422 and starts nothing.
     package var schema: JSONSchema?
     package var guardExpression: (any CompiledExpression)?
-    /// Gives the key under which a second delivery starts nothing; null for no key.
+    /// Evaluates to the key for which a second delivery starts nothing; null for no key.
     package var dedupe: Template?
     /// Whether the request is held until the run ends.
     package var repliesWithResult: Bool
@@ -124,12 +125,12 @@ package struct RunTriggerRule: Sendable, Hashable {
 
 /// When a schedule starts runs; see `docs/workflow-format.md`.
 package struct ScheduleRule: Sendable, Hashable {
-    /// What happens while the run before is not over.
+    /// What to do while the previous run is not finished.
     package enum Overlap: String, Sendable { case skip, queue, allow }
-    /// What happens to times that passed while no process ran.
+    /// What to do about times that passed while no process ran.
     package enum CatchUp: String, Sendable { case none, one, all }
 
-    /// Five fields: minute, hour, day of month, month, day of week.
+    /// Five fields (minute, hour, day of month, month, day of week), or an alias such as `@daily`.
     package var cron: String
     /// A name of the time zone database; `UTC` by default.
     package var timeZone: String
@@ -144,9 +145,9 @@ package struct ScheduleRule: Sendable, Hashable {
     }
 }
 
-/// Steps that see each other: the file's own, or those of a group.
+/// Steps that can refer to each other: the file's own, or those of a group.
 package struct StepScope: Sendable {
-    /// In the order of the file.
+    /// In file order.
     package var steps: [Step]
 
     package init(steps: [Step]) { self.steps = steps }
@@ -158,43 +159,43 @@ package struct StepScope: Sendable {
 package struct Step: Sendable {
     package enum ErrorRule: String, Sendable { case fail, `continue` }
 
-    /// What a step does; exactly one.
+    /// The action of a step; exactly one.
     package enum Action: Sendable {
         case request(RequestTemplate)
-        /// A pure computation; its value is the step's output.
+        /// A pure computation, whose value is the step's output.
         case compute(any CompiledExpression)
-        /// Ends the run as failed, with this text.
+        /// Ends the run as failed with this message.
         case fail(Template)
-        /// Ends the run as succeeded, with this value as its output.
+        /// Ends the run as succeeded with this output.
         case finish(Template)
-        /// A durable timer; free of charge.
+        /// Sleeps with a durable timer; free of charge.
         case sleep(SleepRule)
-        /// Until a signal comes; free of charge.
+        /// Waits for a signal; free of charge.
         case wait(WaitRule)
-        /// Starts a run of another workflow, and waits for its end.
+        /// Starts a run of another workflow and, unless detached, waits for its end.
         case call(CallTemplate)
         /// Sends a signal to another run of the tenant.
         case signal(SignalTemplate)
-        /// Answers the caller of a `reply: result` trigger, once.
+        /// Responds to the caller of a `reply: result` trigger, once.
         case reply(ReplyTemplate)
-        /// Runs steps of its own.
+        /// Runs its own steps.
         case group(StepGroup)
     }
 
     /// `[a-z][a-z0-9_]*`, unique in its scope.
     package var id: String
     package var description: String?
-    /// Positions, in the same scope, of the steps that must settle first.
+    /// Indexes, in the same scope, of the steps that must settle first.
     package var after: [Int]
-    /// Whether it stands in a list, where a false guard leaves out its own step alone.
+    /// Whether the step is in a list, where a false guard skips only its own step.
     package var isListed = false
     package var guardExpression: (any CompiledExpression)?
     package var retry: RetryPolicy
     package var onError: ErrorRule
     package var action: Action
-    /// How often and for what it runs; nil for once.
+    /// The items for which it runs; nil to run once.
     package var strategy: Strategy?
-    /// What undoes the step, should the run fail after it; nil for nothing.
+    /// The request that undoes the step if the run fails or is cancelled later; nil for none.
     package var compensation: Compensation?
 
     package init(
@@ -212,7 +213,7 @@ package struct Step: Sendable {
     }
 }
 
-/// What undoes a step that succeeded in a run that then failed or was cancelled.
+/// The request that undoes a succeeded step after the run failed or was cancelled.
 package struct Compensation: Sendable {
     package var request: RequestTemplate
     package var retry: RetryPolicy
@@ -223,10 +224,10 @@ package struct Compensation: Sendable {
     }
 }
 
-/// How long a step sleeps, or waits at most.
+/// How long a step sleeps, or how long it waits at most.
 package enum SleepRule: Sendable {
     case duration(Duration)
-    /// An RFC 3339 time, seconds since 1970 as a number, or a duration as text; in the past it ends at once.
+    /// An RFC 3339 time, seconds since 1970 as a number, or a duration as text; a past time ends it at once.
     case until(Template)
 }
 
@@ -235,15 +236,15 @@ package struct WaitRule: Sendable {
     package enum TimeoutRule: String, Sendable {
         /// The step fails with `timed_out`.
         case fail
-        /// The step is skipped, and with it what only waits for it.
+        /// The step is skipped, and so are the steps that wait for it only.
         case reject
         /// The step succeeds, with `timed_out` true and no signal.
         case `continue`
     }
 
-    /// Any of these ends the waiting; 1 to 20.
+    /// The signals, 1 to 20; any of them ends the wait.
     package var signals: [String]
-    /// Nil for as long as it takes.
+    /// Nil to wait without bound.
     package var timeout: SleepRule?
     package var onTimeout: TimeoutRule
 
@@ -267,7 +268,7 @@ package struct SignalTemplate: Sendable {
     }
 }
 
-/// An answer to whoever waits for the run.
+/// A response to the caller that waits for the run.
 package struct ReplyTemplate: Sendable {
     /// 200 to 599.
     package var status: Int
@@ -281,10 +282,10 @@ package struct ReplyTemplate: Sendable {
     }
 }
 
-/// One HTTP call, with expressions where the file has them.
+/// One HTTP request with its expressions.
 ///
-/// A class, because every attempt of every run looks at one: copied member by member,
-/// its counts are what the threads wait for each other for.
+/// A class, because every attempt of every run uses one. If it were copied, threads would contend for the
+/// reference counts of its members.
 package final class RequestTemplate: Sendable {
     package enum Authorization: Sendable {
         case bearer(Template)
@@ -301,11 +302,11 @@ package final class RequestTemplate: Sendable {
         }
     }
 
-    /// What a request adds to the query of its URL.
+    /// The parameters that a request adds to its URL.
     package enum Query: Sendable {
-        /// Each a text or a list of texts.
+        /// Each value is a text or a list of texts.
         case fields([Field])
-        /// Gives the whole map.
+        /// Evaluates to the whole map.
         case expression(Template)
 
         package var templates: [Template] {
@@ -316,14 +317,14 @@ package final class RequestTemplate: Sendable {
         }
     }
 
-    /// Upper case; constant or an expression.
+    /// A constant in upper case, or an expression.
     package let method: Template
     package let url: Template
     package let headers: [Field]
     package let query: Query
     package let body: Template?
     package let authorization: Authorization?
-    /// In place of the engine's own `run/step` key.
+    /// Replaces the engine's own key.
     package let idempotencyKey: Template?
     /// Secrets that the request itself names; each may be bound to hosts.
     package let secretNames: [String]
@@ -347,26 +348,26 @@ package final class RequestTemplate: Sendable {
     }
 }
 
-/// When an answer counts as a success.
+/// When a response counts as a success.
 package struct ResponseRule: Sendable {
-    /// For one attempt, from the first byte sent to the last received.
+    /// The time of one attempt, from its start to the last byte received.
     package var timeout: Duration
-    /// How expressions see the body of an answer.
+    /// How expressions see the body of a response.
     package enum Reading: String, Sendable {
-        /// By its content type; JSON that cannot be read fails the attempt.
+        /// By its content type; an unreadable body fails the attempt.
         case typed
-        /// As it came, whatever its type says.
+        /// As text, or as bytes, whatever its content type.
         case text, bytes
     }
 
-    /// What the body must be; another body fails the step for good.
+    /// The schema of the body; another body fails the step without a retry.
     package var schema: JSONSchema?
     package var reading = Reading.typed
-    /// Statuses that succeed beside 2xx.
+    /// Statuses that count as a success in addition to 2xx.
     package var accept: [Int]
-    /// Sees the answer as `response`; true fails the attempt.
+    /// Sees the response as `response`; true fails the attempt.
     package var failWhen: (any CompiledExpression)?
-    /// Places whose values are used, but never shown.
+    /// Places whose values can be used but are never shown.
     package var sensitive: [SensitivePath] = []
 
     package init(
@@ -380,7 +381,7 @@ package struct ResponseRule: Sendable {
     }
 }
 
-/// Which failed attempts are repeated, and when.
+/// Which failed attempts are retried, and when.
 package struct RetryPolicy: Sendable {
     package enum Condition: Sendable {
         /// No connection, or one that broke off.
@@ -389,25 +390,25 @@ package struct RetryPolicy: Sendable {
         case status(Int)
         /// `5` for 500 to 599.
         case statusClass(Int)
-        /// Sees the answer as `response`; true repeats.
+        /// Sees the response as `response`; true retries.
         case expression(any CompiledExpression)
     }
 
     package enum Backoff: String, Sendable { case exponential, linear, fixed }
     package enum Jitter: String, Sendable { case none, full }
 
-    /// Tries after the first, 0 to 100.
+    /// Attempts after the first, 0 to 100.
     package var max: Int
     package var on: [Condition]
     package var delay: Duration
     package var backoff: Backoff
     package var maxDelay: Duration
     package var jitter: Jitter
-    /// The waiting times one after the other, in place of `delay` and `backoff`; empty for none.
+    /// The delays in order, which replace `delay` and `backoff`; empty for none.
     ///
-    /// `max` is then their number.
+    /// `max` is their number then.
     package var schedule: [Duration] = []
-    /// No try begins later than this after the end of the first; nil for no bound.
+    /// Longest time from the end of the first attempt to the start of the last; nil for no bound.
     package var until: Duration?
 
     package init(
@@ -424,7 +425,7 @@ package struct RetryPolicy: Sendable {
     package static let none = RetryPolicy(
         max: 0, on: [], delay: .zero, backoff: .fixed, maxDelay: .zero, jitter: .none)
 
-    /// What a request does whose step says nothing: 4 more tries, from 1 s, doubling up to 5 min.
+    /// The default for requests: 4 retries, from 1 s, doubling up to 5 min.
     package static let requestDefault = RetryPolicy(
         max: 4,
         on: [

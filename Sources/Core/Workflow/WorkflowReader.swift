@@ -1,17 +1,17 @@
 package import Ports
 import Values
 
-/// Turns a document into a definition, or says everything that is wrong with it.
+/// Turns a document into a definition, or reports everything that is wrong with it.
 package struct WorkflowReader: Sendable {
     private let compiler: any ExpressionCompiler
     private let timeZones: (any TimeZones)?
     private let checksNames: Bool
 
     /// - Parameters:
-    ///   - compiler: Of the expressions.
-    ///   - timeZones: Where each zone of a schedule must exist; nil takes any name.
-    ///   - checksNames: Whether the names that expressions read are checked. A server that loads what was
-    ///     deployed before leaves that out: a check that came later must not take a workflow out of service.
+    ///   - compiler: Compiles the expressions.
+    ///   - timeZones: The database in which a schedule's zone must exist; nil accepts any name.
+    ///   - checksNames: Whether to check the names that expressions read. A server that loads deployed
+    ///     workflows does not: a newer check must not take a workflow out of service.
     package init(
         compiler: any ExpressionCompiler, timeZones: (any TimeZones)? = nil, checksNames: Bool = true
     ) {
@@ -20,7 +20,7 @@ package struct WorkflowReader: Sendable {
         self.checksNames = checksNames
     }
 
-    /// The definition, absent where any problem is an error, and all problems in the order of the file.
+    /// The definition, which is nil if any problem is an error, and all problems in file order.
     package func read(_ document: Node) -> (definition: WorkflowDefinition?, problems: [Problem]) {
         var decoder = WorkflowDecoder(
             compiler: compiler, timeZones: timeZones, checksNames: checksNames)
@@ -30,19 +30,19 @@ package struct WorkflowReader: Sendable {
     }
 }
 
-/// One reading of one document: decodes what it can and collects problems on the way.
+/// Decodes one document as far as possible and collects problems.
 ///
-/// A decoding function returns nil, or a stand-in, only after it has noted why.
+/// A decoding function returns nil or a placeholder only after it has reported a problem.
 struct WorkflowDecoder {
-    /// Which part of the file is being decoded: it decides which steps an expression can see.
+    /// The part of the file being decoded, which determines the steps that an expression can see.
     enum Owner: Hashable {
         case trigger
         case step(Place)
-        /// What is asked after each item of a step's strategy.
+        /// The `until` of a step's strategy.
         case until(Place)
-        /// What undoes a step.
+        /// The compensation of a step.
         case compensation(Place)
-        /// The output of the whole, or of a group, by the scope whose steps it may all read.
+        /// The output of the file or a group, by its scope; it may read all steps of that scope.
         case output(Int)
     }
 
@@ -51,21 +51,21 @@ struct WorkflowDecoder {
         var expression: any CompiledExpression
         var mark: Mark
         var owner: Owner
-        /// The value that it stands in, and the bytes of that before it.
+        /// The value that contains it, and its byte offset there.
         var node: Node
         var offset: Int
-        /// Its text.
+        /// The text of the expression.
         var source: String
-        /// What it reads; empty where names are not checked.
+        /// The names that it reads; empty if names are not checked.
         var reads: [NameRead]
         var view: View
     }
 
-    /// What an expression sees beside the names of its place.
+    /// What an expression sees in addition to its place's names.
     struct View {
-        /// The answer in question: in `fail_when` and `retry.on`.
+        /// Whether it sees `response`: in `fail_when` and `retry.on`.
         var hasResponse = false
-        /// Whether it is evaluated before the items of the step's own strategy: in `when` and `over`.
+        /// Whether it is evaluated before the items of its own step's strategy: in `when` and `over`.
         var isBeforeItems = false
     }
 
@@ -73,20 +73,20 @@ struct WorkflowDecoder {
     let timeZones: (any TimeZones)?
     let checksNames: Bool
     var view = View()
-    /// The triggers and constants as far as they are decoded, for what their members are.
+    /// The triggers and constants decoded so far, for the shapes of their members.
     var triggers: [Trigger] = []
     var vars = Value.object(Object())
     var problems: [Problem] = []
     var uses: [Use] = []
     var owner = Owner.trigger
-    /// The file's own steps, and those of each group.
+    /// The scopes of the file's own steps and of each group.
     var scopes: [ScopeDraft] = []
-    /// Steps of all scopes so far.
+    /// The number of steps in all scopes so far.
     var stepCount = 0
     var schemas: [String: JSONSchema] = [:]
-    /// Also those that do not compile, so that a reference to one is not reported as well.
+    /// Includes invalid schemas, so that a reference to one is not reported too.
     var schemaNames: [String] = []
-    /// Whether a trigger holds its request for an answer.
+    /// Whether a trigger holds its request until the run ends.
     var holdsCallers = false
 
     init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)?, checksNames: Bool) {
@@ -158,7 +158,7 @@ extension WorkflowDecoder {
         return nil
     }
 
-    /// A value without expressions.
+    /// A map without expressions.
     private mutating func constants(_ node: Node) -> Value {
         guard node.members != nil else {
             note(.wrongType, at: node.mark, "vars is a map, not \(node.kindPhrase)")
@@ -184,7 +184,7 @@ extension WorkflowDecoder {
     }
 }
 
-/// Which texts are names of what.
+/// The syntax of names.
 enum Naming {
     private static let luaKeywords: Set<String> = [
         "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
@@ -218,7 +218,7 @@ enum Naming {
     /// `[a-z][a-z0-9_]*`, at most 64.
     static func isSignalName(_ name: String) -> Bool { isStepID(name) }
 
-    /// Words of letters, digits and `_ + -`, joined by `/`, each starting with a letter; at most 64.
+    /// Words of letters, digits and `_ + -`, joined by `/`, each starting with a letter; at most 64 in all.
     static func isTimeZoneName(_ name: String) -> Bool {
         name.utf8.count <= 64
             && name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy {

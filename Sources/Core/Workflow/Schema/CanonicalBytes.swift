@@ -1,7 +1,8 @@
 import Values
 
 extension Value {
-    /// Bytes that are the same for values JSON Schema calls equal: `1` and `1.0`, members in any order.
+    /// Bytes that are the same for values that JSON Schema calls equal, such as `1` and `1.0`, or reordered
+    /// members.
     var canonicalBytes: [UInt8] {
         switch self {
         case .int, .number: return Array((DecimalNumber(self)?.canonical ?? "").utf8)

@@ -1,6 +1,6 @@
-/// The general categories of Unicode by the names that ECMA-262 knows in `\p{…}`.
+/// Unicode's general categories by the names of `\p{…}` in ECMA-262.
 enum GeneralCategory {
-    /// The short names that one in a pattern stands for; nil for a name that is none.
+    /// The short names of the categories that a name covers; nil for an unknown name.
     static func categories(named name: String) -> [String]? {
         var name = name
         for prefix in ["General_Category=", "gc="] where name.hasPrefix(prefix) {

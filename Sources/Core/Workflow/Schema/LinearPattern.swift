@@ -3,11 +3,11 @@ struct PatternFault: Error, Hashable {
     var reason: String
 }
 
-/// A regular expression that takes time in proportion to the text times its own length, whatever both are.
+/// A regular expression whose matching time is linear in the text, times the pattern's own length.
 ///
-/// All ways through the pattern are followed at once, one character at a time, so nothing is tried
-/// again. It reads the usual part of ECMA-262's syntax in Unicode mode and searches anywhere in the
-/// text; look-around and back-references are refused, because they cannot be matched this way.
+/// It follows all paths through the pattern at once, one scalar at a time, without backtracking. It supports
+/// the common part of ECMA-262's syntax in Unicode mode and searches anywhere in the text. Look-around and
+/// back-references are refused, because they cannot be matched this way.
 struct LinearPattern: Sendable {
     enum Instruction: Sendable {
         case character(CharacterSet)
@@ -28,7 +28,7 @@ struct LinearPattern: Sendable {
         program = try parser.program()
     }
 
-    /// Instructions; the cost of one character of text is at most in proportion to it.
+    /// The number of instructions; a step over one scalar runs each of them at most once.
     var size: Int { program.count }
 
     /// Whether the pattern occurs anywhere in `text`.
@@ -51,7 +51,8 @@ struct LinearPattern: Sendable {
         return false
     }
 
-    /// Adds a thread and all it reaches without a character; true where that is the end of the pattern.
+    /// Adds a thread and everything that it reaches without a scalar; true if that includes the end of the
+    /// pattern.
     private func add(_ first: Int, to list: inout ThreadList, _ text: [Unicode.Scalar], _ position: Int)
         -> Bool
     {
@@ -94,11 +95,11 @@ struct LinearPattern: Sendable {
     }
 }
 
-/// Characters that one place of a pattern takes.
+/// A set of scalars that one position of a pattern accepts.
 struct CharacterSet: Sendable {
     var ranges: [ClosedRange<UInt32>] = []
     var inner: [CharacterSet] = []
-    /// First letters of general categories such as `L` or `Nd`.
+    /// Prefixes of general categories, such as `L` or `Nd`.
     var categories: [String] = []
     var isNegated = false
 

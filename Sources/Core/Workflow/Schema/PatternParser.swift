@@ -1,4 +1,4 @@
-/// Reads a pattern into a tree and the tree into instructions.
+/// Parses a pattern into a tree and compiles the tree to instructions.
 struct PatternParser {
     private indirect enum Tree {
         case empty
@@ -68,7 +68,7 @@ struct PatternParser {
         return .repeated(tree, least: least, most: most)
     }
 
-    /// `{2}`, `{2,}` or `{2,5}`; leaves the closing brace.
+    /// Reads `{2}`, `{2,}` or `{2,5}`, up to the closing brace.
     private mutating func bounds() throws(PatternFault) -> (Int, Int?) {
         position += 1
         guard let least = number() else { throw PatternFault(reason: "a literal { is written \\{") }
@@ -163,7 +163,7 @@ struct PatternParser {
         return try escapedSet()
     }
 
-    /// What follows a backslash, where it stands for characters.
+    /// The set after a backslash.
     private mutating func escapedSet() throws(PatternFault) -> CharacterSet {
         guard let scalar = next else { throw PatternFault(reason: "a \\ at the end") }
         position += 1
@@ -223,7 +223,7 @@ struct PatternParser {
     // MARK: - Instructions
 
     private mutating func emit(_ tree: Tree) throws(PatternFault) {
-        // Counted apart from the instructions: a repetition of nothing makes none.
+        // Counted separately, because a repetition of nothing emits no instruction.
         emitCount += 1
         guard out.count < Self.instructionCountMax, emitCount < Self.instructionCountMax * 10 else {
             throw PatternFault(reason: "the pattern is too large")
@@ -270,7 +270,7 @@ struct PatternParser {
 }
 
 extension CharacterSet {
-    /// The one character it holds; nil where it holds several.
+    /// The only scalar in the set; nil if there are several.
     fileprivate var single: UInt32? {
         guard let range = ranges.first, ranges.count == 1, range.count == 1, !isNegated, inner.isEmpty,
             categories.isEmpty

@@ -1,6 +1,6 @@
 import Values
 
-/// Turns a schema into a table of nodes, or lists its faults.
+/// Compiles a schema to a table of nodes, or lists its faults.
 struct SchemaCompiler {
     private static let counts: Set<String> = [
         "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains",
@@ -27,7 +27,7 @@ struct SchemaCompiler {
     private let source: Value
     private(set) var nodes: [SchemaNode] = []
     private(set) var faults: [SchemaFaults.Fault] = []
-    // Names as bytes: canonically equivalent ones are not the same name.
+    // Names as bytes, because canonically equivalent names differ.
     private var positions: [[[UInt8]]: Int] = [:]
     private var anchors: [[UInt8]: Int] = [:]
     private var references: [(node: Int, target: String, path: [String])] = []
@@ -147,7 +147,7 @@ struct SchemaCompiler {
         }
     }
 
-    /// Keywords whose value is a map of names.
+    /// Reads keywords whose value is a map of names.
     private mutating func mapped(_ name: String, _ value: Value, of node: Int, at path: [String]) {
         guard let members = value.object?.members else {
             return fault(path, "`\(name)` is a map, not a \(value.kindName)")
@@ -273,14 +273,14 @@ struct SchemaCompiler {
         return schema(value, at: names)
     }
 
-    /// `~1` is a slash and `~0` a tilde, in one pass.
+    /// Decodes `~1` to a slash and `~0` to a tilde, in one pass.
     private static func unescaped(_ part: ArraySlice<UInt8>) -> String {
         var out: [UInt8] = []
         for byte in part {
             if out.last == UInt8(ascii: "~"), byte == UInt8(ascii: "1") {
                 out[out.count - 1] = UInt8(ascii: "/")
             } else if out.last == UInt8(ascii: "~"), byte == UInt8(ascii: "0") {
-                // Marked with a byte no UTF-8 has, so that `~01` stays `~1`.
+                // Marked with a byte that never occurs in UTF-8, so that `~01` stays `~1`.
                 out[out.count - 1] = 0xFF
             } else {
                 out.append(byte)
@@ -289,7 +289,7 @@ struct SchemaCompiler {
         return String(decoding: out.map { $0 == 0xFF ? UInt8(ascii: "~") : $0 }, as: UTF8.self)
     }
 
-    /// A schema that comes back to itself on the same value would never end.
+    /// Refuses a schema that applies itself to the same value, because its validation would not end.
     private mutating func refuseLoops() {
         var waitCounts = Array(repeating: 0, count: nodes.count)
         for node in nodes { for inner in node.inPlace { waitCounts[inner] += 1 } }

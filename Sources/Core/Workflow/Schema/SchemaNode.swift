@@ -1,6 +1,6 @@
 import Values
 
-/// One schema of a document; others are named by their position in the table.
+/// One schema of a document; refers to others by their index in the table.
 struct SchemaNode: Sendable {
     struct Types: OptionSet, Sendable {
         let rawValue: UInt8
@@ -19,10 +19,10 @@ struct SchemaNode: Sendable {
         ]
     }
 
-    /// The schema `false`: nothing fits.
+    /// The schema `false`, which accepts nothing.
     var refusesAll = false
     var types: Types?
-    /// Canonical bytes of the values allowed.
+    /// Canonical bytes of the allowed values.
     var allowed: Set<[UInt8]>?
     var minimum: DecimalNumber?
     var maximum: DecimalNumber?
@@ -45,10 +45,10 @@ struct SchemaNode: Sendable {
     var allOf: [Int] = []
     var anyOf: [Int] = []
     var oneOf: [Int] = []
-    /// Single schemas by keyword.
+    /// Single subschemas by keyword.
     var single = SchemaTable()
 
-    /// Schemas applied to the same value as this one.
+    /// Subschemas that apply to the same value.
     var inPlace: [Int] {
         allOf + anyOf + oneOf + dependentSchemas.map(\.schema)
             + [SchemaKeyword.not, .if, .then, .else, .ref].compactMap { single[$0] }
@@ -68,7 +68,7 @@ enum SchemaKeyword: Int, CaseIterable {
     ]
 }
 
-/// Positions of schemas by keyword; read on every value, so without hashing.
+/// Indexes of schemas by keyword; an array, because it is read for every value.
 struct SchemaTable: Sendable {
     private var positions: [Int?] = []
 
@@ -81,7 +81,7 @@ struct SchemaTable: Sendable {
     }
 }
 
-/// A finished node; shared, because copying one touches each of its many parts.
+/// A finished node; a class, because copying a node copies each of its many parts.
 final class SchemaTableEntry: Sendable {
     let node: SchemaNode
 

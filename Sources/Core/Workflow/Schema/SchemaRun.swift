@@ -1,12 +1,12 @@
 import Values
 
-/// One validation: counts its work and keeps the violations found so far.
+/// One validation, which counts its work and collects violations.
 struct SchemaRun {
     static let violationCountMax = 20
     static let workMax = 1_000_000
     private static let depthMax = 400
 
-    /// Parts of a value that some schema has looked at, for the `unevaluated` keywords.
+    /// The parts of a value that a schema has evaluated, for the `unevaluated` keywords.
     struct Evaluated {
         var members: Set<Int> = []
         var items: Set<Int> = []
@@ -23,7 +23,7 @@ struct SchemaRun {
     private let workMax: Int
     private var work = 0
     private var depth = 0
-    /// Above 0 while the outcome of an alternative is only tried.
+    /// Above 0 while an alternative is only tried.
     private var trial = 0
     private var hasFailed = false
 
@@ -46,7 +46,7 @@ struct SchemaRun {
         found.append(SchemaViolation(path: path, message: message))
     }
 
-    /// Whether the value fits, without noting what does not; what was evaluated comes with a yes.
+    /// Tries a schema without reporting violations; returns the evaluated parts if it accepts the value.
     private mutating func fits(_ index: Int, _ value: Value, _ path: String) -> Evaluated? {
         let failedBefore = hasFailed
         hasFailed = false
