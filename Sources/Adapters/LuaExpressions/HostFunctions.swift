@@ -206,7 +206,7 @@ struct HostFunctions {
         answer(now.seconds)
     }
 
-    /// An id that stays the same when the step is tried again, or made again after a crash.
+    /// An id that is the same in each attempt of a step and after a crash.
     private func randomID() throws(Refusal) {
         let label = try text(0)
         let bytes = Array(label.utf8)

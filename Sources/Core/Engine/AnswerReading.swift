@@ -1,9 +1,9 @@
 import Values
 import Workflow
 
-/// How expressions see the body of an answer.
+/// Converts the body of a response to the value that expressions see.
 enum AnswerReading {
-    /// By its content type, unless the step takes it as it came.
+    /// The body by its content type, or as text or bytes if the step says so.
     static func value(of bytes: [UInt8], contentType: String?, reading: ResponseRule.Reading) -> Value {
         switch reading {
         case .typed: BodyReader.value(of: bytes, contentType: contentType)
@@ -12,7 +12,7 @@ enum AnswerReading {
         }
     }
 
-    /// Why a body is not what its content type says; nil for what can be read, and for an empty one.
+    /// Why a body does not match its content type; nil if it is readable or empty.
     static func problem(in bytes: [UInt8], contentType: String?) -> String? {
         guard !bytes.isEmpty else { return nil }
         do throws(BodyProblem) {

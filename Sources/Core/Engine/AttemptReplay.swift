@@ -3,37 +3,37 @@ package import Ports
 package import Values
 import Workflow
 
-/// Rebuilds the requests of a run from its journal, for people: what was sent is not stored.
+/// Rebuilds the requests of a run from its journal, for people, because sent requests are not stored.
 ///
-/// A request depends on the entries before it and on nothing else, so the fold of those builds it again. Secrets
-/// never enter: ``Surroundings`` holds stand-ins in their place, which the redactor takes out as it would take out
-/// the secrets. What an expression computes from a secret is therefore not what was sent.
+/// A request depends only on the entries before it, so folding those builds it again. Secrets are never used:
+/// ``Surroundings`` contains placeholders, and the redactor removes these as it would remove the secrets. So
+/// a value that an expression computes from a secret differs from the one that was sent.
 package struct AttemptReplay {
-    /// One attempt, as it is shown.
+    /// One attempt, as people see it.
     package struct Attempt: Sendable {
-        /// Of the entry that ended it; nil while it is in flight.
+        /// The sequence of the entry that ended it; nil while it is in flight.
         package var sequence: Int64?
         package var step: String
         package var number: Int
         package var startedAt: Instant
-        /// What its expressions were told of the time; nil if they did not ask.
+        /// The time that its expressions got from `time.now()`; nil if they did not ask.
         var madeAt: Instant?
         package var endedAt: Instant?
         package var sent: OutboundRequest?
         /// Why ``sent`` is nil.
         package var note: String?
-        /// As it was recorded; nil if none came or if it was not kept.
+        /// The recorded response; nil if there was none or it was not kept.
         package var received: OutboundResponse?
         package var error: StepError?
         /// When the next attempt was due.
         package var retryAt: Instant?
     }
 
-    /// What is asked for.
+    /// The attempts to return.
     package struct Selection: Sendable {
-        /// A step's path; nil for all.
+        /// A step's path; nil for all steps.
         package var step: String?
-        /// Only attempts whose entry comes after this one.
+        /// Only attempts whose entry comes after this sequence.
         package var after: Int64
         package var limit: Int
 
@@ -46,17 +46,17 @@ package struct AttemptReplay {
 
     private var machine: RunMachine
     private let surroundings: Surroundings
-    /// Tried where the first cannot build a request: its stand-ins are addresses, for a secret that is a URL.
+    /// Used if the first one cannot build a request; its placeholders are URLs, for secrets that are URLs.
     private let alternative: Surroundings?
-    /// Of all rebuilt requests together.
+    /// Shared by all rebuilt requests.
     private let meter: EvaluationMeter
     private static let workMax = Duration.milliseconds(250)
 
     /// - Parameters:
     ///   - run: The run.
-    ///   - plan: That it follows.
-    ///   - surroundings: With stand-ins in place of secrets, and a redactor that takes them out.
-    ///   - alternative: The same with addresses as stand-ins.
+    ///   - plan: The run's plan.
+    ///   - surroundings: Contains placeholders for secrets, and a redactor that removes them.
+    ///   - alternative: The same with URLs as placeholders.
     package init(run: RunID, plan: RunPlan, surroundings: Surroundings, alternative: Surroundings? = nil) {
         machine = RunMachine(run: run, plan: plan)
         self.surroundings = surroundings
@@ -64,14 +64,14 @@ package struct AttemptReplay {
         meter = EvaluationMeter(limit: Self.workMax, gauge: surroundings.gauge)
     }
 
-    /// The attempts that the journal tells of, oldest first.
+    /// The attempts recorded in a journal, oldest first.
     package mutating func attempts(
         in records: some Sequence<JournalRecord>, _ selection: Selection
     ) -> [Attempt] {
         var found: [Attempt] = []
         for record in records {
             if found.count == selection.limit { break }
-            // Before it is folded in: the state from which the request was made.
+            // Before the entry is folded, because the request was made from the state before it.
             if record.sequence > selection.after, var attempt = Self.attempt(ofEntry: record) {
                 if selection.step.map({ $0.hasSameBytes(as: attempt.step) }) ?? true {
                     rebuild(&attempt)
@@ -83,7 +83,7 @@ package struct AttemptReplay {
         return found
     }
 
-    /// The attempts of a live run that are in flight, which no entry tells of yet.
+    /// The attempts of a live run that are in flight and therefore not recorded yet.
     package static func inFlight(
         of live: RunMachine, step: String?, limit: Int, in surroundings: Surroundings,
         alternative: Surroundings? = nil
@@ -106,7 +106,7 @@ package struct AttemptReplay {
         return found
     }
 
-    /// The attempt that an entry ends; nil for every other entry.
+    /// The attempt that an entry ends; nil for any other entry.
     private static func attempt(ofEntry record: JournalRecord) -> Attempt? {
         switch record.entry {
         case .attemptFailed(let path, let number, let error, let interval, let retryAt, let madeAt):
@@ -114,7 +114,7 @@ package struct AttemptReplay {
                 sequence: record.sequence, step: path, number: number, startedAt: interval.start,
                 madeAt: madeAt, endedAt: interval.end, error: error, retryAt: retryAt)
         case .stepSettled(let path, let result):
-            // A copy was sent by another run.
+            // A copied result was sent by another run.
             guard result.attemptCount > 0, !result.isCopied, let interval = result.interval else {
                 return nil
             }
@@ -179,7 +179,7 @@ package struct AttemptReplay {
         return shown
     }
 
-    /// Credentials are hidden although no secret is in them: a token may come from an earlier answer.
+    /// Hides credentials even if they contain no secret, because a token may come from an earlier response.
     private static func shownValue(of name: String, _ value: String) -> String {
         switch name.lowercased() {
         case "authorization", "proxy-authorization":

@@ -1,19 +1,19 @@
-/// Finds in a text what may be base64 or hexadecimal, and decodes it at every place where it may begin.
+/// Finds parts of a text that may be base64 or hexadecimal, and decodes them at each possible alignment.
 ///
-/// Runs that are too short to hold what is looked for are not decoded, so that most texts cost one look at every
-/// so many bytes.
+/// Runs too short to contain a pattern are not decoded. So for most texts, only one byte in every few is
+/// examined.
 struct BinaryRuns {
-    /// Bytes of the shortest text that is looked for.
+    /// Bytes of the shortest pattern.
     let byteCountMin: Int
 
-    /// A piece of text, decoded.
+    /// A decoded part of the text.
     struct Piece {
         var bytes: [UInt8]
         fileprivate let places: Places
         fileprivate let firstDigit: Int
         fileprivate let bitsPerDigit: Int
 
-        /// Where in the text the digits stand that have a part in those bytes.
+        /// The range in the text of the digits that encode a range of the decoded bytes.
         func origin(of range: Range<Int>) -> Range<Int> {
             let first = firstDigit + range.lowerBound * 8 / bitsPerDigit
             let last = firstDigit + (range.upperBound * 8 - 1) / bitsPerDigit
@@ -21,7 +21,7 @@ struct BinaryRuns {
         }
     }
 
-    /// Where the digits of a run stand in the text.
+    /// The positions of a run's digits in the text.
     fileprivate enum Places {
         case oneAfterTheOther(from: Int)
         /// With line breaks between them.
@@ -38,7 +38,7 @@ struct BinaryRuns {
     private var base64CountMin: Int { (8 * byteCountMin + 5) / 6 }
     private var hexCountMin: Int { 2 * byteCountMin }
 
-    /// Hands on every piece that is long enough; of each run those that begin at its first few digits.
+    /// Calls `body` with every piece that is long enough; a run yields one piece per alignment.
     func forEach(in text: UnsafeBufferPointer<UInt8>, _ body: (Piece) -> Void) {
         let countMin = base64CountMin
         var checked = 0
@@ -61,7 +61,7 @@ struct BinaryRuns {
         }
     }
 
-    /// Decodes a run of digits, with line breaks among them as encoders for mail write them.
+    /// Decodes a run of digits, which may contain line breaks as in mail encodings.
     private func decode(
         _ text: UnsafeBufferPointer<UInt8>, _ run: Range<Int>, _ table: UnsafeBufferPointer<UInt8>,
         _ body: (Piece) -> Void
@@ -122,7 +122,7 @@ struct BinaryRuns {
         let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         var table = [UInt8](repeating: other, count: 256)
         for (value, letter) in letters.utf8.enumerated() { table[Int(letter)] = UInt8(value) }
-        // The alphabet for URLs.
+        // The URL-safe alphabet.
         (table[Int(UInt8(ascii: "-"))], table[Int(UInt8(ascii: "_"))]) = (62, 63)
         (table[0x0A], table[0x0D]) = (lineBreak, lineBreak)
         return table

@@ -1,13 +1,13 @@
 package import Values
 
-/// Which run called this one, and from where.
+/// The run and step that called this run.
 package struct RunParent: Sendable, Hashable {
     package var run: RunID
-    /// Path of the step.
+    /// The path of the step.
     package var step: String
-    /// Calls between the first run of the chain and this one, from 1.
+    /// The number of calls from the first run of the chain to this one, from 1.
     package var depth: Int
-    /// Whether the parent goes on without waiting.
+    /// Whether the parent continues without waiting.
     package var isDetached: Bool
 
     package init(run: RunID, step: String, depth: Int, isDetached: Bool) {
@@ -17,15 +17,15 @@ package struct RunParent: Sendable, Hashable {
         self.isDetached = isDetached
     }
 
-    /// For expressions and the API.
+    /// The value for expressions and the API.
     var value: Value { ["run": .string("\(run)"), "step": .string(step)] }
 }
 
-/// Where a run stands among all that one start has led to.
+/// The position of a run among all runs that one start caused.
 package struct RunLineage: Sendable, Hashable {
-    /// The run that nobody has called.
+    /// The run that no other run called.
     package var root: RunID
-    /// How many runs that one had led to when this one started, itself counted; from 1.
+    /// The number of runs that the root had caused when this one started, itself included; from 1.
     package var ordinal: Int
 
     package init(root: RunID, ordinal: Int) {
@@ -34,12 +34,13 @@ package struct RunLineage: Sendable, Hashable {
     }
 }
 
-/// A child that a step asks for.
+/// A child run that a step requests.
 package struct ChildCall: Sendable, Hashable {
     package var workflow: String
     /// The child's `trigger.body`.
     package var input: Value
-    /// Values of the input that are never shown, with places counted from its root; in it stand masks.
+    /// Values of the input that are never shown, with places relative to its root; the input itself contains
+    /// masks.
     package var sensitive: [SensitivePart]
     package var parent: RunParent
 
@@ -50,14 +51,14 @@ package struct ChildCall: Sendable, Hashable {
         self.parent = parent
     }
 
-    /// Under it the child starts once, however often it is asked for.
+    /// The dedupe key with which the child starts once, however often it is requested.
     package var dedupeKey: String { "call:\(parent.run)/\(parent.step)" }
 }
 
-/// How a run that was called ended, as its caller records it.
+/// The end of a child run, as its caller records it.
 package struct ChildResult: Sendable, Hashable {
     package var run: RunID
-    /// The child's output; for a detached child null, because nobody waits for it.
+    /// The child's output; null for a detached child, whose end nobody awaits.
     package var output: Value
     package var isDetached: Bool
 
@@ -67,6 +68,6 @@ package struct ChildResult: Sendable, Hashable {
         self.isDetached = isDetached
     }
 
-    /// What `steps.<id>.output` is.
+    /// The value of `steps.<id>.output`.
     var value: Value { isDetached ? ["run_id": .string("\(run)")] : output }
 }

@@ -1,16 +1,16 @@
 import Ports
 import Values
 
-/// What a condition looks at, for people: its paths, such as `steps.check.response.status`, with their values.
+/// The paths that a condition reads, such as `steps.check.response.status`, with their values, for people.
 ///
-/// Found in the text, so a name that the expression puts together is not found. Secrets and tokens are never shown.
+/// They are found in the text, so computed names are missed. Secrets and tokens are never shown.
 struct GuardReads {
-    /// Names that a path may begin with.
+    /// The names with which a path may begin.
     private static let roots: Set<String> = ["trigger", "steps", "vars", "tenant", "item", "response"]
     private static let countMax = 12
     private static let byteCountMax = 300
 
-    /// Each path once, in the order of the text.
+    /// Each path once, in text order; at most 12.
     static func paths(in text: String) -> [[String]] {
         var reader = Reader(bytes: Array(text.utf8))
         var paths: [[String]] = []
@@ -20,7 +20,7 @@ struct GuardReads {
         return paths
     }
 
-    /// The values of the paths as `scope` has them; null for what is not there.
+    /// The values of the paths in `scope`; null for a missing one.
     static func values(in text: String, _ scope: some ScopeBranch) -> Value {
         var object = Object()
         for path in paths(in: text) { object[path.joined(separator: ".")] = value(of: path, scope) }
@@ -28,14 +28,14 @@ struct GuardReads {
     }
 
     private static func value(of path: [String], _ scope: some ScopeBranch) -> Value {
-        // What cannot be read is as good as absent here: nothing is decided by it.
+        // An unreadable value counts as missing, because nothing is decided by it.
         var node: ScopeNode? = .branch(scope)
         for name in path { node = node.flatMap { try? $0.member(name) } }
         guard let value = try? node?.materialised() else { return .null }
         return JSON.bytes(value).count <= byteCountMax ? value : .string("a long \(value.kindName)")
     }
 
-    /// Finds names that are joined by dots or by `['…']`, outside of quotes and comments.
+    /// Finds names joined by dots or by `['…']`, outside of quotes.
     private struct Reader {
         let bytes: [UInt8]
         var position = 0
@@ -48,7 +48,7 @@ struct GuardReads {
                 } else if let name = name() {
                     return path(from: name)
                 } else {
-                    // What follows a dot or a digit is no beginning of a path.
+                    // A name after a dot or a digit does not begin a path.
                     position += 1
                     if byte == UInt8(ascii: ".") || Self.isDigit(byte) { _ = name() }
                 }

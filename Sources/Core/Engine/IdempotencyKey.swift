@@ -1,14 +1,15 @@
 import Ports
 import Values
 
-/// The key that the engine gives a request: `<run>/<path>`.
+/// The engine's own idempotency key for a request: `<run>/<path>`.
 enum IdempotencyKey {
-    /// Receivers take keys of 1 to 255 characters.
+    /// Receivers accept keys of 1 to 255 characters.
     static let byteCountMax = 255
 
-    /// A key that would be too long has its end replaced by `~` and the SHA-256 of the whole, in hexadecimal.
+    /// The key of a step; if it is too long, its end is replaced by `~` and the SHA-256 of the whole in
+    /// hexadecimal.
     ///
-    /// A path has no `~`, so a shortened key is never the key of another step.
+    /// A path contains no `~`, so a shortened key never equals another step's key.
     static func key(run: String, path: String, cryptography: any Cryptography) -> String {
         let whole = "\(run)/\(path)"
         guard whole.utf8.count > byteCountMax else { return whole }

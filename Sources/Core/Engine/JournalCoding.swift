@@ -3,8 +3,8 @@ import Ports
 package import Storage
 package import Values
 
-// The stored form of a record. A reader of any later version must read what this one wrote: kinds,
-// keys and names of facts are never reused with another meaning.
+// The stored form of a record. Every later version must read what this one writes, so kinds, keys and names
+// of facts are never reused with another meaning.
 //
 //   kind                 key                       facts                                   body
 //   run.started          start                     trigger, headers, query, tenant,
@@ -37,15 +37,15 @@ package import Values
 // is not UTF-8: `~"<base64>"`.
 
 extension JournalRecord {
-    /// The record as a store keeps it, of a run without sensitive values.
+    /// The stored form of a record without sensitive values.
     package var stored: StoredEntry { stored(of: RunID(number: 0), by: nil) }
 
-    /// The record as a store keeps it.
+    /// The stored form of a record.
     ///
     /// - Parameters:
-    ///   - run: Whose record it is; sealed values are bound to it.
-    ///   - sealer: Seals sensitive values; without one they are left out.
-    /// - Returns: What ``init(stored:of:by:)`` reads.
+    ///   - run: The run, to which sealed values are bound.
+    ///   - sealer: Seals sensitive values; without one they are omitted.
+    /// - Returns: The input of ``init(stored:of:by:)``.
     package func stored(of run: RunID, by sealer: (any JournalSealer)?) -> StoredEntry {
         var facts = FactsWriter()
         var body: [UInt8]?
@@ -139,9 +139,10 @@ extension JournalRecord {
     ///
     /// - Parameters:
     ///   - stored: The entry.
-    ///   - run: Whose it is.
-    ///   - sealer: Opens sensitive values; without one there are masks in their places.
-    /// - Throws: ``JournalProblem`` where the entry is of no known kind, lacks a fact, or its sealed values do not open.
+    ///   - run: Its run.
+    ///   - sealer: Opens sensitive values; without one, masks stay in their places.
+    /// - Throws: ``JournalProblem`` if the kind is unknown, a fact is missing, or the sealed values cannot be
+    ///   opened.
     package init(
         stored: StoredEntry, of run: RunID = RunID(number: 0), by sealer: (any JournalSealer)? = nil
     ) throws(JournalProblem) {
@@ -208,7 +209,7 @@ extension JournalRecord {
     }
 }
 
-/// A stored entry that cannot be read; the run is left as it is for a person to look at.
+/// A stored entry that cannot be read; the run stays as it is until a person looks at it.
 package struct JournalProblem: Error, Sendable, Hashable {
     package var key: String
     package var reason: String

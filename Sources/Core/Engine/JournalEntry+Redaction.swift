@@ -1,7 +1,8 @@
 import Ports
 import Values
 
-// What is recorded passes through here, so that no entry, and nothing folded from one, holds a secret (I9).
+// Every entry is redacted here before it is recorded, so that neither it nor the folded state contains a
+// secret (I9).
 
 extension JournalEntry {
     func redacted(by redaction: Redaction) -> JournalEntry {
@@ -22,7 +23,7 @@ extension JournalEntry {
         case .runFinalizing(let outcome): return .runFinalizing(outcome.redacted(by: redaction))
         case .finallyCut(let error): return .finallyCut(error.redacted(by: redaction))
         case .runFinished(let outcome): return .runFinished(outcome.redacted(by: redaction))
-        // These hold no text from outside. Each is named, so that a new entry has to say which it is.
+        // No text from outside. Listed one by one, so that each new entry must be classified.
         case .stepSkipped, .stepSleeping, .stepWaiting, .stepCalling, .stepsInFlight, .runTimedOut,
             .runTooLarge, .runPaused, .runAdmitted, .runResumed, .runReleased, .clockStepped:
             return self
@@ -38,7 +39,7 @@ extension RunStart {
         start.input = input.map { redaction.redact($0) }
         start.concurrencyKey = concurrencyKey.map { redaction.redact($0) }
         let body = redaction.redact(body: body, contentType: headers["content-type"])
-        // The value that was read from the body as it came would bring the secret back.
+        // The value parsed from the original body would still contain the secret.
         if body != self.body { (start.body, start.parsedBody) = (body, nil) }
         return start
     }
@@ -82,7 +83,7 @@ extension [HTTPHeader] {
 }
 
 extension RunSignal {
-    /// Also its id: a sender may give a secret for a key, and the same one leads to the same id.
+    /// Redacts the id too, because a sender may use a secret as a key; equal ids stay equal.
     func redacted(by redaction: Redaction) -> RunSignal {
         RunSignal(id: redaction.redact(id), name: name, body: redaction.redact(body))
     }

@@ -4,67 +4,70 @@ package import Values
 
 /// One immutable fact of a run.
 ///
-/// The state is the fold of its entries (I4). Indirect, because an entry is handed on several times, from its decision
-/// to its fold and its stored form.
+/// The state is the fold of its entries (I4). Indirect, because an entry is passed on several times on its
+/// way to its fold and its stored form.
 package indirect enum JournalEntry: Sendable {
-    /// The run exists, with all that started it.
+    /// The run was created, with everything that started it.
     case runStarted(RunStart)
-    /// A step's outcome: recorded once (I2).
+    /// The outcome of a step, recorded once (I2).
     case stepSettled(path: String, StepResult)
-    /// A guard was false, or all that the step waits for was skipped.
+    /// The guard was false, or all steps that it waits for were skipped.
     case stepSkipped(path: String, reason: SkipReason)
-    /// An attempt failed and another will follow at `retryAt`; `madeAt` is as in ``StepResult/madeAt``.
+    /// An attempt failed and a retry is due at `retryAt`; for `madeAt` see ``StepResult/madeAt``.
     case attemptFailed(
         path: String, attempt: Int, error: StepError, interval: Meter.Interval, retryAt: Instant,
         madeAt: Instant? = nil)
-    /// A group began, or a step with a strategy, with what it runs over; nil for a group that runs once.
+    /// A group opened, or a step with a strategy and its items; `over` is nil for a group that runs once.
     case stepOpened(path: String, over: GuardedValue?)
-    /// A step sleeps, free of charge, until that instant.
+    /// A step sleeps until an instant, free of charge.
     ///
-    /// `isWallTime` says that the instant itself was asked for; else a duration was, and a step of the wall clock
-    /// moves the instant.
+    /// `isWallTime` means that the instant itself was requested. Otherwise a duration was, and a step of the
+    /// wall clock moves the instant.
     case stepSleeping(path: String, until: Instant, isWallTime: Bool = false)
-    /// A step waits for a signal, free of charge; nil for as long as it takes. `isWallTime` is as above.
+    /// A step waits for a signal, free of charge; `until` is nil for no bound, `isWallTime` is as above.
     case stepWaiting(path: String, until: Instant?, isWallTime: Bool = false)
-    /// A step waits, free of charge, for the end of the run that it has started.
+    /// A step waits, free of charge, for the end of the run that it started.
     case stepCalling(path: String, child: RunID)
-    /// These requests, and no others, may have left when the entry before it ended a scope or paused the run.
+    /// Exactly these requests may have left when the previous entry ended a scope or paused the run.
     ///
-    /// Without it a restart could not tell a request whose answer is still to come from one that never left.
+    /// Without this entry, a restart could not tell a request with a pending response from one that was never
+    /// sent.
     case stepsInFlight(paths: [String])
-    /// Kept until a step takes it, also where none waits yet.
+    /// A signal arrived; it is kept until a step takes it, even if none waits yet.
     case signalReceived(RunSignal)
-    /// The run's own time is over.
+    /// The run's own timeout has passed.
     case runTimedOut
-    /// The journal has come to more bytes than a run may keep.
+    /// The journal exceeds the bytes that a run may keep.
     case runTooLarge(byteCountMax: Int)
-    /// All steps went well, and the run's own `output` could not be computed.
+    /// All steps succeeded, but the run's `output` could not be computed.
     case outputFailed(StepError)
     /// Nothing more is sent until the balance is above zero.
     case runPaused
-    /// The run waited for others with its concurrency key, and now it is its turn.
+    /// The run's turn has come among the runs with its concurrency key.
     case runAdmitted
     case runResumed
-    /// A person has paused the run: nothing new starts until it is released or cancelled.
+    /// A person paused the run; nothing new starts until it is released or cancelled.
     case runHeld(reason: String)
     case runReleased
     case cancelRequested(reason: String)
-    /// All steps are over and what was to be undone is: how the run ends is decided, and its `finally` steps run.
+    /// All steps and compensations are over: the outcome is decided, and the `finally` steps run.
     case runFinalizing(RunOutcome)
-    /// The `finally` steps were cut short: what of them has not begun never will.
+    /// The `finally` steps were cut short; those that have not begun will not run.
     case finallyCut(StepError)
     case runFinished(RunOutcome)
-    /// The wall clock has been stepped by that much since the entry before: what was to end after a duration
-    /// ends that much later by it.
+    /// The wall clock has been stepped since the previous entry; the ends of durations move by the same
+    /// amount.
     case clockStepped(by: Duration)
 }
 
-/// What a run started with; secrets and signatures are not in it.
+/// What started a run, without secrets and signatures.
 package struct RunStart: Sendable {
-    /// One for all copies, because a start passes through many hands on its way to the journal: copied member by
-    /// member, the counts of its members would be what threads wait for each other for.
+    /// The storage, shared between copies.
+    ///
+    /// A start is passed on many times on its way to the journal. If it were copied member by member, threads
+    /// would contend for the members' reference counts.
     private final class Facts: @unchecked Sendable {
-        // Unchecked: changed only while one `RunStart` alone refers to it.
+        // Unchecked: changed only while a single `RunStart` refers to it.
         var triggerKind: String
         var headers: [HTTPHeader]
         var query: [(name: String, value: String)]
@@ -145,7 +148,7 @@ package struct RunStart: Sendable {
         get { facts.query }
         set { ownFacts.query = newValue }
     }
-    /// The exact bytes that came.
+    /// The exact bytes received.
     package var body: [UInt8] {
         get { facts.body }
         set { ownFacts.body = newValue }
@@ -154,7 +157,7 @@ package struct RunStart: Sendable {
         get { facts.at }
         set { ownFacts.at = newValue }
     }
-    /// As they were at the start: later changes do not reach a run under way.
+    /// The name at the start; later changes do not affect an open run.
     package var tenantName: String {
         get { facts.tenantName }
         set { ownFacts.tenantName = newValue }
@@ -163,19 +166,19 @@ package struct RunStart: Sendable {
         get { facts.externalCustomerID }
         set { ownFacts.externalCustomerID = newValue }
     }
-    /// The run that this one goes on from; nil for one that a trigger started.
+    /// The run that this one continues; nil if it was started by a trigger or a call.
     package var origin: RunOrigin? {
         get { facts.origin }
         set { ownFacts.origin = newValue }
     }
-    /// Who called the run; nil where a trigger started it.
+    /// The caller of the run; nil if a trigger started it.
     package var parent: RunParent? {
         get { facts.parent }
         set { ownFacts.parent = newValue }
     }
-    /// Nil for a run that nobody has called.
+    /// The position below the root of a chain of calls; nil if no run called this one.
     ///
-    /// A retry or fork keeps that of the run it was made out of.
+    /// A retry or fork keeps the lineage of the original run.
     package var lineage: RunLineage? {
         get { facts.lineage }
         set { ownFacts.lineage = newValue }
@@ -190,37 +193,38 @@ package struct RunStart: Sendable {
         get { facts.concurrencyKey }
         set { ownFacts.concurrencyKey = newValue }
     }
-    /// Whether it starts nothing until ``RunInput/admitted(at:)``.
+    /// Whether the run starts nothing before ``RunInput/admitted(at:)``.
     package var isQueued: Bool {
         get { facts.isQueued }
         set { ownFacts.isQueued = newValue }
     }
-    /// By how much the wall clock had been stepped until then, in the life of the installation.
+    /// How far the wall clock had been stepped by then, over the life of the installation.
     package var clockShift: Duration {
         get { facts.clockShift }
         set { ownFacts.clockShift = newValue }
     }
-    /// What the run was given, if its body cannot say it: JSON has no value for bytes, and what a run computes may be
-    /// nested deeper than JSON from outside.
+    /// The value of the body, if JSON from outside could not represent it.
+    ///
+    /// JSON has no bytes, and a computed value may be nested deeper than JSON from outside.
     package var input: Value? {
         get { facts.input }
         set { ownFacts.input = newValue }
     }
-    /// The body read by its content type, where the caller has done so already; not stored.
+    /// The body parsed by its content type, if the caller has done so already; not stored.
     package var parsedBody: Value? {
         get { facts.parsedBody }
         set { ownFacts.parsedBody = newValue }
     }
-    /// Values that the caller's answers called sensitive, below `body`: in the body itself stand masks.
+    /// Sensitive values of the caller, below `body`; the body itself contains masks.
     package var sensitive: [SensitivePart] {
         get { facts.sensitive }
         set { ownFacts.sensitive = newValue }
     }
 }
 
-/// A message from outside to a run.
+/// A signal to a run.
 package struct RunSignal: Sendable, Hashable {
-    /// The sender's key: a second signal under it is the same one.
+    /// The sender's key; a second signal with the same key is a duplicate.
     package var id: String
     /// `[a-z][a-z0-9_]*`, at most 64 characters.
     package var name: String
@@ -233,37 +237,37 @@ package struct RunSignal: Sendable, Hashable {
     }
 }
 
-/// How a step ended.
+/// The result of a step.
 package struct StepResult: Sendable {
     package enum Content: Sendable {
-        /// An HTTP answer, accepted or not.
+        /// An HTTP response, accepted or not.
         case response(OutboundResponse)
-        /// What a computation returned.
+        /// The value of a computation or a group.
         case output(Value)
         /// The signal that ended a wait.
         case signal(RunSignal)
-        /// The run that the step has started.
+        /// The run that the step started.
         case child(ChildResult)
-        /// A wait that nobody ended.
+        /// A wait that timed out.
         case timedOut
         /// The item, from 1, that won a race.
         case winner(Int)
-        /// No answer at all.
+        /// No result, such as after a failure without a response.
         case none
     }
 
     /// Nil for a success.
     package var error: StepError?
     package var content: Content
-    /// Tries made, from 1; 0 for a step that sends nothing.
+    /// The number of attempts, from 1; 0 for a step that sends nothing.
     package var attemptCount: Int
-    /// When the last attempt was in flight; nil for a step that sends nothing.
+    /// The time of the last attempt; nil for a step that sends nothing.
     package var interval: Meter.Interval?
-    /// What `time.now()` gave to the expressions of the last attempt; nil if they did not ask.
+    /// The result of `time.now()` in the last attempt's expressions; nil if they did not ask.
     package var madeAt: Instant?
     /// Whether an earlier run did the work, so that this one neither pays for it nor undoes it.
     package var isCopied = false
-    /// Values that are never shown, below `body`, `headers` or `output`: in the content stand masks.
+    /// Values that are never shown, below `body`, `headers` or `output`; the content itself contains masks.
     package var sensitive: [SensitivePart] = []
 
     package init(error: StepError?, content: Content, attemptCount: Int, interval: Meter.Interval?) {
@@ -274,11 +278,11 @@ package struct StepResult: Sendable {
     }
 }
 
-/// Why a step or an attempt failed: facts for people and for expressions.
+/// Why a step or an attempt failed, for people and for expressions.
 package struct StepError: Sendable, Hashable {
     /// A stable label: `status`, `timeout`, `connection`, `fail_when`, `schema`, `raised`, ….
     package var code: String
-    /// One sentence, without secrets, at most 1 KiB.
+    /// One sentence without secrets, at most 1 KiB.
     package var message: String
 
     package init(code: String, message: String) {
@@ -289,31 +293,31 @@ package struct StepError: Sendable, Hashable {
     var isOutOfBudget: Bool { code == "budget_exceeded" || code == "memory_exceeded" }
 }
 
-/// Why a step was not run.
+/// Why a step did not run.
 package enum SkipReason: String, Sendable {
     /// Its guard was false or null.
     case guardFalse = "guard_false"
     /// Every step that it waits for was skipped.
     case allSkipped = "all_skipped"
-    /// Nobody sent the signal in time, and the step says `on_timeout: reject`.
+    /// The signal did not arrive in time, and the step has `on_timeout: reject`.
     case timedOut = "timed_out"
 }
 
-/// How a run ended.
+/// The outcome of a run.
 package struct RunOutcome: Sendable, Hashable {
     package enum Status: String, Sendable { case succeeded, failed, cancelled }
-    /// How a part of the run's end came out, which changes nothing about its status.
+    /// The result of compensations or `finally` steps, which does not affect the run's status.
     package enum Closing: String, Sendable { case succeeded, failed }
 
-    /// Whether what had succeeded was undone; nil if nothing was to be undone.
+    /// Whether the compensations succeeded; nil if there were none.
     package var compensation: Closing?
-    /// How the `finally` steps ended; nil for none.
+    /// Whether the `finally` steps succeeded; nil if there were none.
     package var finally: Closing?
     package var status: Status
     package var output: Value
-    /// What failed the run; nil for a success.
+    /// The error that failed the run; nil for a success.
     package var error: StepError?
-    /// The step that failed it, where one did.
+    /// The step that failed the run, if any.
     package var failedStep: String?
 
     package init(status: Status, output: Value = .null, error: StepError? = nil, failedStep: String? = nil) {
@@ -324,12 +328,12 @@ package struct RunOutcome: Sendable, Hashable {
     }
 }
 
-/// An entry with its place in the journal and what it charges.
+/// An entry with its sequence and its charge.
 package struct JournalRecord: Sendable {
-    /// From 1.
+    /// Counted from 1.
     package var sequence: Int64
     package var at: Instant
-    /// Run time charged with it, at least 0 (I7).
+    /// The run time charged with the entry, at least 0 (I7).
     package var chargeMilliseconds: Int64
     package var entry: JournalEntry
 

@@ -2,7 +2,7 @@ import Billing
 import Ports
 import Values
 
-/// Writes the facts of an entry as a JSON object, straight into bytes; bytes in them as ``JSON/Form/kept``.
+/// Writes the facts of an entry as a JSON object directly into bytes; binary content as ``JSON/Form/kept``.
 struct FactsWriter {
     private var bytes: [UInt8] = []
 
@@ -11,7 +11,7 @@ struct FactsWriter {
         bytes.append(UInt8(ascii: "{"))
     }
 
-    /// Closes the object; nothing may be written after it.
+    /// Closes the object; nothing may be written afterwards.
     mutating func finish() -> [UInt8] {
         bytes.append(UInt8(ascii: "}"))
         return bytes
@@ -91,7 +91,7 @@ struct FactsWriter {
         if let input = start.input { value("input", input) }
     }
 
-    /// Returns the body to be kept beside the facts.
+    /// Writes a result and returns the body to store beside the facts.
     mutating func write(_ result: StepResult) -> [UInt8]? {
         if result.attemptCount > 0 { int("attempts", Int64(result.attemptCount)) }
         if let interval = result.interval { write(interval) }
@@ -125,7 +125,7 @@ struct FactsWriter {
         }
     }
 
-    /// Where sensitive values stand, and they themselves under a seal.
+    /// Writes the places of sensitive values, and the values themselves under a seal.
     mutating func write(_ parts: [SensitivePart], place: String, _ sealer: (any JournalSealer)?) {
         guard !parts.isEmpty else { return }
         value("sensitive", .array(parts.map { .string($0.placeText) }))
@@ -150,11 +150,11 @@ struct FactsWriter {
     }
 }
 
-/// Reads what ``FactsWriter`` wrote; a fact that is missing or of another kind is a problem.
+/// Reads what ``FactsWriter`` wrote; a fact that is missing or has another type is a problem.
 struct FactsReader {
     let key: String
     let values: Value
-    /// Of the entry, for what it seals.
+    /// The place of the entry, to which its sealed values are bound.
     let place: String
     let sealer: (any JournalSealer)?
 

@@ -1,14 +1,14 @@
-/// Nodes of a run in the order in which they came; one that no longer belongs is dropped when it is met.
+/// Nodes of a run in order of arrival; nodes that no longer belong are dropped when they reach the front.
 ///
-/// Appending and taking the first cost the same however long the queue is.
+/// Appending and reading the front take constant time on average.
 struct NodeQueue: Sendable {
     private var nodes: [Int] = []
-    /// Of those in `nodes`, how many have been dropped.
+    /// The number of nodes dropped from the front of `nodes`.
     private var head = 0
 
     mutating func append(_ node: Int) { nodes.append(node) }
 
-    /// The first that `belongs`, left in its place; those before it are forgotten.
+    /// The first node that `belongs`, which stays in the queue; those before it are dropped.
     mutating func first(where belongs: (Int) -> Bool) -> Int? {
         while head < nodes.count {
             if belongs(nodes[head]) { return nodes[head] }
@@ -22,7 +22,7 @@ struct NodeQueue: Sendable {
         return nil
     }
 
-    /// Whether there is one that `belongs`; takes as long as the queue is.
+    /// Whether any node `belongs`; takes time linear in the queue.
     func contains(where belongs: (Int) -> Bool) -> Bool { nodes[head...].contains(where: belongs) }
 
     mutating func removeAll() {

@@ -1,17 +1,17 @@
 import Values
 
-/// The children of a run that are open.
+/// The open children of a run.
 ///
-/// What is a fold of entries and what is not stand side by side: that a child has been asked to end is
-/// forgotten by a restart, and asking again does no harm.
+/// Part of this is a fold of entries and part is not: a restart forgets that a child was asked to end, and
+/// asking again is harmless.
 struct OpenCalls: Sendable {
     /// Nodes that wait for the end of their child.
     private var steps: Set<Int> = []
-    /// Of those, the ones whose child has been asked to end.
+    /// Those of them whose child has been asked to end.
     private var asked: Set<Int> = []
-    /// Whether a scope may have ended around one of them since this was last looked at.
+    /// Whether a scope around any of them may have ended since the last check.
     private(set) var hasNews = false
-    /// Children whose step lost a race, with its node: the run ends after them all the same.
+    /// Children whose step lost a race, with its node; the run waits for their end.
     private(set) var strays: [RunID: Int] = [:]
     /// Nodes that lost a race before it was known whether their child is durable.
     private var unanswered: Set<Int> = []
@@ -20,9 +20,11 @@ struct OpenCalls: Sendable {
     var stepCount: Int { steps.count }
     var hasStrays: Bool { !strays.isEmpty || !unanswered.isEmpty }
 
+    /// Notes that the child of a node is durable.
+    ///
     /// - Parameters:
-    ///   - step: The node, whose child is durable.
-    ///   - endsSoon: Whether nothing new may start around it any more.
+    ///   - step: The node.
+    ///   - endsSoon: Whether nothing new may start around it.
     mutating func begin(_ step: Int, endsSoon: Bool) {
         steps.insert(step)
         if endsSoon { hasNews = true }
@@ -33,10 +35,10 @@ struct OpenCalls: Sendable {
         asked.remove(step)
     }
 
-    /// A scope, or the run, is ending; without open calls that is no news.
+    /// Notes that a scope or the run is ending; has no effect without open calls.
     mutating func mustEnd() { hasNews = !steps.isEmpty }
 
-    /// Steps whose child is to be asked to end, each once.
+    /// Returns the steps whose child must be asked to end, each once.
     mutating func takeEnding(where isEnding: (Int) -> Bool) -> [Int] {
         hasNews = false
         let found = steps.subtracting(asked).filter(isEnding).sorted()
@@ -46,17 +48,18 @@ struct OpenCalls: Sendable {
 
     mutating func addStray(_ child: RunID, of step: Int) { strays[child] = step }
 
-    /// Whether that child was one.
+    /// Removes a child; true if it was one of these.
     mutating func endStray(_ child: RunID) -> Bool { strays.removeValue(forKey: child) != nil }
 
-    /// The child that a node has left behind by losing its race; nil for none.
+    /// The child that a node left behind when it lost its race; nil for none.
     func stray(of step: Int) -> RunID? { strays.first { $0.value == step }?.key }
 
-    /// Nodes that have lost a race and still hold the run up: by a child, or because it is not known of one.
+    /// Nodes that lost a race and still delay the run's end, by a child or because it is not known whether
+    /// there is one.
     var straySteps: Set<Int> { unanswered.union(strays.values) }
 
     mutating func awaitAnswer(to step: Int) { unanswered.insert(step) }
 
-    /// Whether that answer was still to come.
+    /// Removes a pending answer; true if there was one.
     mutating func takeAnswer(to step: Int) -> Bool { unanswered.remove(step) != nil }
 }

@@ -1,27 +1,28 @@
-/// Finds all of a set of byte texts in one pass over a text.
+/// Finds all of a set of byte patterns in one pass over a text.
 ///
-/// An Aho–Corasick automaton, behind a filter that looks at a few bytes of the text only: a text without a match
-/// costs a fraction of a nanosecond a byte. The time is linear in the text, however many patterns there are and
-/// however alike they look; the memory is linear in the patterns. A space and a plus count as the same byte,
-/// because forms write one for the other.
+/// An Aho–Corasick automaton behind a filter that reads only a few bytes of the text: a text without a match
+/// costs a fraction of a nanosecond per byte. The time is linear in the text, whatever the patterns, and the
+/// memory is linear in the patterns. A space and a plus count as the same byte, because forms write one for
+/// the other.
 final class PatternSearch: Sendable {
-    /// Of the shortest pattern; 0 for no patterns.
+    /// The length of the shortest pattern; 0 if there are no patterns.
     let byteCountMin: Int
     private let filter: GramFilter
-    /// The byte by which the state after this one follows it; ``noEdge`` for none, with ``hasMoreFlag`` where
-    /// `edges` holds further ones.
+    /// For each state, the byte that leads to the next state in the array.
+    ///
+    /// ``noEdge`` if there is none, with ``hasMoreFlag`` if `edges` holds further edges.
     private let next: [UInt16]
     private let root: [Int32]
     private let edges: EdgeTable
-    /// The state for the longest proper suffix of what a state stands for.
+    /// For each state, the state of its longest proper suffix.
     private let fallback: [Int32]
-    /// Bytes of the longest pattern that ends in a state; 0 for none.
+    /// For each state, the length of the longest pattern that ends there; 0 for none.
     private let longest: [Int32]
 
     private static let noEdge: UInt16 = 0x100
     private static let hasMoreFlag: UInt16 = 0x8000
 
-    /// - Parameter patterns: None of them empty.
+    /// - Parameter patterns: None of them may be empty.
     init(_ patterns: some Collection<[UInt8]>) {
         byteCountMin = patterns.map(\.count).min() ?? 0
         filter = GramFilter(patterns, byteCountMin: byteCountMin)
@@ -34,7 +35,7 @@ final class PatternSearch: Sendable {
 
     static func canonical(_ byte: UInt8) -> UInt8 { byte == 0x2B ? 0x20 : byte }
 
-    /// Where patterns stand in the text, in order; what overlaps is one range.
+    /// The ranges of patterns in the text, in order; overlapping ones are merged.
     func ranges(in text: UnsafeBufferPointer<UInt8>) -> [Range<Int>] {
         guard byteCountMin > 0, text.count >= byteCountMin else { return [] }
         var found: [Range<Int>] = []
@@ -45,7 +46,7 @@ final class PatternSearch: Sendable {
         return found
     }
 
-    /// Follows the text until nothing of a pattern is under way, and returns where that is.
+    /// Runs the automaton until no pattern is in progress, and returns that position.
     private func walk(
         _ text: UnsafeBufferPointer<UInt8>, from start: Int, atLeastTo end: Int, _ found: inout [Range<Int>]
     ) -> Int {
@@ -72,7 +73,7 @@ final class PatternSearch: Sendable {
         return Int(root[Int(byte)])
     }
 
-    /// Adds a range that ends behind all others; those that it overlaps become one with it.
+    /// Appends a range that ends after all others, and merges it with those that it overlaps.
     static func add(_ range: Range<Int>, to ranges: inout [Range<Int>]) {
         var range = range
         while let last = ranges.last, last.upperBound > range.lowerBound {
@@ -86,7 +87,7 @@ final class PatternSearch: Sendable {
 // MARK: - Building
 
 extension PatternSearch {
-    /// Edges beyond the first of each state, by state and byte, in a table with open addressing.
+    /// The further edges of each state, by state and byte, in an open-addressed table.
     private struct EdgeTable: Sendable {
         private var keys: [UInt64] = []
         private var targets: [Int32] = []
@@ -172,7 +173,7 @@ extension PatternSearch {
             return new
         }
 
-        /// Sets where each state falls back to; what lies less deep comes first.
+        /// Sets the fallback of each state, in the order of depth.
         mutating func link() {
             for state in statesByDepth() where depth[state] > 1 {
                 var before = Int(fallback[Int(parent[state])])
@@ -203,13 +204,13 @@ extension PatternSearch {
 
 // MARK: - The filter
 
-/// Says where in a text a pattern may begin, by four bytes in every so many.
+/// Finds positions at which a pattern may begin, by testing four bytes at regular distances.
 private struct GramFilter: Sendable {
     private static let gramCount = 4
-    /// Bytes of a pattern that the filter knows at most.
+    /// Most bytes of a pattern that the filter uses.
     private static let prefixCountMax = 64
 
-    /// Bytes of each pattern that it knows, counted from the first.
+    /// The number of leading bytes of each pattern that the filter uses.
     private let prefixCount: Int
     private var bits: [UInt64] = []
     private var shift: UInt32 = 0
@@ -229,7 +230,7 @@ private struct GramFilter: Sendable {
         }
     }
 
-    /// Adds a gram with a plus for each of its spaces, and the other way round.
+    /// Adds a gram with every combination of space and plus.
     private mutating func add(_ gram: [UInt8], from position: Int) {
         guard position < gram.count else {
             let slot = slot(gram.withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) })
@@ -245,10 +246,10 @@ private struct GramFilter: Sendable {
 
     private func slot(_ gram: UInt32) -> Int { Int((gram &* 0x9E37_79B1) >> shift) }
 
-    /// Where the next match may begin, and up to where the text must be read to be sure; nil for no more matches.
+    /// The next position at which a match may begin, and the end of the part to read; nil if there is none.
     func candidate(in text: UnsafeBufferPointer<UInt8>, from start: Int) -> (start: Int, end: Int)? {
         guard start + prefixCount <= text.count else { return nil }
-        // Too short to be filtered.
+        // The patterns are too short for the filter.
         guard !bits.isEmpty else { return (start, text.count) }
         let stride = prefixCount - Self.gramCount + 1
         let bytes = UnsafeRawBufferPointer(text)

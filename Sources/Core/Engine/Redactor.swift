@@ -1,30 +1,30 @@
 package import Values
 
-/// Takes secret values out of what is about to be stored or shown (I9).
+/// Removes secret values from texts that are about to be stored or shown (I9).
 ///
-/// It finds each value as it is, and as programs write it into other texts: percent-encoded by any language's
-/// rules, in JSON's or source code's escapes, in HTML's character references, in base64 at any place and in
-/// hexadecimal; several of these on top of each other, too. The time is linear in the text. A value that a step
-/// has transformed otherwise (a hash, a part) is not recognised; the docs say so.
+/// It finds each value as it is, and as programs encode it: percent-encoded, in JSON or source code escapes,
+/// in HTML character references, in base64 at any alignment, in hexadecimal, and in several of these layers.
+/// The time is linear in the text. A value that a step transformed otherwise, such as a hash or a part, is
+/// not recognised; the docs say so.
 package struct Redactor: Sendable {
-    /// Secrets shorter than this cannot be told from chance and are refused when they are set.
+    /// Shorter secrets cannot be told from coincidences and are refused when they are set.
     package static let secretByteCountMin = 6
-    /// What stands in place of a secret.
+    /// The replacement for a secret.
     package static let secretMask = "[secret]"
 
-    /// Escapes on top of each other that are undone.
+    /// Most layers of escapes that are decoded.
     private static let escapeDepthMax = 4
-    /// Base64 and hexadecimal on top of each other that are undone.
+    /// Most layers of base64 and hexadecimal that are decoded.
     private static let binaryDepthMax = 2
 
     private let search: PatternSearch?
     private let mask: [UInt8]
-    /// Whether a number may be a secret.
+    /// Whether a secret may look like a number.
     private let hasNumbers: Bool
 
     /// - Parameters:
-    ///   - secrets: Values to look for; shorter ones than ``secretByteCountMin`` are ignored.
-    ///   - mask: What is put in their place.
+    ///   - secrets: The values to find; those shorter than ``secretByteCountMin`` are ignored.
+    ///   - mask: Their replacement.
     package init(secrets: some Sequence<String>, mask: String = Redactor.secretMask) {
         var patterns: Set<[UInt8]> = []
         for secret in secrets where secret.utf8.count >= Self.secretByteCountMin {
@@ -35,7 +35,7 @@ package struct Redactor: Sendable {
         hasNumbers = patterns.contains { $0.allSatisfy(Self.isNumberByte) }
     }
 
-    /// The value, what remains of it where the text around it is unescaped, and its bytes in Latin-1.
+    /// The value, its unescaped forms (for texts that are unescaped around it), and its Latin-1 bytes.
     private static func forms(of secret: String) -> [[UInt8]] {
         var forms = [Array(secret.utf8)]
         while forms.count <= escapeDepthMax,
@@ -65,20 +65,20 @@ package struct Redactor: Sendable {
 // MARK: - Texts
 
 extension Redactor {
-    /// Whether any of the secrets stands in it, in whatever form.
+    /// Whether the text contains a secret in any form.
     package func finds(in text: String) -> Bool { redacted(text) != nil }
 
     package func redact(_ bytes: [UInt8]) -> [UInt8] { redacted(bytes) ?? bytes }
 
     package func redact(_ text: String) -> String { redacted(text) ?? text }
 
-    /// Nil where no secret stands in it.
+    /// Nil if there is no secret in it.
     func redacted(_ bytes: [UInt8]) -> [UInt8]? {
         guard let search, bytes.count >= search.byteCountMin else { return nil }
         return bytes.withUnsafeBufferPointer { redacted($0, search) }
     }
 
-    /// Nil where no secret stands in it.
+    /// Nil if there is no secret in it.
     func redacted(_ text: String) -> String? {
         guard let search, text.utf8.count >= search.byteCountMin else { return nil }
         var text = text
@@ -101,7 +101,7 @@ extension Redactor {
         return out
     }
 
-    /// What overlaps becomes one range; what only touches stays two.
+    /// Merges overlapping ranges; adjacent ones stay separate.
     private static func merged(_ ranges: [Range<Int>]) -> [Range<Int>] {
         var merged: [Range<Int>] = []
         for range in ranges.sorted(by: { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }) {
@@ -114,7 +114,7 @@ extension Redactor {
         return merged
     }
 
-    /// Where the patterns stand, as they are or behind that many layers of encodings; in no order.
+    /// The ranges of patterns, plain or behind that many layers of encodings; unordered.
     private static func ranges(
         of search: PatternSearch, in text: UnsafeBufferPointer<UInt8>, escapeDepth: Int, binaryDepth: Int
     ) -> [Range<Int>] {
@@ -132,7 +132,7 @@ extension Redactor {
         let inner = plain.bytes.withUnsafeBufferPointer {
             ranges(of: search, in: $0, escapeDepth: escapeDepth - 1, binaryDepth: binaryDepth)
         }
-        // Most texts with escapes hold no secret, and need no list of where each byte comes from.
+        // Most texts with escapes contain no secret, so the origins of bytes are computed only now.
         guard !inner.isEmpty, let traced = Unescaping(text, keepsOrigins: true) else { return found }
         for range in inner {
             let (first, last) = (traced.origins[range.lowerBound], traced.origins[range.upperBound - 1])
@@ -147,7 +147,7 @@ extension Redactor {
 extension Redactor {
     package func redact(_ value: Value) -> Value { redacted(value) ?? value }
 
-    /// Nil where no secret stands in it.
+    /// Nil if there is no secret in it.
     func redacted(_ value: Value) -> Value? {
         guard search != nil else { return nil }
         switch value {
@@ -184,7 +184,7 @@ extension Redactor {
         return Object(isRenamed ? Self.withDistinctNames(members) : members)
     }
 
-    /// Names that were secrets may be one now: those that repeat get a number, so that no member is lost.
+    /// Numbers repeated names, so that no member is lost if several names were secrets.
     private static func withDistinctNames(_ members: [Object.Member]) -> [Object.Member] {
         var taken = Set(members.map { Array($0.name.utf8) })
         var seen: [[UInt8]: Int] = [:]
@@ -207,19 +207,19 @@ extension Redactor {
 // MARK: - Bodies
 
 extension Redactor {
-    /// A body without secrets; one that was JSON is JSON afterwards, also where a number was a secret.
+    /// A body without secrets; a JSON body stays JSON, even if a number was a secret.
     ///
     /// - Parameters:
     ///   - body: Any bytes.
-    ///   - contentType: As it came; nil is taken for JSON, as ``BodyReader`` does.
-    /// - Returns: The same bytes where no secret stands in them.
+    ///   - contentType: The header; nil means JSON, as in ``BodyReader``.
+    /// - Returns: The same bytes if there is no secret in them.
     package func redact(body: [UInt8], contentType: String?) -> [UInt8] {
         guard let masked = redacted(body) else { return body }
         guard ContentType(contentType ?? "json").isJSON, let value = try? JSON.parse(body),
             (try? JSON.parse(masked)) == nil
         else { return masked }
         let written = JSON.bytes(redact(value))
-        // A secret may also stand across the borders of values.
+        // A secret may also span several values.
         return redacted(written) ?? written
     }
 }

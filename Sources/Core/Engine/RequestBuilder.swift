@@ -2,7 +2,7 @@ import Ports
 import Values
 import Workflow
 
-/// Why a request could not be made from its template; nothing has been sent.
+/// Why a request could not be built from its template; nothing has been sent.
 enum RequestFailure: Error {
     case expression(ExpressionFailure, place: String)
     case invalid(reason: String)
@@ -26,10 +26,10 @@ enum RequestFailure: Error {
     }
 }
 
-/// Makes one attempt's request from its template.
+/// Builds the request of one attempt from its template.
 ///
-/// Values are data: each is encoded for the place
-/// where it stands, and a control character anywhere refuses the request.
+/// Values are data: each is encoded for its place, and a control character in URL, headers or key refuses the
+/// request.
 struct RequestBuilder {
     let template: RequestTemplate
     let stepPath: String
@@ -79,7 +79,7 @@ struct RequestBuilder {
         }
     }
 
-    /// A text of which no expression may have given null: a part that is missing would be sent as an empty one.
+    /// A text in which no expression may be null, because a missing part would be sent as an empty one.
     private func wholeText(
         _ template: Template, _ place: String, mayBeEmpty: Bool
     ) throws(RequestFailure) -> String {
@@ -144,7 +144,7 @@ struct RequestBuilder {
         return (Array(FormEncoding.encode(value).utf8), nil)
     }
 
-    /// The boundary is the same for each attempt, so that a repeated request has the same bytes.
+    /// A multipart body; the boundary is the same for each attempt, so that a retry has the same bytes.
     private func multipart(_ value: Value) throws(RequestFailure) -> (bytes: [UInt8], contentType: String?) {
         guard let object = value.object else {
             throw .invalid(reason: "body: multipart/form-data needs a map of fields and files")
@@ -177,13 +177,14 @@ struct RequestBuilder {
         guard !name.utf8.contains(UInt8(ascii: ":")) else {
             throw .invalid(reason: "auth.basic.username: contains a colon, which would end it")
         }
-        // Written as empty in the file, it is meant: several services take a key as the name alone.
+        // An empty password in the file is intended: several services take a key as the user name alone.
         let isLeftOut = password.constant?.string?.isEmpty == true
         return name + ":"
             + (isLeftOut ? "" : try wholeText(password, "auth.basic.password", mayBeEmpty: false))
     }
 
-    /// The same key on every attempt and after every crash (I3).
+    /// Adds the headers that identify the attempt; the key is the same on every attempt and after a crash
+    /// (I3).
     private func identify(_ headers: inout [HTTPHeader]) throws(RequestFailure) {
         let runText = run.description
         if let own = template.idempotencyKey {
@@ -211,7 +212,7 @@ struct RequestBuilder {
         return key
     }
 
-    /// W3C trace context: one trace a run, one span an attempt.
+    /// The W3C trace context: one trace per run, one span per attempt.
     private var traceParent: String {
         String(unsafeUninitializedCapacity: 55) { text in
             var end = 0
@@ -236,7 +237,7 @@ struct RequestBuilder {
     }
 
     private func checkSecrets(host: String) throws(RequestFailure) {
-        // A request that reaches `secrets` without naming one may read any of them.
+        // A request that uses `secrets` without naming a member may read any of them.
         let readsAny = template.secretNames.contains("*")
         for name in readsAny ? surroundings.secrets.byName.keys.sorted() : template.secretNames {
             guard let secret = surroundings.secrets.byName[name], !secret.hosts.isEmpty else { continue }
@@ -271,7 +272,7 @@ extension RequestBuilder {
         }
     }
 
-    /// What `query` adds: a null is left out, a list is its name several times.
+    /// The parameters of `query`; a null is omitted, and a list repeats its name.
     private func parameters() throws(RequestFailure) -> [(name: String, value: String)] {
         switch template.query {
         case .fields(let fields):
@@ -296,7 +297,7 @@ extension RequestBuilder {
     private static func add(
         _ value: Value, under name: String, to parameters: inout [(name: String, value: String)]
     ) throws(RequestFailure) {
-        // An empty table of Lua is an empty list or an empty map.
+        // An empty Lua table may be an empty list or an empty map.
         if value.object?.members.isEmpty == true { return }
         for item in value.array ?? [value] where !item.isNull {
             guard item.array == nil, item.object == nil, !item.holdsBytes else {
@@ -308,8 +309,10 @@ extension RequestBuilder {
         }
     }
 
-    /// An expression at the very start is a base address and stands as it is; one after it is a value,
-    /// percent-encoded, so that it can never reach another path, query or host.
+    /// The URL; an expression at the start is a base address and is not encoded.
+    ///
+    /// A later expression is a value and is percent-encoded, so that it cannot reach another path, query or
+    /// host.
     private func templateURL() throws(RequestFailure) -> String {
         guard case .text(let parts) = template.url else { return try text(template.url, "url") }
         var url = ""
@@ -345,7 +348,7 @@ extension RequestBuilder {
         return url
     }
 
-    /// Whether the host part is complete, so that what follows is path or query.
+    /// Whether the host is complete, so that the rest is path or query.
     private static func hasAuthority(_ url: String) -> Bool {
         guard let start = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return false }
         let rest = url.utf8[start...].dropFirst(3)
@@ -363,10 +366,10 @@ extension RequestBuilder {
 // MARK: - Signature
 
 extension RequestBuilder {
-    /// The secret whose presence makes every request of a tenant carry a signature.
+    /// The name of the secret that makes all requests of a tenant signed.
     static let signingSecretName = "MILLRACE_SIGNING_SECRET"
 
-    /// RFC 9421 with hmac-sha256 over method, URL, body and key.
+    /// Signs method, URL, body and key by RFC 9421 with hmac-sha256.
     private func sign(_ headers: inout [HTTPHeader], method: String, url: String, body: [UInt8]) {
         guard let secret = surroundings.secrets.byName[Self.signingSecretName] else { return }
         let digest = "sha-256=:\(Base64.encode(surroundings.cryptography.sha256(body))):"

@@ -2,24 +2,24 @@ import Ports
 package import Values
 import Workflow
 
-/// What a run starts with that goes on from another one: the same trigger, and the outcomes of all steps
-/// that need not be done again.
+/// The start of a run that continues another one: the same trigger, and the outcomes of steps that need no
+/// repetition.
 ///
-/// A step keeps its outcome where the first run went on from it: it succeeded, was skipped, or failed under
-/// `on_error: continue`. Done anew are the chosen step, all that never settled, all that was undone, and
-/// everything behind any of these.
+/// A step keeps its outcome if the original run continued from it: it succeeded, was skipped, or failed under
+/// `on_error: continue`. The chosen step, steps that never settled, undone steps, and all steps after any of
+/// these run again.
 package struct RunFork: Sendable {
     package var start: RunStart
-    /// Outcomes, and of groups and strategies all that lies inside of them, in the order in which the first
-    /// run reached them, without charges.
+    /// The copied outcomes, with all entries inside groups and strategies, in the original order and without
+    /// charges.
     package let copies: [JournalEntry]
 
-    /// What is asked for.
+    /// The requested retry or fork.
     package struct Wish: Sendable {
         package var kind: RunOrigin.Kind
-        /// The top-level step from which to go on; nil for the one that failed.
+        /// The top-level step from which to continue; nil for the one that failed.
         package var step: String?
-        /// In place of the trigger's body.
+        /// Replaces the trigger's body.
         package var body: Value?
         package var tenantName: String
         package var externalCustomerID: String?
@@ -38,30 +38,30 @@ package struct RunFork: Sendable {
         }
     }
 
-    /// Why no such run can be made.
+    /// Why the run cannot be made.
     package enum Refusal: Error, Sendable, Hashable {
-        /// Only a run that is over is retried.
+        /// The run is not over, and only a finished run can be retried.
         case notOver
-        /// It succeeded.
+        /// The run succeeded.
         case nothingToRetry
-        /// It is ending: what it has done is being undone just now.
+        /// The run is ending, and its work is being undone.
         case ending
         /// The workflow has no such top-level step.
         case stepUnknown(String)
-        /// Whether that step's work still stands is not known.
+        /// The compensation of the step failed, so it is unknown whether its work still stands.
         case undoingFailed(step: String)
-        /// The step could keep its outcome, but is a group or has a strategy in one version alone.
+        /// The step could keep its outcome, but it is a group or has a strategy in one of the versions only.
         case stepChanged(String)
-        /// The step could keep its outcome, but comes after one of this version that has none.
+        /// The step could keep its outcome, but comes after a step of this version that has none.
         case outcomeMissing(of: String, before: String)
     }
 
     /// - Parameters:
-    ///   - run: The first run, folded from `records`.
+    ///   - run: The original run, folded from `records`.
     ///   - records: Its journal.
-    ///   - plan: What the new run is to follow; the first run's or another version's.
-    ///   - wish: What is asked for.
-    /// - Throws: ``Refusal`` where no such run can be made.
+    ///   - plan: The plan of the new run: the original one's, or another version's.
+    ///   - wish: The requested retry or fork.
+    /// - Throws: ``Refusal`` if the run cannot be made.
     package init(
         of run: RunMachine, records: [JournalRecord], onto plan: RunPlan, _ wish: Wish
     ) throws(Refusal) {
@@ -72,7 +72,7 @@ package struct RunFork: Sendable {
         start.at = wish.at
         start.tenantName = wish.tenantName
         start.externalCustomerID = wish.externalCustomerID
-        // Whoever called the first run has been told its end, and its turn is not the new one's.
+        // The caller of the original run knows its end already, and its turn does not pass to the new run.
         start.parent = nil
         start.concurrencyKey = nil
         start.isQueued = false
@@ -102,7 +102,7 @@ package struct RunFork: Sendable {
         return wish.step
     }
 
-    /// The entry as the new run begins with it; nil for one that it does not take over.
+    /// The entry as the new run copies it; nil if it is not copied.
     private static func copy(_ entry: JournalEntry, where kept: Set<String>) -> JournalEntry? {
         switch entry {
         case .stepSettled(let path, var result):
@@ -124,13 +124,13 @@ package struct RunFork: Sendable {
     private static func isCompensation(_ path: String) -> Bool { path.hasSuffix("/compensate") }
 }
 
-/// Which steps keep the outcome that the first run reached.
+/// The steps that keep the outcome of the original run.
 private struct Selection {
     let run: RunMachine
     let plan: RunPlan
-    /// Top-level steps of which something was undone.
+    /// Top-level steps of which a part was undone.
     private let undone: Set<String>
-    /// Positions in `plan`.
+    /// Indexes in `plan`.
     private var withOutcome: Set<Int> = []
     private var toRepeat: Set<Int> = []
 
@@ -152,7 +152,7 @@ private struct Selection {
     func kept() throws(RunFork.Refusal) -> Set<String> {
         let open = Set(plan.topLevelSteps.map(\.index)).subtracting(withOutcome).subtracting(toRepeat)
         for index in plan.withAllBehind(open).intersection(withOutcome).subtracting(toRepeat).sorted() {
-            // A step that settled came after nothing open, so the versions differ here.
+            // A settled step comes after no open one, so the versions differ here.
             if let needed = plan.topLevelPredecessors(of: index).first(where: open.contains) {
                 throw .outcomeMissing(of: plan.steps[needed].id, before: plan.steps[index].id)
             }
@@ -167,11 +167,11 @@ private struct Selection {
 
 extension RunMachine {
     fileprivate enum Standing {
-        /// The run went on from its outcome.
+        /// The original run continued from its outcome.
         case kept
-        /// It failed the run, was undone, or ended the run by itself.
+        /// It failed the run, was undone, or finished the run.
         case toRepeat
-        /// It never settled, or the run's version did not have it.
+        /// It never settled, or the original version did not have it.
         case open
     }
 
@@ -190,10 +190,10 @@ extension RunMachine {
         }
     }
 
-    /// Top-level steps in which a compensation ended so.
+    /// Top-level steps in which a compensation ended in `phase`.
     fileprivate func stepsUndone(_ phase: RunState.Phase) -> [String] {
         state.undoable.compactMap { index in
-            // The run never went on from one that lost its race.
+            // The run never continued from a step that lost its race.
             guard !state.nodes[index].isLost, let compensation = state.nodes[index].compensation,
                 state.phase(compensation) == phase
             else { return nil }
@@ -201,7 +201,7 @@ extension RunMachine {
         }
     }
 
-    /// A step whose compensation failed for good, or one inside of which one did.
+    /// A top-level step in which a compensation failed for good.
     fileprivate var firstStepNotUndone: String? { stepsUndone(.failed).first }
 }
 
@@ -218,7 +218,8 @@ extension RunPlan {
 
     fileprivate func hasTopLevelStep(_ id: String) -> Bool { topLevelIndex(of: id) != nil }
 
-    /// Whether a top-level step has items and steps of its own where the other plan's of the same name has.
+    /// Whether a top-level step is a group, and has a strategy, exactly if the other plan's step with its id
+    /// does.
     fileprivate func hasShape(of other: RunPlan, at index: Int) -> Bool {
         guard let old = other.topLevelIndex(of: steps[index].id) else { return true }
         let isGroup = (innerScope[index] != nil, other.innerScope[old] != nil)
@@ -227,7 +228,7 @@ extension RunPlan {
 
     fileprivate func topLevelPredecessors(of index: Int) -> [Int] { steps[index].after }
 
-    /// Those steps, and all that come after one of them, directly or not.
+    /// These steps, and all that come after any of them, directly or indirectly.
     fileprivate func withAllBehind(_ first: Set<Int>) -> Set<Int> {
         var all = first
         var waiting = Array(first)

@@ -1,49 +1,46 @@
 package import Ports
 package import Values
 
-/// Everything that can happen to a run.
-///
-/// Each carries the instant at which it did.
+/// An event of a run, with the instant at which it happened.
 package enum RunInput: Sendable {
-    /// The run begins. Not funded: it is kept, paused, until the tenant's balance is above zero.
+    /// The run begins; if it is not funded, it is stored and paused until the tenant's balance is above zero.
     case started(RunStart, isFunded: Bool)
-    /// The run begins with what another has done already; see ``RunFork``.
+    /// The run begins with the outcomes of another run; see ``RunFork``.
     case forked(RunFork, isFunded: Bool)
     /// The process has read the run back from its journal.
     case recovered(at: Instant)
-    /// The wall clock has been stepped: until now by `shift` in all, in the life of the installation.
+    /// The wall clock has been stepped; `shift` is the total over the life of the installation.
     ///
-    /// To be given before any other input whose instants are newer than the step.
+    /// This input must precede any other whose instant is newer than the step.
     case clockStepped(shift: Duration, at: Instant)
     /// An attempt has ended.
     case answered(step: Int, attempt: Int, TransferOutcome)
-    /// A signal has come.
+    /// A signal has arrived.
     case signalled(RunSignal, at: Instant)
-    /// A signal to another run has been stored there, or never will be.
+    /// A signal to another run has been stored there, or failed for good.
     case delivered(step: Int, error: StepError?, at: Instant)
-    /// The child that a step asked for is durable.
+    /// The child that a step requested is durable.
     case called(step: Int, child: RunID, at: Instant)
-    /// No child was started, nor will be.
+    /// No child was started or will be.
     case notCalled(step: Int, error: StepError, at: Instant)
     /// A child is over.
     case childEnded(step: Int, child: RunID, RunOutcome, at: Instant)
-    /// It is the run's turn: fewer than the limit of its concurrency key go.
+    /// The run's turn has come within the limit of its concurrency key.
     case admitted(at: Instant)
-    /// The run's own timeout has come.
+    /// The run's own timeout has passed.
     case timeoutDue(at: Instant)
-    /// The time of a retry, of the end of a sleep or of a wait has come.
+    /// A retry, or the end of a sleep or wait, is due.
     case retryDue(step: Int, at: Instant)
-    /// The balance is used up, or the run is ending; `unsent` are requests that had been decided and were
-    /// held back.
+    /// The balance is used up, or the run is ending; `unsent` lists decided requests that were held back.
     case fundsEnded(unsent: [Int], at: Instant)
     case fundsReturned(at: Instant)
-    /// A person pauses the run, or lets it go on.
+    /// A person pauses the run, or lets it continue.
     case held(reason: String, at: Instant)
     case released(at: Instant)
-    /// Requests that had been decided and were held back, because the run was paused by a person meanwhile.
+    /// Decided requests were held back, because a person paused the run meanwhile.
     case withheld(unsent: [Int], at: Instant)
     case cancelRequested(reason: String, at: Instant)
-    /// Others had their turn after ``RunEffect/goOn``.
+    /// Other runs have had their turn after ``RunEffect/goOn``.
     case resumed(at: Instant)
 
     var at: Instant {
@@ -62,38 +59,42 @@ package enum RunInput: Sendable {
     }
 }
 
-/// What the world is asked to do.
+/// An action that the engine requests.
 ///
-/// Nothing of it may happen before the entries decided with it are durable (I1).
+/// It must not be carried out before the entries of the same decision are durable (I1).
 package enum RunEffect: Sendable {
-    /// Send this and answer with ``RunInput/answered(step:attempt:_:)``.
+    /// Send this request and answer with ``RunInput/answered(step:attempt:_:)``.
     case send(step: Int, attempt: Int, OutboundRequest)
-    /// Nobody waits for the answer to that step any more: end the transfer where that is possible.
+    /// Cancel the transfer if possible; the step's response is no longer needed.
     case abandon(step: Int)
-    /// Answer with ``RunInput/retryDue(step:at:)`` at that instant: once the wall clock shows it, if
-    /// `isWallTime`, and else once as much time has passed.
+    /// Answer with ``RunInput/retryDue(step:at:)`` at that instant.
+    ///
+    /// If `isWallTime`, that is when the wall clock shows it; otherwise, when as much time has passed.
     case wake(step: Int, at: Instant, isWallTime: Bool)
-    /// Answer with ``RunInput/timeoutDue(at:)`` once as much time has passed.
+    /// Answer with ``RunInput/timeoutDue(at:)`` when as much time has passed.
     case wakeRun(at: Instant)
-    /// Give that signal to a run of the same tenant, and answer with ``RunInput/delivered(step:error:at:)``.
+    /// Deliver the signal to a run of the same tenant, and answer with
+    /// ``RunInput/delivered(step:error:at:)``.
     case signal(step: Int, run: String, RunSignal)
-    /// Start that child once for the step's path, and answer with ``RunInput/called(step:child:at:)`` or
-    /// ``RunInput/notCalled(step:error:at:)``.
+    /// Start the child once for the step's path.
+    ///
+    /// Answer with ``RunInput/called(step:child:at:)`` or ``RunInput/notCalled(step:error:at:)``.
     case call(step: Int, ChildCall)
-    /// Answer with ``RunInput/childEnded(step:child:_:at:)`` once that run is over; it may be already.
+    /// Answer with ``RunInput/childEnded(step:child:_:at:)`` once that run is over, which it may be already.
     case awaitChild(step: Int, RunID)
-    /// End that child; its end is told as any other.
+    /// Cancel the child; its end is reported like any other.
     case cancelChild(RunID, reason: String)
-    /// Answer whoever waits for the run, if anyone still does.
+    /// Respond to the caller that waits for the run, if there still is one.
     case reply(RunReply)
-    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``: there is more to
-    /// compute than one turn may.
+    /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``.
+    ///
+    /// The rest of the computation exceeds the bound of one turn.
     case goOn
-    /// Tell whoever waits for the run, and forget it.
+    /// Notify those who wait for the run, and drop it from memory.
     case finish(RunOutcome)
 }
 
-/// What a `reply` step answers.
+/// The response of a `reply` step.
 package struct RunReply: Sendable, Hashable {
     package var status: Int
     package var headers: [HTTPHeader]
@@ -106,33 +107,33 @@ package struct RunReply: Sendable, Hashable {
     }
 }
 
-/// What one input led to.
+/// The result of one input.
 package struct Decision: Sendable {
-    /// To be stored together, or not at all; empty where nothing durable changed.
+    /// To be stored together or not at all; empty if nothing durable changed.
     package var records: [JournalRecord] = []
     /// In order.
     package var effects: [RunEffect] = []
 
-    /// Nothing.
+    /// An empty decision.
     package init() {}
 }
 
-/// What a run's decisions rest on beside its journal.
+/// The inputs of a run's decisions besides its journal.
 ///
 /// A class, because all runs of a workflow share one.
 package final class Surroundings: Sendable {
     package let tenant: TenantID
     package let secrets: OpenSecrets
-    /// Takes out the values of the secrets that the workflow names.
+    /// Removes the values of the secrets that the workflow names.
     package let redactor: Redactor
     package let cryptography: any Cryptography
-    /// Makes the tokens by which outsiders may signal one run; empty for no tokens.
+    /// The key of the tokens with which outsiders may signal a run; empty for no tokens.
     package let signalKey: [UInt8]
-    /// How the world reaches this server, without a slash at the end; for the addresses that runs hand out.
+    /// The public URL of this server without a trailing slash, for the URLs that runs hand out.
     package let publicURL: String
-    /// Measures what expressions compute; nil where their work together has no limit and no price.
+    /// Measures the work of expressions; nil if their total is neither limited nor charged.
     package let gauge: (any WorkGauge)?
-    /// Bytes of a run's journal above which the run fails, at least 0.
+    /// Most bytes of a run's journal, at least 0; beyond it the run fails.
     package let runByteCountMax: Int
 
     package init(

@@ -1,10 +1,10 @@
 import Values
 import Workflow
 
-// What holds a run up, in words for people.
+// Explains to people what delays a run.
 
 extension RunMachine {
-    /// What keeps the whole run from starting anything, each with since when; empty where nothing does.
+    /// What prevents the whole run from starting anything, with the time since when; empty if nothing does.
     func pauses(_ timeline: RunTimeline) -> Value {
         var pauses: [Value] = []
         if state.isPaused, state.ending == nil {
@@ -21,7 +21,8 @@ extension RunMachine {
         return .array(state.isOver ? [] : pauses)
     }
 
-    /// What an unfinished step waits for and since when, or the run for one that has lost a race; null for any other.
+    /// What an unfinished step waits for and since when, or what the run waits for of a race's loser;
+    /// otherwise null.
     func waitsFor(_ index: Int, _ timeline: RunTimeline) -> Value {
         let path = path(of: index)
         guard !state.isOver else { return .null }
@@ -50,7 +51,7 @@ extension RunMachine {
         }
     }
 
-    /// What the run still waits for of a step that has lost a race: the end of its child, or to hear of one.
+    /// What the run still waits for of a race's loser: the end of its child, or whether there is one.
     private func waitsForStray(of index: Int, _ timeline: RunTimeline) -> Value {
         guard state.calls.hasStrays, state.calls.straySteps.contains(index) else { return .null }
         let since = lostAt(index, timeline)
@@ -58,7 +59,7 @@ extension RunMachine {
         return Self.reason("run", since: since, ["run": .string("\(child)")])
     }
 
-    /// When the race around a node was decided: the first of what is around it that has settled.
+    /// When the race around a node was decided: the settling of the innermost settled node around it.
     private func lostAt(_ index: Int, _ timeline: RunTimeline) -> Instant? {
         var next = state.frames[state.nodes[index].frame].owner
         while let owner = next {
@@ -68,7 +69,7 @@ extension RunMachine {
         return nil
     }
 
-    /// What a group or a strategy waits for: its own steps, or its items.
+    /// What a group or a strategy waits for: its steps or its items.
     private func waitsInside(_ index: Int, _ timeline: RunTimeline) -> Value {
         let since = timeline.openedAt[path(of: index)]
         guard let opened = state.nodes[index].opened else { return .null }
@@ -81,7 +82,7 @@ extension RunMachine {
         return Self.reason("steps", since: since, ["steps": .array(open.map { .string(path(of: $0)) })])
     }
 
-    /// A compensation that is due and has not begun, or a step of the file.
+    /// What a step that has not begun waits for; the step may be a due compensation.
     private func waitsToStart(_ index: Int, _ timeline: RunTimeline) -> Value {
         let readyAt = readyAt(index, timeline)
         if state.nodes[index].isSettling {
@@ -92,7 +93,7 @@ extension RunMachine {
             return Self.reason("end", since: timeline.endingSince ?? timeline.finalizingSince)
         }
         if state.ending != nil || state.isClosed(around: index), !isCompensation(index) {
-            // A group may have ended long before the run does.
+            // A group may have ended long before the run.
             let ends = [
                 state.ending.map { _ in endingSince(timeline) }, closedSince(around: index, timeline),
             ]
@@ -116,14 +117,13 @@ extension RunMachine {
         return Self.reason("turn", since: timeline.firstMoving(from: readyAt))
     }
 
-    /// When all that it comes after had settled, as far as they have; of a compensation, when the undoing
-    /// came so far.
+    /// When the steps before a node had settled, as far as they have; for a compensation, when its turn came.
     private func readyAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
         let base = isCompensation(index) ? undoneSoFarAt(timeline) : freeAt(index, timeline)
         return max(base, timeline.retryAt[path(of: index)] ?? base)
     }
 
-    /// Whether a node is one of the `finally` steps, or lies in one.
+    /// Whether a node is a `finally` step or lies in one.
     private func isInFinally(_ index: Int) -> Bool {
         var node = index
         while let owner = state.frames[state.nodes[node].frame].owner { node = owner }
@@ -142,12 +142,13 @@ extension RunMachine {
         return timeline.settling(node.item - strategy.concurrency, within: place) ?? opened
     }
 
-    /// One compensation comes after the other, and the first once nothing is in flight.
+    /// When the turn of the next compensation came; they run one after another, the first once nothing is in
+    /// flight.
     private func undoneSoFarAt(_ timeline: RunTimeline) -> Instant {
         max(endingSince(timeline), timeline.lastSettledAt)
     }
 
-    /// When something around a node first failed so that nothing new starts there.
+    /// When a failure around a node first prevented new starts there.
     private func closedSince(around index: Int, _ timeline: RunTimeline) -> Instant? {
         var since: Instant?
         var next: Int? = state.nodes[index].frame
@@ -161,13 +162,13 @@ extension RunMachine {
         return since
     }
 
-    /// A race goes on after an item that has failed.
+    /// Whether a frame is that of a race, which continues after a failed item.
     private func isRace(_ frame: RunState.Frame) -> Bool {
         guard frame.scope == nil, let owner = frame.owner else { return false }
         return plan.steps[state.nodes[owner].step].strategy?.kind == .race
     }
 
-    /// Since when the run is ending: a cancel, the timeout, an output that failed, or the step that failed or
+    /// When the run began to end: by a cancellation, its timeout, a failed output, or the step that failed or
     /// finished it.
     private func endingSince(_ timeline: RunTimeline) -> Instant {
         if state.final != nil { return timeline.cutSince ?? timeline.lastSettledAt }
@@ -175,22 +176,22 @@ extension RunMachine {
             ?? timeline.lastSettledAt
     }
 
-    /// Nodes of the same scope that it comes after.
+    /// The nodes of the same scope that a node waits for.
     private func predecessors(of index: Int) -> [Int] {
         let node = state.nodes[index]
-        // Items of a strategy come after nothing.
+        // Items of a strategy wait for nothing.
         guard let scope = state.frames[node.frame].scope, plan.scopes.indices.contains(scope) else {
             return []
         }
         return plan.steps[node.step].after.map { state.frames[node.frame].first + $0 }
     }
 
-    /// By the journal, which a restart leaves as it is: when the request could first be sent.
+    /// When the request could first be sent, by the journal, which a restart does not change.
     private func sentAt(_ index: Int, _ timeline: RunTimeline) -> Instant {
         timeline.firstMoving(from: readyAt(index, timeline))
     }
 
-    /// In the order in which they are sent.
+    /// The due compensations in the order in which they are sent.
     var dueCompensations: [Int] {
         guard let ending = state.ending, ending.status != .succeeded else {
             let isDue = state.ending != nil || state.isDone

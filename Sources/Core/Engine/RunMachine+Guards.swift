@@ -7,9 +7,9 @@ extension RunPlan {
 }
 
 extension RunMachine {
-    /// A step's `when` for people: its text, whether it held, and what it read.
+    /// A step's `when` for people: its text, whether it was true, and what it read.
     ///
-    /// Null for a step without one. `holds` is null for a guard that was not asked, or that failed.
+    /// Null if the step has none. `holds` is null if the guard was not evaluated or failed.
     func guardFacts(_ index: Int, _ timeline: RunTimeline, in surroundings: Surroundings?) -> Value {
         let node = state.nodes[index]
         guard node.item == 0, let expression = plan.steps[node.step].guardExpression else { return .null }
@@ -33,7 +33,7 @@ extension RunMachine {
     private func guardHolds(_ index: Int, _ timeline: RunTimeline) -> Bool? {
         switch state.phase(index) {
         case .skipped: timeline.history.skipReason(of: path(of: index)) == .guardFalse ? false : nil
-        // Before its request, a step may have failed in its guard; then nothing of it was done.
+        // A step may have failed in its guard, before its request; then it did nothing.
         case .failed: state.result(index)?.error?.message.hasPrefix("when: ") == true ? nil : true
         case .pending, .ready, .cancelled: nil
         case .inFlight, .waitingRetry, .sleeping, .waiting, .calling, .open, .succeeded: true

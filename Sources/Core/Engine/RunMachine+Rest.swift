@@ -2,18 +2,19 @@ package import Values
 import Workflow
 
 extension RunMachine {
-    /// A run that does nothing until a time comes, a signal, or someone who cancels it.
+    /// The state of a run that only waits for a time, a signal or a cancellation.
     package struct Rest: Sendable, Hashable {
-        /// When it goes on by itself; nil where only a signal ends it.
+        /// When the run continues by itself; nil if only a signal ends its wait.
         package var until: Instant?
 
         package init(until: Instant?) { self.until = until }
     }
 
-    /// What the run waits for, as its journal alone tells it; nil where anything of it is under way, ready,
-    /// paused or over.
+    /// What the run waits for, by its journal alone; nil if anything of it is in flight, ready, paused or
+    /// over.
     ///
-    /// A run at rest can be forgotten and read back later: ``RunInput/recovered(at:)`` then finds it as it was.
+    /// A run at rest can be dropped from memory and read back later: ``RunInput/recovered(at:)`` restores the
+    /// same state.
     package var rest: Rest? {
         guard state.start != nil, !state.isOver, !state.isPaused, !state.isHeld, !state.isTiedToOthers,
             !state.hasInFlight, !state.resting.isEmpty, state.ending != nil || !state.hasReady

@@ -2,12 +2,12 @@ package import Values
 import Workflow
 
 extension RunMachine {
-    /// The run for people: outcome, what each step has come to, and what started it.
+    /// The run for people: its outcome, the state of each step, and what started it.
     ///
     /// - Parameters:
-    ///   - records: The journal: errors of attempts that were repeated, and when things happened.
-    ///   - pausedBy: What a run without room waits for: `balance` or `suspension`.
-    ///   - surroundings: Without secrets, for what guards have read; nil to leave that out.
+    ///   - records: The journal, for the errors of failed attempts and the times of events.
+    ///   - pausedBy: What a run without funds waits for: `balance` or `suspension`.
+    ///   - surroundings: Without secrets, for the values that guards read; nil to omit those.
     /// - Returns: Output, error, origin, pauses, steps and the trigger's body.
     package func view(
         errorsIn records: [JournalRecord], pausedBy: String = "balance", in surroundings: Surroundings? = nil
@@ -39,7 +39,7 @@ extension RunMachine {
         return object
     }
 
-    /// The step that has ended the run by `finish`; nil for none.
+    /// The step that ended the run by `finish`; nil if there is none or the run is over.
     private var finishingNode: Int? {
         func finishes(_ step: PlannedStep) -> Bool { if case .finish = step.action { true } else { false } }
         guard !state.isOver, state.ending != nil, plan.steps.contains(where: finishes) else { return nil }
@@ -48,7 +48,7 @@ extension RunMachine {
         }
     }
 
-    /// Children shown of one run: a wide step may have very many.
+    /// Most children in a view, because a wide step may have very many.
     private static let childCountMax = 1_000
 
     private var children: [Value] {
@@ -60,12 +60,13 @@ extension RunMachine {
         return found
     }
 
-    /// Items and steps inside of groups that a view shows beside the file's own.
+    /// Most items and inner steps in a view, in addition to the file's own steps.
     private static let innerShownMax = 1_000
 
-    /// The file's own steps, behind each what is open or was open below it, and what was undone at the end.
+    /// The file's own steps, each followed by its open or opened inner steps, and the compensations at the
+    /// end.
     ///
-    /// Of more inner steps than are shown, those that have gone wrong or go on are kept first.
+    /// If there are too many inner steps, those that failed or continue take precedence.
     private func shownNodes(_ due: Set<Int>) -> (nodes: [Int], leftOutCount: Int) {
         var inner: [Int] = []
         for index in plan.scopes[0].count..<state.nodes.count where isShownInside(index, due) {
@@ -96,7 +97,7 @@ extension RunMachine {
         return due.contains(index) || !isCompensation(index) && state.nodes[index].item == 0
     }
 
-    /// What is shown may lie in what is not.
+    /// Lists a node and its inner nodes; a shown node may lie inside one that is not shown.
     private func list(_ index: Int, _ shown: Set<Int>, into nodes: inout [Int]) {
         if index < plan.scopes[0].count || shown.contains(index) { nodes.append(index) }
         guard let opened = state.nodes[index].opened else { return }
@@ -132,9 +133,10 @@ extension RunMachine {
         return object
     }
 
-    /// In a run that is over nothing is about to happen: what had not settled was cut short, or never began.
+    /// The token of a node's state; in a finished run, an unsettled node is either cancelled or was not
+    /// reached.
     ///
-    /// No entry tells of a request before its outcome, so that what its journal does not know to have begun was
+    /// No entry records a request before its outcome, so a node of which the journal knows no beginning was
     /// not reached.
     private func stateToken(of index: Int, _ timeline: RunTimeline) -> String {
         let phase = state.phase(index)
@@ -143,7 +145,7 @@ extension RunMachine {
         return hasBegun ? RunState.Phase.cancelled.token : "not_reached"
     }
 
-    /// Of a step whose result is not kept.
+    /// The number of attempts of a step whose result is not kept.
     private func attemptCount(_ index: Int, _ phase: RunState.Phase) -> Int {
         let failed = state.attempt(index) - 1
         guard phase == .succeeded, state.nodes[index].opened == nil,
@@ -155,7 +157,7 @@ extension RunMachine {
 }
 
 extension RunOutcome {
-    /// What failed the run, and the step that did; null for a success.
+    /// The error that failed the run and its step; null for a success.
     package var errorValue: Value {
         guard let error else { return .null }
         return [
@@ -166,7 +168,7 @@ extension RunOutcome {
 }
 
 extension RunState.Phase {
-    /// Stable, for the API.
+    /// Stable tokens for the API.
     package var token: String {
         switch self {
         case .pending: "pending"

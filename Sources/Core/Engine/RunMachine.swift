@@ -3,11 +3,11 @@ package import Ports
 package import Values
 import Workflow
 
-/// The run machine: takes one input, returns journal entries and effects.
+/// The run machine: takes one input and returns journal entries and effects.
 ///
-/// A value without clock, randomness, I/O or `await`: the same inputs always lead to the same
-/// decisions, as long as the gauge that it is handed measures the same work. Whoever owns it stores the
-/// entries and carries out the effects afterwards.
+/// A value without clock, randomness, I/O or concurrency. The same inputs always lead to the same decisions,
+/// provided that the gauge measures the same work. Its owner stores the entries and carries out the effects
+/// afterwards.
 package struct RunMachine: Sendable {
     package let plan: RunPlan
     package internal(set) var state: RunState
@@ -18,34 +18,34 @@ package struct RunMachine: Sendable {
         state = RunState(run: run, plan: plan)
     }
 
-    /// A run as its journal tells it; ``RunInput/recovered(at:)`` sets it going again.
+    /// A run folded from its journal; ``RunInput/recovered(at:)`` starts it again.
     package init(run: RunID, plan: RunPlan, records: some Sequence<JournalRecord>) {
         self.init(run: run, plan: plan)
         for record in records { state.apply(record, plan: plan) }
         state.isJustRead = true
     }
 
-    /// The facts of entries, as the store keeps them, count among what the run keeps.
+    /// Adds the bytes of stored facts to what the run keeps.
     ///
-    /// To be called with those of each decision, and once with those of the journal that a run is read from: what
-    /// it keeps is the same after a restart.
+    /// To be called with the facts of each decision, and once with those of a journal that is read back, so
+    /// that the sum is the same after a restart.
     package mutating func noteFacts(byteCount: Int) { state.byteCount += byteCount }
 
-    /// The node's place in the journal: `charge`, `charge/compensate`.
+    /// The path of a node in the journal, such as `charge` or `charge/compensate`.
     package func path(of node: Int) -> String { state.path(node, plan) }
 
-    /// Where a path stands; -1 where it does not (yet).
+    /// The node with a path; -1 if there is none yet.
     package func position(of path: String) -> Int { state.node(path, plan) ?? -1 }
 
-    /// Whether a position is a compensation's.
+    /// Whether a node is a compensation.
     package func isCompensation(_ node: Int) -> Bool {
         state.nodes.indices.contains(node) && plan.isCompensation[state.nodes[node].step]
     }
 
-    /// Whether that attempt is under way (decided, and not answered yet), and whether a run that is ending needs it: to
-    /// undo a step, or to learn what became of one.
+    /// Whether an attempt is in flight, and whether a run that is ending needs it: to undo a step or to learn
+    /// its outcome.
     ///
-    /// Mutating, although it changes nothing: asked of a machine in a class, it is not copied for the question.
+    /// Mutating although it changes nothing, so that a machine inside a class is not copied for the call.
     package mutating func standing(of node: Int, attempt: Int) -> (isInFlight: Bool, isUndoing: Bool) {
         guard state.nodes.indices.contains(node) else { return (false, false) }
         return (
@@ -54,29 +54,29 @@ package struct RunMachine: Sendable {
         )
     }
 
-    /// By how much the wall clock had been stepped, as far as the run has been told.
+    /// How far the wall clock had been stepped, as far as the run has been notified.
     ///
     /// Mutating for the reason above.
     package mutating func knownClockShift() -> Duration { state.clockShift }
 
-    /// Decides what an input means.
+    /// Decides on an input.
     ///
-    /// An input that no longer fits (an answer to an older attempt, a
-    /// signal to a run that is over) decides nothing.
+    /// An input that no longer applies, such as a response to an older attempt or a signal to a finished run,
+    /// decides nothing.
     ///
     /// - Parameters:
-    ///   - input: What has happened.
-    ///   - surroundings: What the decision rests on beside the journal.
-    ///   - now: When it is decided, in place of the input's own instant; nil for that.
-    ///   - isContinuing: Whether the decision before it is stored in one commit with this one, so that nothing of
-    ///     it has left yet.
-    /// - Returns: What is to be stored, and what is to be done once it is.
+    ///   - input: The event.
+    ///   - surroundings: The inputs of the decision besides the journal.
+    ///   - now: The time of the decision; nil for the input's own instant.
+    ///   - isContinuing: Whether the previous decision is stored in the same commit, so that nothing of it
+    ///     has left yet.
+    /// - Returns: The entries to store, and the effects to carry out once they are stored.
     package mutating func handle(
         _ input: RunInput, in surroundings: Surroundings, at now: Instant? = nil, isContinuing: Bool = false
     ) -> Decision {
         guard !state.isOver else { return Decision() }
         if !isContinuing { state.batch += 1 }
-        // Whichever input comes first: it may send, or end something, and both ask what may have left before.
+        // Done before any input: it may send or end something, and both depend on what may have left before.
         if state.isJustRead {
             state.isJustRead = false
             state.doubtAllReady(at: now ?? input.at, plan)
@@ -84,8 +84,8 @@ package struct RunMachine: Sendable {
         state.news = RunState.ScopeNews()
         var turn = Turn(
             machine: RunMachine(vacantOf: plan), surroundings: surroundings, at: now ?? input.at)
-        // The turn must be the only owner of the state, or its first change would copy all steps; swapped,
-        // nothing of it is counted in or out either.
+        // The turn must own the state uniquely, or its first change would copy all nodes. A swap also avoids
+        // reference counting.
         swap(&self, &turn.machine)
         turn.take(input)
         swap(&self, &turn.machine)
@@ -98,21 +98,21 @@ package struct RunMachine: Sendable {
     }
 }
 
-/// One input being decided.
+/// The processing of one input.
 struct Turn {
-    /// What all expressions of one step may take together.
+    /// Longest time of all expressions of one step together.
     private static let stepWorkMax = Duration.milliseconds(250)
 
     var machine: RunMachine
     let surroundings: Surroundings
     let at: Instant
     var decision = Decision()
-    /// Of this turn's expressions, step by step.
+    /// Measures this turn's expressions, step by step.
     let meter: EvaluationMeter
-    /// Sensitive values of the answer that is being judged, before its entry is recorded.
+    /// Sensitive values of the response being judged, before its entry is recorded.
     var judged = SensitiveTexts()
 
-    /// What is taken out of all that is recorded or handed on.
+    /// Everything that is removed from recorded and outgoing texts.
     var redaction: Redaction { Redaction(surroundings.redactor, machine.state.sensitive, judged) }
 
     init(machine: RunMachine, surroundings: Surroundings, at: Instant) {
@@ -128,7 +128,7 @@ struct Turn {
 
     func path(_ index: Int) -> String { machine.state.path(index, plan) }
 
-    /// What the expressions of that node see.
+    /// The scope of a node's expressions.
     func scope(of index: Int, response: ResponseBranch? = nil) -> RunScope {
         let node = machine.state.nodes[index]
         return RunScope(
@@ -138,7 +138,7 @@ struct Turn {
             at: at)
     }
 
-    /// What an output sees of that frame.
+    /// The scope of the output of a frame.
     func scope(inside frame: Int) -> RunScope {
         RunScope(
             state: machine.state, plan: plan, surroundings: surroundings, frame: frame, item: nil, node: nil,
@@ -151,10 +151,11 @@ struct Turn {
         case .forked(let fork, let isFunded): begin(fork.start, copies: fork.copies, isFunded: isFunded)
         case .recovered:
             rearm()
-            // What may have been sent before is sent again, also where the run has become too large with it.
+            // A request that may have been sent before is sent again, even if the run exceeds its size with
+            // it.
             return advance()
         case .clockStepped(let shift, _):
-            // Whatever it comes before sets the run going.
+            // The input that follows it advances the run.
             let step = shift - machine.state.clockShift
             if machine.state.start != nil, step != .zero { record(.clockStepped(by: step)) }
             return
@@ -193,7 +194,7 @@ struct Turn {
             record(.runReleased)
         case .withheld(let unsent, _): withdraw(unsent)
         case .cancelRequested(let reason, _):
-            // One that is ending already needs no more than to be let go on with that.
+            // A run that is ending already only has to be released.
             guard machine.state.ending == nil || machine.state.isHeld else { return }
             record(cancel(reason))
         case .resumed: break
@@ -202,7 +203,7 @@ struct Turn {
         advance()
     }
 
-    /// What a cancel comes to: the end of the run, or of its `finally` steps.
+    /// The entry for a cancellation: it ends the run or its `finally` steps, or only releases the run.
     private func cancel(_ reason: String) -> JournalEntry {
         if machine.state.ending != nil { return .runReleased }
         guard machine.state.final == nil else {
@@ -211,7 +212,9 @@ struct Turn {
         return .cancelRequested(reason: reason)
     }
 
-    /// The `finally` steps may keep a quarter of what a run may, so that one that was too large has them, too.
+    /// Ends a run whose journal is too large.
+    ///
+    /// The `finally` steps have a quarter of the limit of their own, so that they also run after that.
     private mutating func endIfTooLarge() {
         guard machine.state.ending == nil else { return }
         let byteCountMax = surroundings.runByteCountMax
@@ -224,10 +227,10 @@ struct Turn {
         }
     }
 
-    /// What had been decided was not sent, nor a child started.
+    /// Takes back requests that were not sent and children that were not started.
     private mutating func withdraw(_ unsent: [Int]) {
         for step in unsent where machine.state.nodes.indices.contains(step) {
-            // It may have lost its race meanwhile, after which only this answer is awaited.
+            // It may have lost its race meanwhile; then only this answer was awaited.
             _ = machine.state.calls.takeAnswer(to: step)
             machine.state.withdraw(step)
         }
@@ -240,13 +243,14 @@ struct Turn {
         if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
     }
 
-    /// Appends an entry, without secrets, and folds it in.
+    /// Redacts an entry, appends it and folds it.
     ///
     /// - Parameters:
-    ///   - entry: What has happened.
-    ///   - node: The one that it speaks of.
-    ///   - charge: Run time charged with it, in milliseconds.
-    ///   - isRedacted: Whether the caller has taken the secrets out, because a long answer is searched once.
+    ///   - entry: The entry.
+    ///   - node: Its node, if it has one.
+    ///   - charge: The run time charged with it, in milliseconds.
+    ///   - isRedacted: Whether the caller has removed the secrets, so that a long response is searched only
+    ///     once.
     mutating func record(
         _ entry: JournalEntry, at node: Int? = nil, charge: Int64 = 0, isRedacted: Bool = false
     ) {
@@ -268,7 +272,7 @@ struct Turn {
             && machine.state.phase(step) == .inFlight(attempt: attempt)
     }
 
-    /// Asks again for the timers that the process forgot.
+    /// Requests the timers again that the process has lost.
     private mutating func rearm() {
         if let end = machine.state.timeoutEnd(plan) { decision.effects.append(.wakeRun(at: end)) }
         for index in machine.state.nodes.indices {
@@ -288,12 +292,14 @@ struct Turn {
 // MARK: - Going on
 
 extension Turn {
-    /// After this much computing a turn ends, so that a long run of heavy steps holds nobody up.
+    /// The expression time after which a turn ends, so that a run of heavy steps does not delay others.
+    ///
+    /// Only evaluations in Lua are measured; plain paths and literals are not.
     private static let computingTimeMax = Duration.milliseconds(10)
-    /// From here on a turn's computing is run time; what is less is not worth a charge.
+    /// The expression time from which a turn's computing is charged as run time.
     private static let chargedTimeMin = Duration.milliseconds(5)
 
-    /// Starts all that is ready, until nothing changes; ends the run once nothing is left to do.
+    /// Starts all that is ready until nothing changes, and ends the run once nothing is left.
     mutating func advance() {
         while true {
             if machine.state.ending == nil, let frame = machine.state.nextTouched() {
@@ -311,8 +317,8 @@ extension Turn {
             meter.beginGroup()
             if doubtful == nil { startStep(index) } else { settleDoubt(about: index) }
         }
-        // What is ready at rest may be out all the same, sent before the journal was read again; the time of its
-        // answer is not to be counted beside what it overlaps.
+        // A ready request of a run at rest may be in flight, sent before the journal was read back. Its time
+        // must not be counted in addition to time that it overlaps.
         if !machine.state.isAtRest { machine.state.settleMeter() }
         cancelChildren()
         guard !machine.state.hasInFlight, !machine.state.hasStrays else { return }
@@ -321,7 +327,8 @@ extension Turn {
         if outcome.status == .succeeded || isUndone(next: { $0.nextUndoing() }) { close(outcome) }
     }
 
-    /// Whether what the losers of races have done is undone; a run that does not succeed undoes it with all else.
+    /// Whether the work of races' losers is undone; a run that does not succeed undoes it with everything
+    /// else.
     private mutating func areLosersUndone() -> Bool {
         guard !machine.state.lost.isEmpty,
             machine.state.ending.map({ $0.status == .succeeded }) ?? machine.state.isDone
@@ -329,10 +336,10 @@ extension Turn {
         return isUndone { $0.nextLost() }
     }
 
-    /// How the run ends, now that nothing is in flight; nil while steps are left.
+    /// The run's outcome, once nothing is in flight; nil while steps are left.
     ///
-    /// An output that fails is recorded as what ends the run before anything is undone (I1): whoever reads the
-    /// journal after a crash must go on with the undoing, even where the same expression would succeed by then.
+    /// A failed output is recorded as the run's end before anything is undone (I1). So a process that reads
+    /// the journal after a crash continues with the undoing, even if the expression would succeed by then.
     private mutating func finalOutcome() -> RunOutcome? {
         let ended = machine.state.isDone ? RunOutcome(status: .succeeded) : nil
         guard var outcome = machine.state.ending ?? ended else { return nil }
@@ -348,16 +355,15 @@ extension Turn {
         return outcome
     }
 
-    /// Starts the compensation of the step that succeeded last of those not yet undone; true once none is
-    /// left.
+    /// Starts the next compensation, that of the step that succeeded last; true once none is left.
     ///
-    /// One after the other, so that each finds what the ones after its step have restored.
+    /// They run one after another, so that each sees what the later steps' compensations have restored.
     private mutating func isUndone(next: (inout RunState) -> Int?) -> Bool {
         while let index = next(&machine.state) {
             switch machine.state.phase(index) {
             case .pending, .ready:
                 if machine.state.isHeld { return false }
-                // What made the run fail may have used up all that one step may compute.
+                // The failure of the run may have used up the budget of its step.
                 meter.beginGroup()
                 startStep(index)
             default: break
@@ -367,16 +373,16 @@ extension Turn {
         return true
     }
 
-    /// Whether every compensation of those nodes succeeded; nil where none was due.
+    /// Whether all compensations of these nodes succeeded; nil if there were none.
     private func compensationResult(_ undone: [Int]) -> RunOutcome.Closing? {
         let due = undone.compactMap { machine.state.nodes[$0].compensation }
         guard !due.isEmpty else { return nil }
         return due.allSatisfy { machine.state.phase($0) == .succeeded } ? .succeeded : .failed
     }
 
-    /// All is over but for the `finally` steps, if there are any.
+    /// Ends the run, after its `finally` steps if there are any.
     ///
-    /// A run that never had its turn has done nothing that they could follow.
+    /// They are omitted if the run never had its turn, because it has done nothing.
     private mutating func close(_ outcome: RunOutcome) {
         var outcome = outcome
         let undone = outcome.status == .succeeded ? machine.state.lost : machine.state.undoable
@@ -399,13 +405,13 @@ extension Turn {
 
     private mutating func finish(_ outcome: RunOutcome) {
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
-        // As it was recorded: whoever waits for it is told no more than the journal says.
+        // The recorded outcome, so that nobody is told more than the journal contains.
         decision.effects.append(.finish(machine.state.outcome ?? outcome))
     }
 
     mutating func startStep(_ index: Int) {
         let step = step(index)
-        // The step itself was asked; its items all run.
+        // Only the step's own guard counts; all of its items run.
         if machine.state.nodes[index].item > 0 { return act(index, step) }
         if isSkippedWithAll(index, step) { return skip(index, .allSkipped) }
         do throws(ExpressionFailure) {
@@ -416,7 +422,7 @@ extension Turn {
         act(index, step)
     }
 
-    /// Whether all that the step waits for was skipped.
+    /// Whether all steps that the step waits for were skipped.
     private func isSkippedWithAll(_ index: Int, _ step: PlannedStep) -> Bool {
         guard !step.after.isEmpty else { return false }
         let first = machine.state.frames[machine.state.nodes[index].frame].first
@@ -446,7 +452,7 @@ extension Turn {
         }
     }
 
-    /// A guard yields true, false or null; anything else is an error and never a skip.
+    /// Evaluates the guard: true, false or null; anything else is an error and never a skip.
     private func isGuardTrue(_ step: PlannedStep, _ index: Int) throws(ExpressionFailure) -> Bool {
         guard let expression = step.guardExpression else { return true }
         return try GuardReading.isTrue(try expression.evaluate(in: scope(of: index)))
@@ -465,10 +471,10 @@ extension Turn {
         }
     }
 
-    // What is evaluated is evaluated in functions of their own: a scope holds the whole state, and as long as
-    // one lives, the next change of the state would copy all of its nodes.
+    // Each evaluation is a function of its own: a scope retains the whole state, and while one is alive, a
+    // change of the state would copy all nodes.
 
-    /// The request, and whether its expressions have asked for the time.
+    /// The request, and whether its expressions asked for the time.
     private func request(
         _ index: Int, _ template: RequestTemplate
     ) throws(RequestFailure) -> (request: OutboundRequest, isTimed: Bool) {
@@ -479,7 +485,7 @@ extension Turn {
         return (try builder.request(), scope.isTimeRead)
     }
 
-    /// The template's value as the step of that node sees it.
+    /// The value of a template in the scope of a node.
     func value(_ template: Template, _ index: Int) throws(ExpressionFailure) -> Value {
         try template.value(in: scope(of: index))
     }
@@ -495,7 +501,10 @@ extension Turn {
         }
     }
 
-    /// A computed value, which must be no deeper than the journal's reader takes.
+    /// A computed value.
+    ///
+    /// - Throws: ``ExpressionFailure/notAValue(reason:)`` if it is nested deeper than the journal's reader
+    ///   accepts.
     func storable(_ value: Value) throws(ExpressionFailure) -> Value {
         guard value.isNested(atMost: JSON.computedDepthMax) else {
             throw .notAValue(reason: "nested deeper than \(JSON.computedDepthMax) levels")
@@ -503,7 +512,7 @@ extension Turn {
         return value
     }
 
-    /// A computed value that leaves the run in another way than in a request: no secret leaves with it.
+    /// A computed value that leaves the run other than in a request, with secrets removed.
     func outgoing(_ value: Value) throws(ExpressionFailure) -> Value {
         redaction.redact(try storable(value))
     }
@@ -516,7 +525,7 @@ extension Turn {
         record(.stepSkipped(path: path(index), reason: reason), at: index)
     }
 
-    /// What this turn has computed so far, as run time; nil where it is too little.
+    /// This turn's expression time as run time; nil if it is too short to be charged.
     var computingTime: Meter.Interval? {
         meter.used >= Self.chargedTimeMin ? Meter.Interval(start: at, end: at + meter.used) : nil
     }
@@ -543,7 +552,7 @@ extension Turn {
     func bounded(_ text: String) -> String { ShownText.line(redaction.redact(text)) }
 }
 
-/// What a guard's value means.
+/// The meaning of a guard's value.
 package enum GuardReading {
     package static func isTrue(_ value: Value) throws(ExpressionFailure) -> Bool {
         switch value {

@@ -1,18 +1,18 @@
 package import Values
 
-/// Where a run comes from that was made out of another one.
+/// The origin of a run that was made from another one.
 package struct RunOrigin: Sendable, Hashable {
     package enum Kind: String, Sendable {
-        /// Goes on where a run failed or was cancelled.
+        /// Continues where a run failed or was cancelled.
         case retry
-        /// Goes on from a step that a person chose.
+        /// Continues from a step that a person chose.
         case fork
     }
 
     /// The run whose outcomes were copied.
     package var run: RunID
     package var kind: Kind
-    /// The top-level step from which everything is done anew; nil where the first run names none.
+    /// The top-level step from which everything is repeated; nil if the original run names none.
     package var step: String?
 
     package init(run: RunID, kind: Kind, step: String?) {

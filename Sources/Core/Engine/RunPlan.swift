@@ -2,51 +2,54 @@ import Ports
 import Values
 package import Workflow
 
-/// A workflow's definition with the tables that a run needs, shared by all its runs.
+/// A workflow's definition with lookup tables, shared by all its runs.
 ///
-/// A step here is one of the file, at any depth; what runs of it in a run is a node of ``RunState``.
+/// A step here is one of the file, at any depth; its instances in a run are nodes of ``RunState``.
 package final class RunPlan: Sendable {
-    /// Steps that stand side by side: the file's own, or those of a group.
+    /// Steps next to each other: the file's own, or those of a group.
     struct Scope: Sendable {
-        /// Of its first step; the others follow.
+        /// The index of its first step; the others follow.
         let first: Int
         let count: Int
         let indexByID: [String: Int]
-        /// Whether anything in it or below can be undone, so that results are needed to the end.
+        /// Whether any step in it or below has a compensation, so that results are needed until the end.
         var isUndoable: Bool
     }
 
     package let definition: WorkflowDefinition
-    /// SHA-256 of the source; what a run is pinned to.
+    /// SHA-256 of the source, to which a run is pinned.
     package let digest: [UInt8]
-    /// The steps of each scope, and behind them one for each compensation, under the id `<step>/compensate`:
-    /// it is sent, repeated and recorded as any other, but never becomes ready by itself.
-    let steps: [PlannedStep]
-    /// The file's own steps are the first.
-    let scopes: [Scope]
-    /// For each step, the scope of its own steps; nil for what is no group.
-    let innerScope: [Int?]
-    /// Position of each step's compensation; nil for none.
-    let compensationIndex: [Int?]
-    /// Whether a position is a compensation's.
-    let isCompensation: [Bool]
-    /// Position of the group of the `finally` steps, behind the compensations of the file's own steps; nil for none.
+    /// The steps of each scope, each scope followed by its compensations, with ids such as
+    /// `<step>/compensate`.
     ///
-    /// Like these it never becomes ready by itself.
+    /// A compensation is sent, retried and recorded like any other step, but never becomes ready by itself.
+    let steps: [PlannedStep]
+    /// The first scope contains the file's own steps.
+    let scopes: [Scope]
+    /// For each step, the scope of its inner steps; nil if it is no group.
+    let innerScope: [Int?]
+    /// For each step, the index of its compensation; nil for none.
+    let compensationIndex: [Int?]
+    /// For each index, whether it is a compensation.
+    let isCompensation: [Bool]
+    /// The index of the group of `finally` steps, after the compensations of the file's own steps; nil for
+    /// none.
+    ///
+    /// Like a compensation, it never becomes ready by itself.
     let finallyIndex: Int?
     /// For each step, the steps of its scope that wait for it.
     let dependents: [[Int]]
-    /// Position of each of the file's own steps and of their compensations by path.
+    /// The indexes of the file's own steps and of their compensations, by path.
     let indexByPath: [String: Int]
-    /// For each step, whether an expression reads its result, so that its body is worth parsing.
+    /// For each step, whether an expression reads its result, so that its body has to be parsed.
     let isRead: [Bool]
-    /// Whether a step may have to give up requests that are in flight.
+    /// Whether a step may have to abandon requests in flight.
     package let hasRaces: Bool
-    /// The longest that one attempt of any of its requests may take; zero where it has none.
+    /// The longest timeout of its requests; zero if it has none.
     package let requestTimeoutMax: Duration
-    /// Signals that any of its steps waits for, sorted.
+    /// The signals for which its steps wait, sorted.
     package let signalNames: [String]
-    /// What every run of it begins with.
+    /// The initial nodes of every run.
     let rootNodes: [RunState.Node]
 
     package init(definition: WorkflowDefinition, digest: [UInt8]) {
@@ -80,7 +83,7 @@ package final class RunPlan: Sendable {
             table.steps.prefix(rootCount).enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
         rootNodes = (0..<rootCount).map { index in
-            // What undoes a step, and what comes at the end, waits for more than any step: the run's end starts it.
+            // Started by the end of the run and not by other steps.
             let isAside = table.isCompensation[index] || index == table.finallyIndex
             let waitingCount = isAside ? .max : table.steps[index].after.count
             var node = RunState.Node(step: index, frame: 0, waitingCount: waitingCount)
@@ -90,10 +93,10 @@ package final class RunPlan: Sendable {
     }
 }
 
-/// A step as runs see it.
+/// A step as runs use it.
 ///
-/// A class, because every turn of every run looks at one: copied member by member, its counts are what the threads
-/// wait for each other for.
+/// A class, because every turn of every run uses one. If it were copied, threads would contend for the
+/// reference counts of its members.
 final class PlannedStep: Sendable {
     let id: String
     let after: [Int]
@@ -116,7 +119,7 @@ final class PlannedStep: Sendable {
     }
 }
 
-/// Lays the scopes of a definition out one behind the other.
+/// Lays out the scopes of a definition one after another.
 private struct StepTable {
     var steps: [Step] = []
     var scopes: [RunPlan.Scope] = []
@@ -124,11 +127,11 @@ private struct StepTable {
     var compensationIndex: [Int?] = []
     var isCompensation: [Bool] = []
     var dependents: [[Int]] = []
-    /// Steps of the file's own scope, with their compensations and the group of the `finally` steps.
+    /// The number of steps in the file's own scope, with compensations and the `finally` group.
     var rootCount = 0
     var finallyIndex: Int?
 
-    /// The file's own scope, and behind all of it the one of its `finally` steps.
+    /// Adds the file's own scope with all inner ones, and then the scope of its `finally` steps.
     mutating func add(_ root: StepScope, finally: StepGroup?) {
         add(root, endsWith: finally)
         guard let finally, let finallyIndex else { return }
@@ -136,7 +139,7 @@ private struct StepTable {
         add(finally.scope)
     }
 
-    /// Returns whether anything in it can be undone.
+    /// Adds a scope and returns whether any step in it has a compensation.
     @discardableResult
     private mutating func add(_ scope: StepScope, endsWith finally: StepGroup? = nil) -> Bool {
         let (number, first) = (scopes.count, steps.count)
@@ -183,7 +186,7 @@ private struct StepTable {
     }
 }
 
-/// Finds out which results any expression reads.
+/// Determines which results are read by expressions.
 private struct ReadMarks {
     let table: StepTable
     private(set) var isRead: [Bool]
@@ -193,10 +196,12 @@ private struct ReadMarks {
         isRead = Array(repeating: false, count: table.steps.count)
     }
 
+    /// Marks the results that a scope's expressions read, at any depth.
+    ///
     /// - Parameters:
-    ///   - scope: Whose steps are visited, at any depth.
-    ///   - number: Of that scope.
-    ///   - around: The scopes around it, the nearest last.
+    ///   - scope: The scope.
+    ///   - number: Its number.
+    ///   - around: The scopes around it, innermost last.
     mutating func visit(_ scope: StepScope, number: Int = 0, around: [Int] = []) {
         let scopes = around + [number]
         for (index, step) in scope.steps.enumerated() {
@@ -210,13 +215,13 @@ private struct ReadMarks {
                 visit(group.scope, number: inner, around: scopes)
                 mark(group.output?.expressions ?? [], scopes: scopes + [inner])
             }
-            // A loop keeps its last result by itself, so `until` alone is no reason to keep them all.
+            // A loop keeps its last result anyway, so `until` alone does not require all of them.
             let until = step.strategy?.until.map { [$0] } ?? []
             mark(until, scopes: inner.map { scopes + [$0] } ?? scopes, except: position)
         }
     }
 
-    /// The `finally` steps read those of the file.
+    /// Marks the results that the `finally` steps read.
     mutating func visit(_ finally: StepGroup?) {
         guard let finally, let inner = table.finallyIndex.flatMap({ table.innerScope[$0] }) else { return }
         visit(finally.scope, number: inner, around: [0])
@@ -224,7 +229,7 @@ private struct ReadMarks {
 
     mutating func mark(_ expressions: [any CompiledExpression], scopes: [Int], except own: Int? = nil) {
         for name in expressions.flatMap(\.stepNames) {
-            // An expression that reaches `steps` without naming one (iteration) may read any of them.
+            // An expression that uses `steps` without naming a member (iteration) may read any of them.
             if name == "*" { isRead = isRead.map { _ in true } }
             for scope in scopes.reversed() {
                 guard let index = table.scopes[scope].indexByID[name] else { continue }

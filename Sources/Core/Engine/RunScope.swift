@@ -2,11 +2,11 @@ package import Ports
 package import Values
 import Workflow
 
-/// What a tenant's secrets hold, opened for the evaluation of its expressions.
+/// A tenant's decrypted secrets, for the evaluation of expressions.
 package struct OpenSecrets: Sendable {
     package struct Secret: Sendable {
         package var value: String
-        /// Hosts it may be sent to; empty for any.
+        /// The hosts to which it may be sent; empty for any.
         package var hosts: [String]
 
         package init(value: String, hosts: [String]) {
@@ -20,7 +20,7 @@ package struct OpenSecrets: Sendable {
     package init(_ byName: [String: Secret] = [:]) { self.byName = byName }
 }
 
-/// `secrets` in an expression: a name that is not set is an error and never an empty text.
+/// `secrets` in an expression; a missing name is an error and never an empty text.
 struct SecretsBranch: ScopeBranch {
     let secrets: OpenSecrets
 
@@ -32,7 +32,7 @@ struct SecretsBranch: ScopeBranch {
     var memberNames: [String] { [] }
 }
 
-/// Who a run belongs to, for `tenant` in expressions.
+/// The tenant of a run, for `tenant` in expressions.
 package struct TenantFacts: Sendable, Hashable {
     package var tenant: TenantID
     package var name: String
@@ -54,25 +54,25 @@ package struct TenantFacts: Sendable, Hashable {
 
 /// The scope of a run's expressions.
 ///
-/// It holds the whole state, so it must not live on while the state is changed. A class, because expressions pass
-/// their scope on at every step of the way.
+/// It retains the whole state and must be released before the state changes. A class, because expressions
+/// pass their scope on at every step.
 final class RunScope: ExpressionScope, @unchecked Sendable {
-    // Unchecked: `isTimeRead` is used by the one thread that evaluates.
+    // Unchecked: only the evaluating thread uses `isTimeRead`.
     let state: RunState
     let plan: RunPlan
     let surroundings: Surroundings
-    /// The frame whose steps are nearest.
+    /// The frame of the innermost steps.
     let frame: Int
-    /// The item itself, where an expression belongs to one that is no group.
+    /// The item, if the expression belongs to one that is no group.
     let item: Int?
-    /// For `fail_when` and `retry.on`: the answer in question.
+    /// The response, for `fail_when` and `retry.on`.
     let response: ResponseBranch?
     let meter: EvaluationMeter?
-    /// The node that it belongs to; nil for an output.
+    /// The node of the expression; nil for an output.
     let node: Int?
-    /// When its expressions are evaluated; nil if they may not ask.
+    /// The time of evaluation; nil if the expression must not ask for it.
     let at: Instant?
-    /// Whether one of them has asked.
+    /// Whether an expression has asked for the time.
     private(set) var isTimeRead = false
 
     init(
@@ -102,7 +102,7 @@ final class RunScope: ExpressionScope, @unchecked Sendable {
         return mac.map { Crockford.text($0, digitCount: 26) }
     }
 
-    /// The path of what the expression belongs to.
+    /// The path of the expression's owner.
     private var place: String {
         if let node { return state.path(node, plan) }
         return (state.frames[frame].owner.map { state.path($0, plan) + "/" } ?? "") + "output"
@@ -128,7 +128,7 @@ final class RunScope: ExpressionScope, @unchecked Sendable {
 
     var memberNames: [String] { ["trigger", "steps", "vars", "run", "tenant"] }
 
-    /// `item`, `index` and `last`: of the strategy nearest around that has them.
+    /// `item`, `index` and `last` of the innermost strategy that has them.
     private func loopMember(_ name: String) -> ScopeNode? {
         guard state.frames.count > 1 else { return nil }
         for index in items {
@@ -147,7 +147,7 @@ final class RunScope: ExpressionScope, @unchecked Sendable {
         return nil
     }
 
-    /// The items around, the nearest first.
+    /// The items around the expression, innermost first.
     private var items: [Int] {
         var found = item.map { [$0] } ?? []
         var next = state.frames[frame].owner
@@ -158,7 +158,7 @@ final class RunScope: ExpressionScope, @unchecked Sendable {
         return found
     }
 
-    /// The node that `steps.<name>` means here, and whether only as an item.
+    /// The node to which `steps.<name>` refers here.
     fileprivate func node(called name: String) -> Int? {
         if let item, isCalled(item, name) { return item }
         var frame = self.frame
@@ -176,7 +176,7 @@ final class RunScope: ExpressionScope, @unchecked Sendable {
     }
 }
 
-/// `run`: member by member, because few expressions ask for the token, which takes an HMAC.
+/// `run` in an expression; computed per member, because the token takes an HMAC and is rarely read.
 struct RunBranch: ScopeBranch {
     static let names = ["id", "workflow", "now", "token", "signal_url", "parent"]
 
@@ -199,7 +199,7 @@ struct RunBranch: ScopeBranch {
 
     var memberNames: [String] { Self.names + (scope.state.final == nil ? [] : ScopeNames.ending) }
 
-    /// How the run ends, for its `finally` steps.
+    /// The outcome of the run, for its `finally` steps.
     private static func member(_ name: String, of outcome: RunOutcome) -> Value? {
         switch name {
         case "outcome": .string(outcome.status.rawValue)
@@ -237,7 +237,7 @@ private struct StepsBranch: ScopeBranch {
     }
 }
 
-/// The scope of a trigger's guard and `dedupe`, before any run exists.
+/// The scope of a trigger's guard and `dedupe`, before a run exists.
 package struct TriggerScope: ExpressionScope {
     let trigger: TriggerView
     let vars: Value

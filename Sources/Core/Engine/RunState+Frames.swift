@@ -2,7 +2,7 @@ import Ports
 import Values
 import Workflow
 
-// Opening and ending of groups and strategies, as folding their entries does it.
+// Opening and ending of groups and strategies while entries are folded.
 
 extension RunState {
     /// Adds the items of a strategy or the steps of a group, and makes those ready that may start.
@@ -39,7 +39,7 @@ extension RunState {
         if frames[frame].count == 0 { touch(frame) }
     }
 
-    /// Lets as many items of a strategy start as may run at a time, in order.
+    /// Admits items of a strategy in order, up to its concurrency.
     mutating func admit(_ frame: Int, _ strategy: Strategy) {
         while !frames[frame].isClosed, frames[frame].admittedCount < frames[frame].count,
             frames[frame].admittedCount - frames[frame].settledCount < strategy.concurrency
@@ -49,7 +49,7 @@ extension RunState {
         }
     }
 
-    /// After an item the next one may start, unless the one before has closed the frame or won.
+    /// Admits the next item after one has settled, unless the frame is closed or has a winner.
     mutating func admitNext(after index: Int, _ plan: RunPlan) {
         guard nodes[index].item > 0, frames[nodes[index].frame].winner == nil,
             let strategy = plan.steps[nodes[index].step].strategy
@@ -57,7 +57,7 @@ extension RunState {
         admit(nodes[index].frame, strategy)
     }
 
-    /// Lets nothing new start in a frame and below: what waits there waits no more.
+    /// Closes a frame and everything below: nothing new starts, and resting steps stop waiting.
     mutating func close(_ frame: Int) {
         guard !frames[frame].isClosed else { return }
         frames[frame].isClosed = true
@@ -76,13 +76,13 @@ extension RunState {
 
     // MARK: - The end of a frame
 
-    /// Ends what a settled node had opened: what has not settled never will.
+    /// Ends what a settled node had opened; unsettled nodes in it will never settle.
     ///
-    /// - Returns: What expressions see of it.
+    /// - Returns: The result as expressions see it.
     mutating func conclude(_ index: Int, _ result: StepResult, _ plan: RunPlan) -> StepView {
         let step = nodes[index].step
         guard let frame = nodes[index].opened else {
-            // Not by `||`, whose second operand would be given a copy of the whole state.
+            // Written without `||`, because its autoclosure would copy the whole state.
             let parsesBody = plan.isRead[step] ? true : Self.isLoop(nodes[index].frame, frames, nodes, plan)
             return StepView(result, parsesBody: parsesBody, reading: plan.steps[step].action.reading)
         }
@@ -116,10 +116,12 @@ extension RunState {
         }
     }
 
+    /// Cancels the unsettled nodes of a frame and of everything open below it.
+    ///
     /// - Parameters:
-    ///   - frame: With all that is open below it.
-    ///   - leavesUnbegun: Whether it has come to a good end, so that what is not settled never began.
-    ///   - plan: Of the run.
+    ///   - frame: The frame.
+    ///   - leavesUnbegun: Whether the frame ended well, so that unsettled nodes have never begun.
+    ///   - plan: The run's plan.
     private mutating func cancel(_ frame: Int, leavesUnbegun: Bool, _ plan: RunPlan) {
         let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard frames[frame].settledCount < frames[frame].count else { return }
@@ -139,7 +141,7 @@ extension RunState {
         }
     }
 
-    /// Keeps no result that nothing can read any more.
+    /// Drops the results of a frame that nothing can read any more.
     private mutating func forget(_ frame: Int, _ plan: RunPlan) {
         let range = frames[frame].first..<(frames[frame].first + frames[frame].count)
         guard let scope = frames[frame].scope else {
@@ -149,12 +151,12 @@ extension RunState {
             for index in range { nodes[index].result = nodes[index].result?.errorAlone }
             return
         }
-        // A loop's `until` still reads the steps of the item that has just ended.
+        // The `until` of a loop still reads the steps of the item that has just ended.
         guard !plan.scopes[scope].isUndoable, !isInLoop(frame, plan) else { return }
         for index in range { nodes[index].result = nodes[index].result?.errorAlone }
     }
 
-    /// Forgets what `until` has read of the item before.
+    /// Drops the results of the previous item, which only `until` could read.
     mutating func forgetBefore(_ index: Int, _ plan: RunPlan) {
         guard let latest = frames[nodes[index].frame].latest, let frame = nodes[latest].opened,
             let scope = frames[frame].scope, !plan.scopes[scope].isUndoable

@@ -1,55 +1,56 @@
 import Values
 import Workflow
 
-// What a run is made of: nodes, one for each step that runs or may run, in frames, one for each scope
-// that is open. Frames and nodes are only ever added, and only by folding entries: a node has the same
-// position in every process that reads the journal, which is what effects and their answers go by. The items
-// of a strategy are added all at once when it opens: what an item sends is in no entry before its outcome, so
-// it must have its place before it starts. The steps inside of an item are added when that item opens.
+// The structure of a run: nodes, one for each step or item that runs or may run, in frames, one for each open
+// scope. Frames and nodes are only added, and only by folding entries. So a node has the same index in every
+// process that reads the journal, and effects and their answers refer to it by that index. A strategy adds
+// all its items when it opens: an item's request appears in no entry before its outcome, so the item needs
+// its index before it starts. The inner steps of an item are added when that item opens.
 
 extension RunState {
     /// One step of a run, or one item of a step with a strategy.
     struct Node: Sendable {
         var phase = Phase.pending
-        /// Of the plan.
+        /// Its index in the plan.
         let step: Int
-        /// That it stands in.
+        /// The frame that contains it.
         let frame: Int
-        /// Which item it is, from 1; 0 for none.
+        /// The number of the item, from 1; 0 if it is none.
         let item: Int
-        /// Skipped by its guard in a list, which goes on behind it.
+        /// Whether its guard skipped it in a list, which continues after it.
         var isLeftOut = false
-        /// Steps that it still waits for.
+        /// The number of unsettled steps that it waits for.
         var waitingCount: Int
-        /// Attempts that failed and were recorded.
+        /// The number of recorded failed attempts.
         var failedAttemptCount = 0
         /// When the first attempt had failed.
         var firstFailedAt: Instant?
-        /// When it was last decided to send its request.
+        /// When its latest request was decided.
         var sentAt = Instant(microseconds: 0)
-        /// When its attempt in flight was made, if its expressions asked for the time; volatile.
+        /// The time that its attempt in flight has read, nil if it has read none; volatile.
         var madeAt: Instant?
-        /// While it rests: whether until a time of the wall clock, and not for a duration.
+        /// While it rests: whether it waits for a wall-clock time, and not for a duration.
         var restsByWallTime = false
-        /// The batch of decisions in which that was; ``RunState/notSent`` if it was not sent after all, volatile.
+        /// The batch in which its latest request was decided, or ``RunState/notSent``; volatile.
         var decidedIn = 0
-        /// Whether its request may have left in an earlier batch or process, and no outcome of it is recorded.
+        /// Whether a request may have left in an earlier batch or process without a recorded outcome.
         var mayHaveLeft = false
-        /// Whether the scope around it, or the run, ended while that was so: its outcome is still to be learnt.
+        /// Whether the scope around it, or the run, ended at such a time, so that its outcome must still be
+        /// learnt.
         var isSettling = false
-        /// Whether its attempt in flight repeats one whose outcome nobody knows; volatile.
+        /// Whether its attempt in flight repeats one with an unknown outcome; volatile.
         var isInDoubt = false
-        /// Whether it lost a race while its request was under way: if it succeeds, it is undone.
+        /// Whether it lost a race while its request was in flight; it is undone if it succeeds.
         var isLost = false
-        /// The frame of its items or of its own steps, once it is open.
+        /// The frame of its items or inner steps, once it is open.
         var opened: Int?
         /// The run that it has started.
         var child: RunID?
-        /// The node that undoes it; nil for none.
+        /// The node of its compensation; nil for none.
         var compensation: Int?
-        /// The node that it undoes; known of those inside groups and strategies.
+        /// The node that this compensation undoes; set only inside groups and strategies.
         var undone: Int?
-        /// What expressions see; kept only where some expression looks, and for the run's view.
+        /// Its result for expressions; kept only if an expression may read it, or for the run's view.
         var result: StepView?
 
         init(step: Int, frame: Int, item: Int = 0, waitingCount: Int) {
@@ -59,41 +60,41 @@ extension RunState {
             self.waitingCount = waitingCount
         }
 
-        /// Whether nothing around it may end, because somebody outside is at work on it, or may be.
+        /// Whether nothing around it may end, because someone outside is or may be working on it.
         var isUnderWay: Bool { phase.isInFlight || isSettling }
 
-        /// Whether what comes after it alone is skipped with it.
+        /// Whether steps that wait for it alone are skipped with it.
         var cutsOff: Bool { phase == .skipped && !isLeftOut }
     }
 
-    /// Nodes that were opened together; the file's own are frame 0.
+    /// Nodes that were opened together; frame 0 contains the file's own steps.
     struct Frame: Sendable {
-        /// The node that was opened; nil for the run itself.
+        /// The node that opened it; nil for the run itself.
         let owner: Int?
         /// Its first node; the others follow.
         let first: Int
         let count: Int
-        /// Of the plan; nil for the items of a strategy.
+        /// The scope in the plan; nil for the items of a strategy.
         let scope: Int?
-        /// Its nodes that are settled.
+        /// The number of its settled nodes.
         var settledCount = 0
-        /// Nodes in flight, in it and in all that is open below it.
+        /// The number of nodes under way in it and in everything open below.
         var inFlightCount = 0
-        /// Nothing new starts in it: it has failed, or something around it has.
+        /// Whether nothing new starts in it, because it or something around it has failed.
         var isClosed = false
         /// The node that failed it first.
         var failed: Int?
-        /// Whether it is on the list of those to look at.
+        /// Whether it is in the list of frames to examine.
         var isTouched = false
-        /// Of a strategy: what it runs over.
+        /// For a strategy: the value of `over`.
         var over = Value.null
-        /// Of a strategy: items that may run, or did.
+        /// For a strategy: the number of items that have been admitted.
         var admittedCount = 0
-        /// Of a strategy: the item that settled last.
+        /// For a strategy: the item that settled last.
         var latest: Int?
-        /// Of a loop: the result of that item.
+        /// For a loop: the result of that item.
         var last: StepView?
-        /// Of a race: the first that succeeded.
+        /// For a race: the first item that succeeded.
         var winner: Int?
 
         init(owner: Int?, first: Int, count: Int, scope: Int?) {
@@ -104,12 +105,12 @@ extension RunState {
         }
     }
 
-    /// Nodes that a run has at most.
+    /// Most nodes of a run.
     static let nodeCountMax = 250_000
 
     // MARK: - Names
 
-    /// The node's place in the journal: `charge`, `each/3/charge`, `charge/compensate`.
+    /// The path of a node in the journal: `charge`, `each/3/charge`, `charge/compensate`.
     func path(_ index: Int, _ plan: RunPlan) -> String {
         let node = nodes[index]
         guard let owner = frames[node.frame].owner else { return plan.steps[node.step].id }
@@ -117,7 +118,7 @@ extension RunState {
         return path(owner, plan) + "/" + (node.item > 0 ? String(node.item) : plan.steps[node.step].id)
     }
 
-    /// The node of that path; nil where there is none (yet).
+    /// The node with a path; nil if there is none yet.
     func node(_ path: String, _ plan: RunPlan) -> Int? {
         if let index = plan.indexByPath[path] { return index }
         var parts = path.split(separator: "/")[...]
@@ -151,17 +152,17 @@ extension RunState {
         return nodes[owner].frame
     }
 
-    /// Whether nothing new may start where that node stands.
+    /// Whether nothing new may start in the node's frame.
     func isClosed(around index: Int) -> Bool { frames[nodes[index].frame].isClosed }
 
-    /// The node deepest inside that made this one fail.
+    /// The innermost node that caused this one to fail.
     func origin(ofFailure index: Int) -> Int {
         var node = index
         while let opened = nodes[node].opened, let failed = frames[opened].failed { node = failed }
         return node
     }
 
-    /// Nodes in flight in that frame and below.
+    /// The nodes in flight in a frame and below.
     func inFlight(in frame: Int) -> [Int] {
         guard frames[frame].inFlightCount > 0 else { return [] }
         var found: [Int] = []
@@ -172,7 +173,7 @@ extension RunState {
         return found
     }
 
-    /// What expressions see of an item's result, which a loop keeps only of the one before.
+    /// The result of an item; a loop keeps only that of the previous one.
     func itemResult(_ index: Int) -> StepView? {
         let frame = frames[nodes[index].frame]
         return frame.latest == index ? frame.last ?? nodes[index].result : nodes[index].result

@@ -1,27 +1,27 @@
 import Values
 import Workflow
 
-// Requests that may have left when the scope around them ended: what is known of them, and what a restart makes of
-// it. The entry that ends a scope is followed, in the same commit, by one that names them, so a restart need not
-// guess: those are sent again under their keys, and nothing else of that scope is.
+// Requests that may have left when the scope around them ended, and their treatment after a restart. In the
+// same commit, the entry that ends a scope is followed by one that names them. So a restart need not guess:
+// these requests are sent again under their keys, and nothing else of that scope is.
 
 extension RunState {
     /// What has ended in one turn.
     struct ScopeNews: Sendable {
         /// Whether the run is ending.
         var hasEnded = false
-        /// Whether it is paused, by its balance or by a person.
+        /// Whether the run was paused, by its balance or by a person.
         var hasPaused = false
-        /// Frames in which nothing new starts any more.
+        /// Frames that were closed.
         var closed: [Int] = []
 
         var isEmpty: Bool { !hasEnded && !hasPaused && closed.isEmpty }
     }
 
-    /// Stands for the batch of a request that was decided and not sent.
+    /// The batch number of a request that was decided but not sent.
     static let notSent = Int.max
 
-    /// Whether the node's request may have left, and no outcome of it is recorded.
+    /// Whether the node's request may have left without a recorded outcome.
     private func mayHaveLeft(_ index: Int, _ plan: RunPlan) -> Bool {
         let node = nodes[index]
         guard !node.phase.isSettled, !node.isSettling, !plan.isCompensation[node.step],
@@ -31,7 +31,7 @@ extension RunState {
         return node.mayHaveLeft
     }
 
-    /// All such nodes that the news concern, by their position.
+    /// All such nodes that the news concerns, by index.
     func nodesLeft(_ news: ScopeNews, _ plan: RunPlan) -> [Int] {
         if news.hasEnded || news.hasPaused { return nodes.indices.filter { mayHaveLeft($0, plan) } }
         return news.closed.flatMap { frame in
@@ -40,7 +40,7 @@ extension RunState {
         }
     }
 
-    /// Those in one frame, and in all that is open below it.
+    /// Such nodes in one frame and in everything open below it.
     func nodesLeft(in frame: Int, _ plan: RunPlan) -> [Int] {
         var found: [Int] = []
         for index in frames[frame].first..<(frames[frame].first + frames[frame].count) {
@@ -52,17 +52,17 @@ extension RunState {
         return found
     }
 
-    /// The journal says that the node's request may have left.
+    /// Notes from the journal that the node's request may have left.
     mutating func noteLeft(_ index: Int) {
         guard !nodes[index].phase.isSettled else { return }
         nodes[index].mayHaveLeft = true
         if ending != nil || isClosed(around: index) { beginSettling(index) }
     }
 
-    /// From now on nothing around the node ends before its outcome is known.
+    /// Prevents everything around the node from ending before its outcome is known.
     mutating func beginSettling(_ index: Int) {
         guard !nodes[index].isSettling else { return }
-        // Its next try was due, and may have been made.
+        // Its retry was due and may have been sent.
         if case .waitingRetry = nodes[index].phase { set(index, .ready) }
         let was = nodes[index].isUnderWay
         nodes[index].isSettling = true
@@ -70,7 +70,7 @@ extension RunState {
         if !was { countInFlight(index, by: 1) }
     }
 
-    /// The node has an outcome, or none is awaited.
+    /// Notes that the node has an outcome, or that none is awaited.
     mutating func forgetDoubts(about index: Int) {
         (nodes[index].mayHaveLeft, nodes[index].isInDoubt) = (false, false)
         guard nodes[index].isSettling else { return }
@@ -78,12 +78,13 @@ extension RunState {
         settling.remove(index)
     }
 
-    /// A node to be sent again, so that its outcome becomes known.
+    /// A node to send again, so that its outcome becomes known; takes time linear in the number of such
+    /// nodes.
     func nextSettling() -> Int? {
         settling.isEmpty ? nil : settling.filter { nodes[$0].phase == .ready }.min()
     }
 
-    /// After a restart: whatever could start when the process before ended may have been sent by it.
+    /// Marks, after a restart, all requests that the previous process may have sent.
     mutating func doubtAllReady(at now: Instant, _ plan: RunPlan) {
         guard !isAtRest, !isQueued, ending == nil else { return }
         for index in nodes.indices where !isClosed(around: index) {
@@ -97,7 +98,7 @@ extension RunState {
 }
 
 extension RunMachine {
-    /// A request that was decided has not been sent, and will not be by this process.
+    /// Notes that a decided request was not sent and will not be by this process.
     package mutating func noteUnsent(_ node: Int) {
         guard state.nodes.indices.contains(node) else { return }
         state.nodes[node].decidedIn = RunState.notSent
@@ -105,7 +106,7 @@ extension RunMachine {
 }
 
 extension Turn {
-    /// Records which requests may have left before a scope ended, so that a restart learns what became of them.
+    /// Records the requests that may have left before a scope ended, so that a restart learns their outcomes.
     mutating func noteInFlight() {
         let news = machine.state.news
         machine.state.news = RunState.ScopeNews()
@@ -114,13 +115,13 @@ extension Turn {
         record(.stepsInFlight(paths: left.map { path($0) }))
     }
 
-    /// Sends a request again whose answer a process before this one may have missed.
+    /// Sends a request again whose response an earlier process may have missed.
     mutating func settleDoubt(about index: Int) {
         machine.state.nodes[index].isInDoubt = true
         startStep(index)
     }
 
-    /// Losers of a race that may have done what can be undone: their answers are awaited.
+    /// The losers of a race that may have done undoable work, so that their responses are awaited.
     mutating func keepLosers(of frame: Int) -> [Int] {
         let left = machine.state.nodesLeft(in: frame, plan).filter { isUndoable($0) }
         let unlisted = left.filter { !machine.state.nodes[$0].isSettling }

@@ -3,33 +3,33 @@ import Ports
 package import Values
 import Workflow
 
-/// Where a run stands: the fold of its entries (I4), and beside it what is in flight just now, which
-/// no entry tells and which a restart forgets.
+/// The state of a run: the fold of its entries (I4), and the volatile state of requests in flight.
 ///
-/// Only ``apply(_:plan:)`` changes the durable part; recovery is nothing but calling it again.
+/// No entry records the volatile part, and a restart loses it. Only ``apply(_:plan:at:)`` changes the durable
+/// part; recovery just calls it again for each entry.
 package struct RunState: Sendable {
-    /// One step's place in its life.
+    /// The phase of a step.
     package enum Phase: Sendable, Hashable {
         /// It waits for other steps.
         case pending
-        /// All it waits for is settled; its guard has not been asked or its request not been sent.
+        /// All steps before it are settled; its guard has not been evaluated, or its request not been sent.
         case ready
-        /// Sent, and not answered. Volatile: after a crash it is `ready` again, under the same key (I3).
+        /// Sent without a response; volatile: after a crash it is `ready` again, under the same key (I3).
         case inFlight(attempt: Int)
-        /// Failed, and tried again at that instant.
+        /// An attempt failed, and a retry is due at that instant.
         case waitingRetry(attempt: Int, at: Instant)
         /// A durable timer runs.
         case sleeping(until: Instant)
-        /// It waits for a signal; nil for as long as it takes.
+        /// It waits for a signal; `until` is nil for no bound.
         case waiting(since: Instant, until: Instant?)
         /// It waits for the end of the run that it has started.
         case calling(child: RunID, since: Instant)
-        /// Its items or its own steps run.
+        /// Its items or inner steps run.
         case open
         case succeeded
         case failed
         case skipped
-        /// The scope around it ended before it did.
+        /// The scope around it ended first.
         case cancelled
 
         package var isSettled: Bool {
@@ -39,7 +39,7 @@ package struct RunState: Sendable {
             }
         }
 
-        /// Whether somebody outside is at work on it, so that nothing around it may end.
+        /// Whether someone outside is working on it, so that nothing around it may end.
         var isInFlight: Bool {
             switch self {
             case .inFlight, .calling: true
@@ -47,7 +47,7 @@ package struct RunState: Sendable {
             }
         }
 
-        /// Whether it does nothing until a time or a signal comes.
+        /// Whether it only waits for a time or a signal.
         var isResting: Bool {
             switch self {
             case .waitingRetry, .sleeping, .waiting: true
@@ -55,7 +55,7 @@ package struct RunState: Sendable {
             }
         }
 
-        /// When its rest ends by itself; nil where it does not.
+        /// When its rest ends by itself; nil if it does not.
         var restEnd: Instant? {
             switch self {
             case .waitingRetry(_, let end), .sleeping(let end): end
@@ -72,74 +72,76 @@ package struct RunState: Sendable {
 
     package let run: RunID
     package private(set) var trigger: TriggerView?
-    /// The file's own steps and their compensations first, at the positions that the plan gives them.
+    /// The file's own steps and their compensations come first, at the plan's indexes.
     ///
-    /// Only ``apply(_:plan:at:)`` adds more, so a node has the same position after a restart.
+    /// Only ``apply(_:plan:at:)`` adds nodes, so a node has the same index after a restart.
     var nodes: [Node]
     var frames: [Frame]
     package private(set) var meter = Meter()
-    /// What the entries charge together.
+    /// The sum of the entries' charges.
     ///
-    /// Not what the meter comes to: read again after the clock was set back, it takes intervals for overlapping
-    /// that were charged one by one.
+    /// It may differ from the meter's total: if the journal is read back after the clock was set back, the
+    /// meter treats intervals as overlapping that were charged separately.
     package private(set) var chargedMilliseconds: Int64 = 0
     /// Whether the balance is used up.
     package private(set) var isPaused = false
     /// Whether a person has paused the run.
     package private(set) var isHeld = false
-    /// Whether it waits until fewer runs with its concurrency key go.
+    /// Whether it waits for its turn among the runs with its concurrency key.
     package private(set) var isQueued = false
-    /// Steps whose child is open, and children that nobody waits for any more.
+    /// Steps with an open child, and children that no step waits for any more.
     var calls = OpenCalls()
     package private(set) var outcome: RunOutcome?
     package private(set) var sequence: Int64 = 0
-    /// By how much the wall clock had been stepped when the last entry was written, in the life of the installation.
+    /// How far the wall clock had been stepped at the last entry, over the life of the installation.
     ///
-    /// Every instant that the state compares or subtracts is one of that wall clock.
+    /// All instants that the state compares or subtracts are times of that wall clock.
     package private(set) var clockShift = Duration.zero
-    /// Bytes that the journal holds: bodies as they are folded in, and facts as
-    /// ``RunMachine/noteFacts(byteCount:)`` is told of them.
+    /// The bytes of the journal: bodies as they are folded, and facts through
+    /// ``RunMachine/noteFacts(byteCount:)``.
     package internal(set) var byteCount = 0
-    /// Whether the run is ending because that came to more than it may keep.
+    /// Whether the run is ending because its journal is too large.
     private(set) var isTooLarge = false
-    /// How the run will end once nothing is in flight; set by a failed step, `fail`, `finish`, a cancel, the
-    /// run's timeout, or an output that failed.
+    /// The run's outcome once nothing is in flight.
+    ///
+    /// Set by a failed step, `fail`, `finish`, a cancellation, the run's timeout, or a failed output.
     package private(set) var ending: RunOutcome?
-    /// How the run ends, once that is decided and only its `finally` steps are left; ``ending`` is then nil again,
-    /// unless those were cut short.
+    /// The run's outcome, once it is decided and only the `finally` steps are left.
+    ///
+    /// ``ending`` is nil again then, unless those steps were cut short.
     private(set) var final: RunOutcome?
-    /// What the journal had come to by then.
+    /// The bytes of the journal at that time.
     private(set) var byteCountBeforeFinally = 0
-    /// Frames that may have come to their end, or whose `until` is to be asked.
+    /// Frames that may have ended, or whose `until` must be evaluated.
     private var touched: [Int] = []
     /// Nodes that became ready, in that order.
     private var ready = NodeQueue()
-    /// Nodes whose outcome is to be learnt although the scope around them has ended.
+    /// Nodes whose outcome must be learnt although the scope around them has ended.
     var settling: Set<Int> = []
-    /// Nodes that lost a race, succeeded all the same, and can be undone; in that order.
+    /// Nodes that lost a race but succeeded and can be undone, in that order.
     private(set) var lost: [Int] = []
     /// Whether it was read from a journal and nothing has been decided since; volatile.
     var isJustRead = false
-    /// Which batch of decisions this is, for ``Node/decidedIn``; volatile.
+    /// The number of the current batch of decisions, for ``Node/decidedIn``; volatile.
     var batch = 0
-    /// What has ended since this was last looked at; volatile.
+    /// What has ended since the last check; volatile.
     var news = ScopeNews()
-    /// Nodes in a phase that rests; few, however many nodes there are.
+    /// Nodes in a resting phase; few, however many nodes there are.
     private(set) var resting: Set<Int> = []
-    /// Nodes that wait for a signal, by its name, in the order in which they began to.
+    /// Nodes that wait for a signal, by its name, in the order in which they began to wait.
     private var waiters: [String: NodeQueue] = [:]
     /// Nodes that succeeded in this run and can be undone, in that order.
     private(set) var undoable: [Int] = []
-    /// How many of those the undoing has not come to yet; nil before it begins.
+    /// The number of those that have not been undone yet; nil before the undoing begins.
     private var undoCount: Int?
-    /// What the run's texts must not show beside the tenant's secrets.
+    /// The run's own sensitive values, which its texts must not show.
     private(set) var sensitive = SensitiveTexts()
     /// Signals that no step has taken yet, oldest first.
     private(set) var mailbox: [RunSignal] = []
-    /// Every signal that ever came.
+    /// The ids of all signals received.
     private(set) var signalIDs: Set<String> = []
 
-    /// What stands in a machine while its real state is being worked on.
+    /// The placeholder in a machine while its real state is in use.
     static var vacant: RunState { RunState(run: RunID(number: 0), nodes: [], frames: []) }
 
     private init(run: RunID, nodes: [Node], frames: [Frame]) {
@@ -158,17 +160,17 @@ package struct RunState: Sendable {
 
     package var isOver: Bool { outcome != nil }
 
-    /// Whether nothing new starts just now; a run that is ending undoes its steps also without a balance.
+    /// Whether nothing new starts now; a run that is ending undoes its steps even without a balance.
     package var isAtRest: Bool { isHeld || isPaused && ending == nil }
 
     func phase(_ index: Int) -> Phase { nodes[index].phase }
 
     func result(_ index: Int) -> StepView? { nodes[index].result }
 
-    /// Whether a resting step ends at a time that was asked for, and not after a duration.
+    /// Whether a resting step ends at a requested time and not after a duration.
     func restsByWallTime(_ index: Int) -> Bool { nodes[index].restsByWallTime }
 
-    /// When the run has taken as long as it may; nil for a run without a timeout, or before it has started.
+    /// When the run's timeout passes; nil for a run without one, before its start, or in its `finally` steps.
     func timeoutEnd(_ plan: RunPlan) -> Instant? {
         guard let timeout = plan.definition.timeout, let start, final == nil else { return nil }
         return start.at + timeout + (clockShift - start.clockShift)
@@ -178,35 +180,36 @@ package struct RunState: Sendable {
 
     func attempt(_ index: Int) -> Int { nodes[index].failedAttemptCount + 1 }
 
-    /// Whether a signal of that id has come.
+    /// Whether a signal with this id has been received.
     package func hasSignal(_ id: String) -> Bool { signalIDs.contains(id) }
 
     package var mailboxCount: Int { mailbox.count }
 
-    /// Whether a node waits for a signal of that name, so that the next one is not kept but taken.
+    /// Whether a node waits for a signal with this name, so that the next one is taken at once.
     package func isWaiting(forSignal name: String) -> Bool {
         waiters[name]?.contains { if case .waiting = nodes[$0].phase { true } else { false } } ?? false
     }
 
-    /// Whether its going on depends on other runs, or theirs on it, so that it is kept in memory.
+    /// Whether its progress depends on other runs, or theirs on it, so that it must stay in memory.
     ///
-    /// A run that calls waits for its child's end; one with a key holds a place or waits for one; and of a child
-    /// that is awaited the runtime must know after a restart, to tell or to end it.
+    /// A run that calls waits for its child's end. A run with a concurrency key holds a place or waits for
+    /// one. An awaited child must be known after a restart, so that its caller is notified or it can be
+    /// cancelled.
     package var isTiedToOthers: Bool {
         !calls.isEmpty || start?.concurrencyKey != nil
             || start?.parent.map { !$0.isDetached } ?? false
     }
 
-    /// Where the run stands among all that its first start has led to; as far as its own journal tells.
+    /// The number of runs that the root has caused, as far as this run's journal knows.
     ///
-    /// Goes through all nodes.
+    /// Takes time linear in the number of nodes.
     package var knownLineage: RunLineage {
         let childCount = nodes.count { $0.child != nil }
         let own = start?.lineage ?? RunLineage(root: run, ordinal: 0)
         return RunLineage(root: own.root, ordinal: own.ordinal + childCount)
     }
 
-    /// Requests, signals and calls that are to be answered, and children that are open.
+    /// Whether requests, signals or calls are unanswered, or children are open.
     package var hasInFlight: Bool { frames[0].inFlightCount > 0 }
 
     /// Whether children are open that no step waits for.
@@ -219,22 +222,22 @@ package struct RunState: Sendable {
 // MARK: - What comes next
 
 extension RunState {
-    /// The node that has been ready for the longest; it stays so until it starts.
+    /// The node that has been ready longest; it stays in the queue until it starts.
     mutating func nextReady() -> Int? {
         ready.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed }
     }
 
-    /// Whether ``nextReady()`` gives one.
+    /// Whether ``nextReady()`` would return a node.
     var hasReady: Bool {
         var queue = ready
         return queue.first { nodes[$0].phase == .ready && !frames[nodes[$0].frame].isClosed } != nil
     }
 
-    /// A frame to look at, taken off the list; only those that are still open are given.
+    /// Takes the next open frame from the list of frames to examine.
     mutating func nextTouched() -> Int? {
         while let frame = touched.popLast() {
             frames[frame].isTouched = false
-            // A frame inside one that is closed never ends by itself.
+            // A frame inside a closed one never ends by itself.
             if let owner = frames[frame].owner, nodes[owner].phase == .open, !isClosed(around: owner) {
                 return frame
             }
@@ -248,17 +251,18 @@ extension RunState {
         touched.append(frame)
     }
 
-    /// The node that has waited longest for a signal of that name.
+    /// The node that has waited longest for a signal with this name.
     mutating func firstWaiter(for name: String) -> Int? {
         waiters[name]?.first { if case .waiting = nodes[$0].phase { true } else { false } }
     }
 
-    /// The compensation of the loser of a race that succeeded last of those not yet undone.
+    /// The unsettled compensation of a race's loser, of the one that succeeded last; takes time linear in the
+    /// losers.
     func nextLost() -> Int? {
         lost.reversed().lazy.compactMap { nodes[$0].compensation }.first { !nodes[$0].phase.isSettled }
     }
 
-    /// The compensation that is due: that of the node that succeeded last of those not yet undone.
+    /// The due compensation: that of the node that succeeded last and is not undone yet.
     mutating func nextUndoing() -> Int? {
         var count = undoCount ?? undoable.count
         while count > 0, let compensation = nodes[undoable[count - 1]].compensation,
@@ -274,14 +278,15 @@ extension RunState {
 // MARK: - The durable part
 
 extension RunState {
-    /// Folds the next record in.
+    /// Folds the next record.
     ///
-    /// A record for a step that the plan does not have is ignored, which
-    /// cannot happen while a run keeps the source that it started with.
+    /// A record of a step that the plan does not have is ignored; this cannot happen while a run keeps its
+    /// source.
+    ///
     /// - Parameters:
-    ///   - record: The next in sequence.
-    ///   - plan: Of the run.
-    ///   - known: The node that its path names, where the caller knows it.
+    ///   - record: The next record in sequence.
+    ///   - plan: The run's plan.
+    ///   - known: The node of its path, if the caller knows it.
     mutating func apply(_ record: JournalRecord, plan: RunPlan, at known: Int? = nil) {
         sequence = record.sequence
         chargedMilliseconds += record.chargeMilliseconds
@@ -304,7 +309,7 @@ extension RunState {
             }
             let view = conclude(index, result, plan)
             settle(index, as: result.error == nil ? .succeeded : .failed, view, plan: plan)
-            // What an earlier run did is that run's to undo.
+            // The work of an earlier run is not this run's to undo.
             if result.error == nil, !result.isCopied, !plan.isCompensation[nodes[index].step] {
                 keepUndoable(index, plan)
             }
@@ -375,12 +380,12 @@ extension RunState {
         }
     }
 
-    /// What the next interval adds, in whole milliseconds; the same arithmetic as ``apply(_:plan:)`` does.
+    /// The whole milliseconds that an interval adds, by the same arithmetic as ``apply(_:plan:at:)``.
     func charge(for interval: Meter.Interval?) -> Int64 {
         interval.map { meter.chargeAdded(by: $0) } ?? 0
     }
 
-    /// What is left to charge at the end.
+    /// The remaining charge at the end of the run.
     var remainingCharge: Int64 {
         var meter = meter
         return meter.chargeRemainder()
@@ -390,7 +395,7 @@ extension RunState {
         if let interval { _ = meter.charge(interval) }
     }
 
-    /// Every phase is set here, so that the counts of what is in flight are right.
+    /// Sets a phase; all changes go through here, so that the counts of nodes in flight stay correct.
     mutating func set(_ index: Int, _ phase: Phase) {
         let was = nodes[index].isUnderWay
         if nodes[index].phase.isCalling { calls.settle(index) }
@@ -405,7 +410,7 @@ extension RunState {
         if was != nodes[index].isUnderWay { countInFlight(index, by: was ? -1 : 1) }
     }
 
-    /// A node is under way from now on, or no longer.
+    /// Updates the counts of nodes under way in all frames around a node.
     mutating func countInFlight(_ index: Int, by change: Int) {
         var next: Int? = nodes[index].frame
         while let frame = next {
@@ -423,7 +428,8 @@ extension RunState {
     private mutating func settle(_ index: Int, as phase: Phase, _ view: StepView?, plan: RunPlan) {
         set(index, phase)
         let (step, frame) = (nodes[index].step, nodes[index].frame)
-        // The file's own steps are few and always shown; of all others only what is read, or went wrong.
+        // The file's own steps are few and always shown; of the others only results that are read, and
+        // failures, are kept.
         if frame == 0 || plan.isRead[step] || phase == .failed { nodes[index].result = view }
         guard !plan.isCompensation[step], index != plan.finallyIndex else { return }
         frames[frame].settledCount += 1
@@ -450,7 +456,7 @@ extension RunState {
         touch(frame)
     }
 
-    /// Lines a node up for the undoing; those inside groups get their compensation's node now.
+    /// Queues a node for the undoing, and adds a compensation node for it inside groups.
     private mutating func keepUndoable(_ index: Int, _ plan: RunPlan) {
         let node = nodes[index]
         guard let undoing = plan.compensationIndex[node.step], node.item > 0 || node.opened == nil else {
@@ -466,9 +472,9 @@ extension RunState {
         if node.isLost { lost.append(index) }
     }
 
-    /// A failed step fails its scope unless it says otherwise; `fail` and `finish` end the run.
+    /// Fails the scope of a failed step unless the step tolerates it; `fail` and `finish` end the run.
     private mutating func note(_ result: StepResult, of index: Int, _ plan: RunPlan) {
-        // What became of one that lost its race changes nothing.
+        // The outcome of a race's loser changes nothing.
         guard ending == nil, !nodes[index].isLost, index != plan.finallyIndex else { return }
         let step = plan.steps[nodes[index].step]
         guard let error = result.error else {
@@ -478,7 +484,7 @@ extension RunState {
             return end(RunOutcome(status: .succeeded, output: output))
         }
         let frame = nodes[index].frame
-        // Out of work or memory is final: a run that goes on could spend as much again at each step (G3).
+        // Exceeding work or memory is final: a run that continued could spend as much at each step (G3).
         if error.isOutOfBudget { return fail(index, error, plan) }
         if let strategy = step.strategy, nodes[index].item > 0 {
             if strategy.kind != .scatter, frames[frame].failed == nil { frames[frame].failed = index }
@@ -497,7 +503,7 @@ extension RunState {
         end(RunOutcome(status: .failed, error: error, failedStep: origin))
     }
 
-    /// Nothing new starts once the run is ending, so steps that wait for another try wait no more.
+    /// Begins the end of the run: nothing new starts, and resting steps stop waiting.
     private mutating func end(_ outcome: RunOutcome) {
         ending = outcome
         news.hasEnded = true
@@ -511,7 +517,7 @@ extension RunState {
         ready.removeAll()
     }
 
-    /// From now on only the `finally` steps run: none of the others begins or goes on any more.
+    /// Begins the `finally` steps: no other step starts or continues.
     private mutating func finalize(as outcome: RunOutcome, _ plan: RunPlan) {
         final = outcome
         (ending, isTooLarge) = (nil, false)
@@ -536,9 +542,9 @@ extension RunState {
         for name in rule.signals { waiters[name, default: NodeQueue()].append(index) }
     }
 
-    /// All that a node waits for is settled.
+    /// Makes a node ready whose predecessors are settled.
     ///
-    /// A fork onto another version may have taken its outcome over before that, in the order of the first one.
+    /// A fork onto another version may have copied its outcome before, in the order of the original run.
     mutating func begin(_ index: Int) {
         if nodes[index].phase == .pending { becomeReady(index) }
     }
@@ -552,8 +558,8 @@ extension RunState {
 // MARK: - Steps of the clock
 
 extension RunState {
-    /// Moves every instant that a duration began or ends at, so that differences to readings of the stepped clock
-    /// are what has really passed.
+    /// Moves every instant at which a duration began or ends, so that its difference from the stepped clock
+    /// is the time that has really passed.
     private mutating func wallClockStepped(by step: Duration) {
         clockShift += step
         meter.move(by: step)
@@ -587,17 +593,17 @@ extension RunState {
         if nodes[index].mayHaveLeft { nodes[index].isInDoubt = true }
     }
 
-    /// A request that was decided but not sent goes back to where it came from.
+    /// Makes a node ready again whose request was decided but not sent.
     mutating func withdraw(_ index: Int) {
         if case .inFlight = nodes[index].phase { becomeReady(index) }
     }
 
-    /// Its waiting time is over; an alarm left from an earlier wait, before its instant, changes nothing.
+    /// Ends the wait for a retry; an alarm from an earlier wait, before the due time, changes nothing.
     mutating func endRetryWait(_ index: Int, at now: Instant) {
         if case .waitingRetry(_, let due) = nodes[index].phase, due <= now { becomeReady(index) }
     }
 
-    /// Keeps the meter small once no interval can overlap what it holds.
+    /// Drops the meter's intervals once no later one can overlap them.
     mutating func settleMeter() {
         // Waiting for a child is no interval, however long it takes.
         if frames[0].inFlightCount == calls.stepCount { meter.settle() }

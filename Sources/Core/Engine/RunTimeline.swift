@@ -1,35 +1,36 @@
 import Values
 
-/// When things happened in a run, read from its journal for people: nothing is decided by it, so nothing of
-/// it is kept in memory, and a restart changes no answer.
+/// The times of events in a run, read from its journal for people.
+///
+/// Nothing is decided by it, so it is not kept in memory, and a restart changes no answer.
 struct RunTimeline {
     private(set) var startedAt = Instant(microseconds: 0)
     /// By path.
     private(set) var settledAt: [String: Instant] = [:]
-    /// Of anything; at first the run's start.
+    /// The last settling of any step; at first the run's start.
     private(set) var lastSettledAt = Instant(microseconds: 0)
-    /// In order, by the path of the group or strategy around it.
+    /// Settling times in order, by the path of the group or strategy around.
     private var settledWithin: [String: [Instant]] = [:]
     private(set) var openedAt: [String: Instant] = [:]
-    /// Since when a step sleeps, waits, or waits for its next try.
+    /// When a step began to sleep, to wait, or to wait for its retry.
     private(set) var restingSince: [String: Instant] = [:]
     private(set) var retryAt: [String: Instant] = [:]
     private(set) var lastErrors: [String: StepError] = [:]
     private(set) var copiedPaths: Set<String> = []
-    /// Since when the run is ending.
+    /// When the run began to end.
     private(set) var endingSince: Instant?
-    /// Since when the `finally` steps run.
+    /// When the `finally` steps began.
     private(set) var finalizingSince: Instant?
-    /// Since when nothing new starts among them.
+    /// When the `finally` steps were cut short.
     private(set) var cutSince: Instant?
     private(set) var hold: (since: Instant, reason: String)?
     private(set) var unfundedSince: Instant?
-    /// What a run waits for since then: `balance`, or `suspension` for a tenant that may not start anything.
+    /// What an unfunded run waits for: `balance`, or `suspension` for a suspended tenant.
     var pausedBy = "balance"
-    /// What each step has taken and given.
+    /// The times and results of each step.
     private(set) var history = StepHistory()
     private var isQueued = false
-    /// Times in which nothing started; the last one may be open.
+    /// Times in which nothing could start; the last one may be open.
     private var standstills: [(start: Instant, end: Instant?)] = []
 
     init(_ records: some Sequence<JournalRecord>) {
@@ -78,13 +79,14 @@ struct RunTimeline {
         }
     }
 
-    /// That step has ended the run by `finish`.
+    /// Notes that the step ended the run by `finish`.
     mutating func noteFinish(_ path: String) {
         guard let instant = settledAt[path] else { return }
         endingSince = min(endingSince ?? instant, instant)
     }
 
-    /// When the first, second, … of what lies directly in a group or strategy settled; nil for none so far.
+    /// When the node that settled as number `number` directly in a group or strategy did so; nil if it has
+    /// not.
     func settling(_ number: Int, within place: String) -> Instant? {
         guard let settled = settledWithin[place], settled.indices.contains(number - 1) else { return nil }
         return settled[number - 1]
@@ -96,12 +98,12 @@ struct RunTimeline {
         if !isAtRest, isOpen { standstills[standstills.count - 1].end = instant }
     }
 
-    /// The last end among those steps, or the run's start.
+    /// The last settling among these steps, or the run's start.
     func lastSettled(of paths: some Sequence<String>) -> Instant {
         paths.compactMap { settledAt[$0] }.reduce(startedAt, max)
     }
 
-    /// From when on something could start that was ready at `instant`; still paused, the instant itself.
+    /// When something that was ready at `instant` could start; `instant` itself if the run is still paused.
     func firstMoving(from instant: Instant) -> Instant {
         let standstill = standstills.last { $0.start <= instant }
         guard let standstill, let end = standstill.end, end > instant else { return instant }

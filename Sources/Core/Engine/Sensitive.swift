@@ -2,19 +2,20 @@ import Ports
 package import Values
 import Workflow
 
-/// A value that expressions use and nobody is shown: in the journal it is sealed, and in its place stands
-/// ``SensitivePart/mask``.
+/// A value that expressions can use but nobody is shown; the journal contains it sealed.
+///
+/// ``SensitivePart/mask`` stands in its place.
 package struct SensitivePart: Sendable, Hashable {
     package enum Step: Sendable, Hashable {
         case name(String)
-        /// From 0.
+        /// Counted from 0.
         case index(Int)
     }
 
-    /// What stands in its place.
+    /// The replacement for the value.
     package static let mask = "[sensitive]"
 
-    /// Where it stands, from the root of a value; of an answer the first name is `body` or `headers`.
+    /// Its place from the root of a value; for a response, the first name is `body` or `headers`.
     package var place: [Step]
     package var value: Value
 
@@ -23,7 +24,7 @@ package struct SensitivePart: Sendable, Hashable {
         self.value = value
     }
 
-    /// Its place as people write it: `body.keys[1].secret`, items counted from 1.
+    /// Its place for people, such as `body.keys[1].secret`, with items counted from 1.
     var placeText: String {
         var text = ""
         for step in place {
@@ -36,10 +37,10 @@ package struct SensitivePart: Sendable, Hashable {
     }
 }
 
-/// A value as it is shown, and the parts of it that are not.
+/// A value with masks, and the parts that they hide.
 package struct GuardedValue: Sendable, Hashable {
     package var shown: Value
-    /// Places are counted from its root.
+    /// Their places are relative to the value's root.
     package var parts: [SensitivePart]
 
     package init(_ shown: Value, _ parts: [SensitivePart] = []) {
@@ -47,27 +48,27 @@ package struct GuardedValue: Sendable, Hashable {
         self.parts = parts
     }
 
-    /// As expressions see it.
+    /// The value as expressions see it.
     package var value: Value { parts.restored(in: shown) }
 }
 
-/// Seals sensitive values for the journal, and opens them when a run is read back from it.
+/// Seals sensitive values for the journal, and opens them when a run is read back.
 package protocol JournalSealer: Sendable {
-    /// Seals for an entry's place: what was sealed for another one does not open.
+    /// Seals bytes for an entry's place; they cannot be opened for another place.
     func seal(_ plaintext: [UInt8], for place: String) -> [UInt8]
-    /// What was sealed; nil where it does not open.
+    /// Opens sealed bytes; nil if they cannot be opened for this place.
     func open(_ sealed: [UInt8], for place: String) -> [UInt8]?
 }
 
 // MARK: - The stored form
 
 extension SensitivePart {
-    /// The same part, of a value that stands under that name.
+    /// The same part of a value that is a member with this name.
     package func below(_ name: String) -> SensitivePart {
         SensitivePart(place: [.name(name)] + place, value: value)
     }
 
-    /// `[[place…], value]`, for sealing; the value as JSON text, so that it may be as deep as any.
+    /// `[[place…], value]` for sealing, with the value as JSON text, so that its depth does not matter.
     var sealable: Value {
         let steps = place.map { step -> Value in
             switch step {
@@ -106,12 +107,12 @@ extension SensitivePart {
 // MARK: - Taking out, putting back
 
 extension [SensitivePart] {
-    /// The value with the real ones back in their places, as expressions see it.
+    /// The value with the real parts in their places; copies the containers on the path once per part.
     func restored(in value: Value) -> Value {
         reduce(value) { $0.replacing(at: $1.place[...], by: $1.value) }
     }
 
-    /// Headers with the real values in place of the masks.
+    /// The headers with the real values in place of the masks.
     func restored(in headers: [HTTPHeader]) -> [HTTPHeader] {
         headers.map { header in
             let part = first { $0.place == [.name(header.name)] }
@@ -119,7 +120,7 @@ extension [SensitivePart] {
         }
     }
 
-    /// Those below that name, with places counted from there.
+    /// The parts below a name, with places relative to it.
     func below(_ name: String) -> [SensitivePart] {
         compactMap { part -> SensitivePart? in
             guard part.place.first == .name(name) else { return nil }
@@ -127,12 +128,12 @@ extension [SensitivePart] {
         }
     }
 
-    /// All texts in it that are looked for elsewhere.
+    /// All texts of the parts, to be found in other texts.
     var texts: [String] { flatMap { $0.value.texts } }
 }
 
 extension Value {
-    /// The value with another one at that place; as it is where it has no such place.
+    /// The value with another one at a place; unchanged if there is no such place.
     func replacing(at place: ArraySlice<SensitivePart.Step>, by other: Value) -> Value {
         guard let step = place.first else { return other }
         let rest = place.dropFirst()
@@ -160,7 +161,7 @@ extension Value {
         }
     }
 
-    /// Places that a path names, and what stands there; nothing where the path leads nowhere.
+    /// The parts that a path selects; empty if there are none.
     fileprivate func found(
         at path: ArraySlice<SensitivePath.Part>, _ place: [SensitivePart.Step] = []
     ) -> [SensitivePart] {
@@ -182,14 +183,14 @@ extension Value {
 
 // MARK: - Answers
 
-/// An answer without what its step calls sensitive, and that beside it.
+/// A response without the parts that its step declares sensitive, and those parts.
 struct GuardedAnswer {
     var response: OutboundResponse
     var parts: [SensitivePart] = []
 
     /// - Parameters:
-    ///   - response: As it came, with names of headers in lower case.
-    ///   - paths: What the step calls sensitive; a place that the answer does not have is none.
+    ///   - response: The response, with header names in lower case.
+    ///   - paths: The step's sensitive places; those that the response does not have are ignored.
     init(_ response: OutboundResponse, _ paths: [SensitivePath]) {
         self.response = response
         for case .header(let name) in paths { takeHeader(name) }
@@ -209,7 +210,7 @@ struct GuardedAnswer {
                 place: [.name("headers"), .name(name)], value: .string(values.joined(separator: ", "))))
     }
 
-    /// A body that has no places, as a text has none, is sensitive as a whole.
+    /// Masks the body; one without places, such as a text, is sensitive as a whole.
     private mutating func takeBody(_ paths: [[SensitivePath.Part]]) {
         let type = response.headers["content-type"]
         let value = BodyReader.value(of: response.body, contentType: type)
@@ -232,10 +233,10 @@ struct GuardedAnswer {
 
 // MARK: - The values of a run
 
-/// The sensitive values of one run, and the redactors that find them in its texts.
+/// The sensitive values of one run, with the redactors that find them in its texts.
 ///
-/// There are few redactors for however many values: each new value comes into one of its own, and of two that know
-/// about as many, one is made.
+/// Few redactors serve many values: each new set of values gets its own, and two of about the same size are
+/// merged.
 package struct SensitiveTexts: Sendable {
     private struct Group: Sendable {
         var texts: [String]
@@ -254,13 +255,13 @@ package struct SensitiveTexts: Sendable {
 
     var isEmpty: Bool { groups.isEmpty }
 
-    /// Searches that each text costs.
+    /// The number of searches for each text.
     package var searchCount: Int { groups.count }
 
     package mutating func add(_ parts: [SensitivePart]) {
         guard !parts.isEmpty else { return }
         let texts = parts.texts.filter { text in
-            // The mask itself comes back with what was masked before.
+            // A value that was masked before contains the mask itself.
             text.utf8.count >= Redactor.secretByteCountMin && !text.hasSameBytes(as: SensitivePart.mask)
                 && known.insert(Array(text.utf8)).inserted
         }
@@ -277,7 +278,8 @@ package struct SensitiveTexts: Sendable {
     fileprivate var redactors: [Redactor] { groups.map(\.redactor) }
 }
 
-/// All that is taken out of what a run records and hands on: the tenant's secrets and its own sensitive values.
+/// Everything that is removed from recorded and outgoing texts: the tenant's secrets and the run's sensitive
+/// values.
 struct Redaction {
     let secrets: Redactor
     let own: [Redactor]
@@ -299,9 +301,9 @@ struct Redaction {
         }
     }
 
-    /// The value as it is shown, and the parts of it that hold a sensitive value.
+    /// The value with masks, and the parts that contain sensitive values.
     ///
-    /// Secrets of the tenant are masked for good: an expression that needs one reads `secrets`.
+    /// Secrets of the tenant are removed for good; an expression that needs one reads `secrets`.
     func guarded(_ value: Value) -> GuardedValue {
         let clean = secrets.redact(value)
         guard !own.isEmpty else { return GuardedValue(clean) }
@@ -310,7 +312,7 @@ struct Redaction {
         return GuardedValue(shown, parts)
     }
 
-    /// As ``guarded(_:)``, of a value that has such parts already.
+    /// Like ``guarded(_:)``, for a value that has parts already.
     func guarded(_ value: GuardedValue) -> GuardedValue {
         let again = guarded(value.shown)
         return GuardedValue(again.shown, value.parts + again.parts)
@@ -323,7 +325,7 @@ struct Redaction {
         case .array(let items):
             return .array(items.enumerated().map { take($0.element, place + [.index($0.offset)], &parts) })
         case .object(let object):
-            // A name is no place: a map with a sensitive name is one part.
+            // A name has no place, so a map with a sensitive name becomes a part as a whole.
             guard object.members.allSatisfy({ member in own.allSatisfy { !$0.finds(in: member.name) } })
             else {
                 parts.append(SensitivePart(place: place, value: value))

@@ -2,7 +2,7 @@ import Ports
 import Workflow
 
 extension Step {
-    /// Every expression that the step evaluates in its own scope; not those of a group's steps.
+    /// All expressions that the step evaluates in its own scope; not those of inner steps.
     var expressions: [any CompiledExpression] {
         var all: [any CompiledExpression] = []
         if let guardExpression { all.append(guardExpression) }
@@ -29,7 +29,7 @@ extension Step {
 }
 
 extension Step.Action {
-    /// How expressions see the body that it is answered with.
+    /// How expressions see the body of the response.
     var reading: ResponseRule.Reading {
         if case .request(let template) = self { return template.response.reading }
         return .typed

@@ -2,18 +2,18 @@ import Billing
 import Ports
 import Values
 
-/// When each step began and ended, and what it gave, read from a journal for people.
+/// The times and results of each step, read from a journal for people.
 struct StepHistory {
     private struct Facts {
         var began: Instant?
         var ended: Instant?
         var status: Int?
-        /// Nil for a step that has given nothing.
+        /// Nil for a step without a result.
         var output: Output?
         var skip: SkipReason?
     }
 
-    /// Kept as the journal has it: only what is shown is read.
+    /// In the journal's form, because only shown results are decoded.
     private enum Output {
         case value(Value)
         case body([UInt8], contentType: String?)
@@ -54,12 +54,12 @@ struct StepHistory {
         }
     }
 
-    /// Why a step was skipped; nil for one that was not.
+    /// Why a step was skipped; nil if it was not.
     func skipReason(of path: String) -> SkipReason? { facts[path]?.skip }
 
     // MARK: - Showing
 
-    /// Bytes of an output that is shown beside its step; of more only the count is.
+    /// Most bytes of an output that is shown; of a longer one only the size is.
     private static let outputByteCountMax = 1 << 10
 
     /// Adds `started_at`, `finished_at`, `duration_ms`, `status`, `output` and `output_bytes`.

@@ -3,7 +3,7 @@ import Ports
 import Values
 import Workflow
 
-// What an attempt's end means: a success, a failure for good, or another try.
+// The end of an attempt: a success, a failure for good, or a retry.
 
 extension Turn {
     mutating func settleAttempt(_ index: Int, attempt: Int, _ outcome: TransferOutcome) {
@@ -12,9 +12,10 @@ extension Turn {
         let interval = Meter.Interval(start: outcome.startedAt, end: outcome.finishedAt)
         switch outcome.result {
         case .failure(.cancelled):
-            // The process is stopping: no outcome. The step is sent again, under the same key (I3).
+            // The process is stopping, so there is no outcome. The step is sent again under the same key
+            // (I3).
             machine.state.withdraw(index)
-            // One that was refused its start has taken no time.
+            // A request that was refused its start took no time.
             if outcome.startedAt < outcome.finishedAt { machine.state.nodes[index].mayHaveLeft = true }
         case .failure(let failure):
             let error = StepError(code: failure.label, message: bounded(failure.message))
@@ -30,7 +31,8 @@ extension Turn {
             judged.add(answer.parts)
             let verdict = verdict(
                 on: response, shownAs: answer.response, of: index, template.response, retry: retry)
-            // What was in flight, and what undoes, is many answers; that they came is enough to know by then.
+            // Requests in flight and compensations may bring many responses; by then it suffices that they
+            // came.
             if machine.state.isTooLarge {
                 answer.response.body = []
                 answer.parts.removeAll { $0.place.first == .name("body") }
@@ -46,7 +48,7 @@ extension Turn {
         }
     }
 
-    /// Echoes of sensitive values are masked wherever the answer has them.
+    /// Masks all copies of sensitive values in the response.
     private func withoutSensitive(_ response: OutboundResponse) -> OutboundResponse {
         let own = Redaction(Redactor(secrets: [] as [String]), machine.state.sensitive, judged)
         return own.isEmpty ? response : response.redacted(by: own)
@@ -77,7 +79,7 @@ extension Turn {
         }
     }
 
-    /// When the next try is due; nil where there is none.
+    /// When the retry is due; nil if there is none.
     private func retryInstant(_ index: Int, _ number: Int, _ attempt: Attempt) -> Instant? {
         let retry = step(index).retry
         guard number <= retry.max, mayTryAgain(index) else { return nil }
@@ -92,7 +94,7 @@ extension Turn {
         return retryAt
     }
 
-    /// Whether the attempt that is about to be sent may be followed by another one.
+    /// Whether a retry may follow the attempt that is about to be sent.
     func mayBeRepeated(_ index: Int, attempt: Int) -> Bool {
         let retry = step(index).retry
         guard attempt <= retry.max, retry.on.contains(where: { $0.coversUnreadable }), mayTryAgain(index)
@@ -106,10 +108,11 @@ extension Turn {
         return at + delay <= (machine.state.firstFailedAt(index) ?? at) + until
     }
 
-    /// Nothing is tried again where a scope is ending, but for what undoes it, and what may have to be undone.
+    /// Whether a retry is possible: in an ending scope only for compensations and for steps that may have to
+    /// be undone.
     private func mayTryAgain(_ index: Int) -> Bool {
         if machine.isCompensation(index) { return true }
-        // That this try failed says nothing about the one before it, of which nobody knows.
+        // The failure of this attempt says nothing about the previous one, whose outcome is unknown.
         if machine.state.nodes[index].isInDoubt, machine.state.nodes[index].isSettling {
             return plan.compensationIndex[machine.state.nodes[index].step] != nil
         }
@@ -121,7 +124,7 @@ extension Turn {
         var isRetryable = false
     }
 
-    /// 2xx and accepted statuses succeed, unless `fail_when` or the schema says otherwise.
+    /// Judges a response: 2xx and accepted statuses succeed, unless `fail_when` or the schema refuses it.
     private func verdict(
         on response: OutboundResponse, shownAs shown: OutboundResponse, of index: Int, _ rule: ResponseRule,
         retry: RetryPolicy
@@ -161,16 +164,17 @@ extension Turn {
         return Verdict()
     }
 
-    /// Why the body of an answer cannot be read; nil for what the step takes unread, and for a status that fails anyway.
+    /// Why the body of a response is unreadable; nil if the step takes it unread, or if the status fails
+    /// anyway.
     ///
-    /// Of the answer as it came: where a secret is left out of it, it may be no JSON any more.
+    /// Applied to the original response, because it may not be valid JSON once a secret is removed.
     private static func fault(of response: OutboundResponse, _ rule: ResponseRule) -> String? {
         if let fault = response.fault { return fault }
         guard rule.reading == .typed, rule.accepts(response.status) else { return nil }
         return AnswerReading.problem(in: response.body, contentType: response.headers["content-type"])
     }
 
-    /// A server that says whether to repeat is believed; otherwise the step's policy decides.
+    /// Whether to retry: the server's explicit answer takes precedence over the step's policy.
     private func isRetryable(_ response: OutboundResponse, _ retry: RetryPolicy, scope: RunScope) -> Bool {
         switch response.headers["stripe-should-retry"] {
         case "true": return true
@@ -184,7 +188,7 @@ extension Turn {
     private func isExpressionTrue(_ retry: RetryPolicy, scope: RunScope) -> Bool {
         retry.on.contains { condition in
             guard case .expression(let expression) = condition else { return false }
-            // A condition that raises an error does not repeat: the step then fails visibly.
+            // A condition that raises an error does not retry, so that the step fails visibly.
             return (try? expression.evaluate(in: scope)) == .bool(true)
         }
     }
@@ -201,7 +205,8 @@ extension Turn {
         return text.isEmpty ? "status \(response.status)" : "status \(response.status): \(text)"
     }
 
-    /// Found by their length before any is compared, because this is asked for every header of every answer.
+    /// Whether a header is kept; compares lengths before names, because this runs for every header of every
+    /// response.
     private static func isKept(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
         switch name.count {
         case 4: !name.begins(withLowercase: "date")
@@ -214,9 +219,9 @@ extension Turn {
         }
     }
 
-    /// The name in lower case, or nil where the header is not kept.
+    /// The name in lower case; nil if the header is not kept.
     ///
-    /// `lowercased()` knows all of Unicode and takes a microsecond; a header's name is ASCII.
+    /// `lowercased()` handles all of Unicode and takes a microsecond; a header's name is ASCII.
     private static func keptName(_ name: String) -> String? {
         var name = name
         let isLower = name.withUTF8 { bytes -> Bool? in
@@ -226,7 +231,7 @@ extension Turn {
         return isLower ? name : name.withUTF8 { $0.lowercasedASCIIText }
     }
 
-    /// The answer as it is kept: names in lower case, without cookies, without secrets.
+    /// The response as it is kept: lower-case names, no cookies, no secrets.
     private static func stored(_ response: OutboundResponse, redactor: Redactor) -> OutboundResponse {
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(response.headers.count)
@@ -241,7 +246,7 @@ extension Turn {
 }
 
 extension ResponseRule {
-    /// Whether an answer with that status is a success as far as its status goes.
+    /// Whether the status counts as a success.
     fileprivate func accepts(_ status: Int) -> Bool {
         (200..<300).contains(status) || accept.contains(status)
     }
@@ -257,7 +262,7 @@ extension RetryPolicy.Condition {
         }
     }
 
-    /// An answer that cannot be read is one that broke on its way.
+    /// Whether it covers an unreadable body, which counts as a broken connection.
     var coversUnreadable: Bool {
         if case .connection = self { return true }
         return false
@@ -272,9 +277,9 @@ extension RetryPolicy.Condition {
     }
 }
 
-/// How long a step waits before its next try.
+/// The delay of a step before its retry.
 enum RetryDelay {
-    /// A `Retry-After` is obeyed up to this, so that a hostile one cannot park a run for ever.
+    /// Longest `Retry-After` that is obeyed, so that a hostile server cannot delay a run for ever.
     static let retryAfterMax = Duration.seconds(86_400)
 
     static func delay(
@@ -290,12 +295,13 @@ enum RetryDelay {
             base.microseconds / 1_000_000 * fraction + base.microseconds % 1_000_000 * fraction / 1_000_000)
     }
 
-    /// Seconds, or the time until a date, at most a day; nil for what is neither, and for what asks for no wait: the
-    /// step's own delays are the least that a server can ask for.
+    /// The delay that a `Retry-After` asks for, in seconds or as a date, at most a day.
+    ///
+    /// Nil if it is neither, or asks for no delay; the step's own delay is the minimum.
     private static func duration(of retryAfter: String, at: Instant) -> Duration? {
         let digits = retryAfter.utf8
         if !digits.isEmpty, digits.allSatisfy({ (0x30...0x39).contains($0) }) {
-            // More digits than fit are more than a day.
+            // A number that does not fit is longer than a day.
             guard let seconds = Int64(retryAfter) else { return retryAfterMax }
             return seconds > 0 ? min(.seconds(min(seconds, 1 << 32)), retryAfterMax) : nil
         }
@@ -320,7 +326,7 @@ enum RetryDelay {
         }
         for byte in path.utf8 { mix(byte) }
         for shift in stride(from: 0, to: 32, by: 8) { mix(UInt8(truncatingIfNeeded: attempt >> shift)) }
-        // FNV's low bits follow the last byte closely; fold the high ones in.
+        // FNV's low bits depend strongly on the last byte, so the high bits are folded in.
         return hash ^ hash >> 32
     }
 }

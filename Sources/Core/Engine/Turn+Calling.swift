@@ -2,10 +2,10 @@ import Ports
 import Values
 import Workflow
 
-// Runs that start others. Waiting for a child is free of charge.
+// Runs that start other runs. Waiting for a child is free of charge.
 
 extension Turn {
-    /// Calls between the first run of a chain and its last.
+    /// Most calls from the first run of a chain to the last.
     static let callDepthMax = 16
 
     mutating func call(_ index: Int, _ template: CallTemplate) {
@@ -29,9 +29,9 @@ extension Turn {
         }
     }
 
-    /// The child is durable.
+    /// Notes that the child is durable.
     ///
-    /// Also taken by a step that a restart has made ready again: the child of the call before is the one.
+    /// It also applies to a step that a restart has made ready again: the child belongs to the earlier call.
     mutating func noteChild(_ index: Int, _ child: RunID) {
         guard machine.state.nodes.indices.contains(index), case .call(let template) = step(index).action
         else { return }
@@ -49,7 +49,7 @@ extension Turn {
         decision.effects.append(.awaitChild(step: index, child))
     }
 
-    /// No child was started, nor will be.
+    /// Notes that no child was started or will be.
     mutating func noteNoChild(_ index: Int, _ error: StepError) {
         _ = machine.state.calls.takeAnswer(to: index)
         guard machine.state.nodes.indices.contains(index), case .inFlight = machine.state.phase(index),
@@ -58,7 +58,7 @@ extension Turn {
         settle(index, Self.ended(.none, error))
     }
 
-    /// A second telling of the same end changes nothing.
+    /// Notes the end of a child; a second notice of the same end changes nothing.
     mutating func noteChildEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
         guard !machine.state.calls.endStray(child) else { return }
         guard machine.state.nodes.indices.contains(index),
@@ -84,9 +84,9 @@ extension Turn {
         StepResult(error: error, content: content, attemptCount: 0, interval: nil)
     }
 
-    // MARK: - Going down
+    // MARK: - Ending children
 
-    /// Asks for the end of every child that is still open where nothing new may start any more.
+    /// Requests the end of every open child in a scope where nothing new may start.
     mutating func cancelChildren() {
         guard machine.state.calls.hasNews else { return }
         let isEnding = machine.state.ending != nil
@@ -109,7 +109,7 @@ extension Turn {
 
     // MARK: - Lost races
 
-    /// Steps that lose a race while their child is being started are told of it all the same.
+    /// Notes steps that lose a race while their child is being started, so that they are notified of it.
     mutating func awaitAnswers(toCallsOf lost: [Int]) {
         for index in lost {
             guard case .call(let template) = step(index).action, !template.isDetached,
@@ -119,7 +119,7 @@ extension Turn {
         }
     }
 
-    /// Ends the children of steps that have just lost a race, and waits for their ends before the run's own.
+    /// Cancels the children of steps that have just lost a race; the run's end waits for theirs.
     mutating func cancelStrays(of lost: [Int]) {
         for index in lost {
             guard let child = machine.state.nodes[index].child, machine.state.calls.strays[child] == index
@@ -128,14 +128,14 @@ extension Turn {
         }
     }
 
-    /// A step that has lost its race, and has a child nevertheless.
+    /// Cancels the child of a step that has lost its race before it was known.
     mutating func noteStray(_ index: Int, _ child: RunID) {
         machine.state.calls.addStray(child, of: index)
         decision.effects.append(.awaitChild(step: index, child))
         cancel(child, of: index)
     }
 
-    /// After a restart.
+    /// Awaits and cancels such children again after a restart.
     mutating func rearmStrays() {
         for (child, index) in machine.state.calls.strays.sorted(by: { $0.key < $1.key }) {
             decision.effects.append(.awaitChild(step: index, child))

@@ -3,7 +3,7 @@ import Ports
 import Values
 import Workflow
 
-// Groups and strategies: what they open with, and when they have come to their end.
+// Opening and ending of groups and strategies.
 
 extension Turn {
     /// Opens a group.
@@ -20,7 +20,7 @@ extension Turn {
             guard let count = strategy.itemCount(over) else {
                 throw .notAValue(reason: "a strategy runs over a list, a map or a whole number from 0")
             }
-            // Divided, because an expression can give a number whose product no integer holds.
+            // By division, because an expression may give a number whose product overflows.
             guard count - 1 <= (Strategy.elementCountMax - 1) / strategy.size else {
                 return fail(index, Self.tooManyItems)
             }
@@ -32,7 +32,7 @@ extension Turn {
     }
 
     private func hasRoom(for count: Int) -> Bool {
-        // Each may need another node for what undoes it.
+        // Each may need another node for its compensation.
         machine.state.nodes.count + 2 * count <= RunState.nodeCountMax
     }
 
@@ -46,7 +46,7 @@ extension Turn {
 
     // MARK: - Ends
 
-    /// Settles what opened the frame, if nothing more is to come of it.
+    /// Settles the owner of a frame if nothing more can happen in it.
     mutating func endIfDone(_ number: Int) {
         let frame = machine.state.frames[number]
         guard let owner = frame.owner else { return }
@@ -88,12 +88,12 @@ extension Turn {
         }
     }
 
-    /// The template's value as the steps of that frame see it.
+    /// The value of a template in the scope of a frame.
     func value(_ template: Template, inside frame: Int) throws(ExpressionFailure) -> Value {
         try template.value(in: scope(inside: frame))
     }
 
-    /// Whether `until` says so after the item that settled last.
+    /// Whether `until` is true after the item that settled last.
     private func isLoopOver(
         _ strategy: Strategy, _ frame: RunState.Frame
     ) throws(ExpressionFailure) -> Bool {
@@ -104,7 +104,7 @@ extension Turn {
         return try GuardReading.isTrue(try until.evaluate(in: place))
     }
 
-    /// Why a frame failed: the error of the node that failed it, with the place where that is.
+    /// Why a frame failed: the error of the node that failed it, with its path.
     private func failure(of frame: RunState.Frame) -> StepError {
         guard let failed = frame.failed, let error = machine.state.result(failed)?.error else {
             return StepError(code: "no_winner", message: "no item succeeded")
@@ -114,14 +114,14 @@ extension Turn {
         return StepError(code: error.code, message: bounded("\(path(failed)): \(error.message)"))
     }
 
-    /// The others are left to themselves: what they answer is not heard.
+    /// Ends a race: the losers are abandoned and their responses ignored.
     ///
-    /// Their time in flight is charged up to now. Only those that can be undone are let finish, so that what they
-    /// have done is undone.
+    /// Their time in flight is charged up to now. Only those that can be undone are awaited, so that their
+    /// work is undone.
     private mutating func endRace(_ owner: Int, _ frame: Int, winner: Int) {
         let kept = Set(keepLosers(of: frame))
         var abandoned = machine.state.inFlight(in: frame).filter { !kept.contains($0) }
-        // What was decided in this same turn has not been sent.
+        // What was decided in this turn has not been sent.
         abandoned.removeAll { index in
             let position = decision.effects.firstIndex { effect in
                 switch effect {

@@ -2,7 +2,7 @@ import Ports
 package import Values
 import Workflow
 
-// Steps that pass time or messages: sleep, wait, signal, reply. All of it is free of charge.
+// Steps that wait for time or exchange messages: sleep, wait, signal, reply. All of them are free of charge.
 
 extension Turn {
     mutating func sleep(_ index: Int, _ rule: SleepRule) {
@@ -12,14 +12,14 @@ extension Turn {
         decision.effects.append(.wake(step: index, at: end.at, isWallTime: end.isWallTime))
     }
 
-    /// When a step's time is over.
+    /// The end of a step's wait.
     private struct End {
         var at: Instant
-        /// Whether that time itself was asked for, and not a duration.
+        /// Whether that time itself was requested, and not a duration.
         var isWallTime: Bool
     }
 
-    /// When such a time is over; nil if that cannot be said, or is too far away, and the step has failed.
+    /// The end of a wait; nil if it is invalid or too far away, in which case the step has failed.
     private mutating func end(of rule: SleepRule, _ index: Int, in place: String) -> End? {
         let end: End
         switch rule {
@@ -38,18 +38,18 @@ extension Turn {
         return end
     }
 
-    /// The longest a file may write; an expression can give no more.
+    /// The longest wait that a file may contain; it bounds expressions too.
     private static let sleepMax = Duration.seconds(400 * 86_400)
 
     private static let passed = StepResult(error: nil, content: .none, attemptCount: 0, interval: nil)
 
-    /// A duration as text counts from now; a number is seconds since 1970; other text is RFC 3339.
+    /// Reads an end: a duration counts from now, a number is seconds since 1970, any other text is RFC 3339.
     private func readEnd(_ value: Value, _ place: String) throws(ExpressionFailure) -> End {
         if let seconds = value.int, seconds.magnitude < 1 << 40 {
             return End(at: Instant(microseconds: seconds * 1_000_000), isWallTime: true)
         }
         if let text = value.string {
-            // Cut before it is added: a text can name more than an instant can hold.
+            // Clamped before the addition, because a text may exceed the range of an instant.
             if let duration = DurationText.read(text) {
                 return End(at: at + min(duration, Self.sleepMax + .seconds(1)), isWallTime: false)
             }
@@ -75,14 +75,14 @@ extension Turn {
         if let until { decision.effects.append(.wake(step: index, at: until.at, isWallTime: isWallTime)) }
     }
 
-    /// Ends a wait by the oldest signal that is kept for it; false where there is none.
+    /// Ends a wait by the oldest kept signal with a matching name; false if there is none.
     private mutating func endByKeptSignal(_ index: Int, _ rule: WaitRule) -> Bool {
         let signal = machine.state.mailbox.first { rule.signals.contains($0.name) }
         if let signal { settle(index, Self.ended(by: signal)) }
         return signal != nil
     }
 
-    /// After a restart: the signal may be in the journal without what it led to, else the alarm is set again.
+    /// Rearms a wait after a restart: takes a recorded signal, or requests the alarm again.
     mutating func rearmWait(_ index: Int, until: Instant?) {
         guard case .wait(let rule) = step(index).action, !endByKeptSignal(index, rule) else { return }
         if let until {
@@ -95,9 +95,7 @@ extension Turn {
         StepResult(error: nil, content: .signal(signal), attemptCount: 0, interval: nil)
     }
 
-    /// Keeps a signal, and gives it to the first step that waits for it.
-    ///
-    /// The same one twice is one.
+    /// Records a signal and gives it to the node that has waited longest; a duplicate is ignored.
     mutating func receive(_ signal: RunSignal) {
         let signal = signal.redacted(by: redaction)
         guard !machine.state.signalIDs.contains(signal.id), machine.state.ending == nil else { return }
@@ -107,9 +105,8 @@ extension Turn {
         }
     }
 
-    /// The end of a retry's wait, of a sleep, or of the time that a signal had.
-    ///
-    /// An alarm from an earlier wait changes nothing.
+    /// Ends the wait for a retry, a sleep or a signal's timeout; an alarm from an earlier wait changes
+    /// nothing.
     mutating func endWait(_ index: Int) {
         switch machine.state.phase(index) {
         case .waitingRetry: machine.state.endRetryWait(index, at: at)
@@ -135,7 +132,7 @@ extension Turn {
         }
     }
 
-    /// The step's own key goes with the signal, so that one sent twice around a crash is taken once.
+    /// Sends a signal; it carries the step's own key, so that it is taken once even if a crash repeats it.
     mutating func signal(_ index: Int, _ template: SignalTemplate) {
         do throws(ExpressionFailure) {
             let run = try value(template.run, index).text
@@ -186,7 +183,7 @@ extension Turn {
 }
 
 extension RunSignal {
-    /// Whether a text may name a signal.
+    /// Whether a text is a valid signal name.
     package static func isName(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         return (1...64).contains(bytes.count) && (0x61...0x7A).contains(bytes[0])
@@ -195,7 +192,7 @@ extension RunSignal {
 }
 
 extension Surroundings {
-    /// By which an outsider may signal this run and nothing else: 32 hex digits; nil where no key is set.
+    /// The token with which an outsider may signal this run only: 32 hex digits; nil if no key is set.
     package func signalToken(for run: RunID) -> String? {
         guard !signalKey.isEmpty,
             let mac = cryptography.hmac("sha256", key: signalKey, data: Array("signal \(run)".utf8))

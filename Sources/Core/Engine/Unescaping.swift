@@ -1,21 +1,21 @@
 import Glibc
 import Values
 
-/// Undoes one layer of the escapes that programs write into texts: percent-encoding as any language does it, the
-/// escapes of JSON and of source code, and the character references of HTML.
+/// Decodes one layer of escapes: percent-encoding, the escapes of JSON and source code, and HTML character
+/// references.
 ///
-/// All kinds at once, because a text may hold several. What is no complete escape stands for itself.
+/// All kinds are decoded at once, because a text may contain several. An incomplete escape is kept as it is.
 struct Unescaping {
-    /// The text without its escapes.
+    /// The decoded text.
     private(set) var bytes: [UInt8] = []
-    /// Where in the text each byte comes from; empty unless asked for.
+    /// The origin of each decoded byte in the text; empty unless requested.
     private(set) var origins: [Range<Int32>] = []
 
-    /// Nil for a text without a complete escape.
+    /// Decodes a text; nil if it contains no complete escape.
     ///
     /// - Parameters:
     ///   - text: Any bytes.
-    ///   - keepsOrigins: Whether ``origins`` is wanted.
+    ///   - keepsOrigins: Whether to fill ``origins``.
     init?(_ text: UnsafeBufferPointer<UInt8>, keepsOrigins: Bool = false) {
         guard var position = Self.firstEscape(in: text) else { return nil }
         var copied = 0
@@ -41,7 +41,7 @@ struct Unescaping {
         copy(text, copied..<text.count, keepsOrigins)
     }
 
-    /// What stands for itself.
+    /// Copies unescaped text.
     private mutating func copy(
         _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ keepsOrigins: Bool
     ) {
@@ -52,7 +52,7 @@ struct Unescaping {
         }
     }
 
-    /// The C library looks at many bytes at once.
+    /// The position of the first possible escape; the C library scans many bytes at once.
     private static func firstEscape(in text: UnsafeBufferPointer<UInt8>) -> Int? {
         guard let base = text.baseAddress else { return nil }
         let found = [UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "&")].compactMap { byte in
@@ -61,7 +61,7 @@ struct Unescaping {
         return found.min()
     }
 
-    /// Bytes of the escape that begins there, and what it stands for; 0 for none.
+    /// Appends what the escape at `start` stands for and returns its length; 0 if there is none.
     private static func escape(
         in text: UnsafeBufferPointer<UInt8>, at start: Int, _ out: inout [UInt8]
     ) -> Int {
@@ -75,7 +75,7 @@ struct Unescaping {
 
     // MARK: - Percent
 
-    /// `%2F`, and `%u00E9` as JavaScript's `escape` writes it.
+    /// `%2F`, or `%u00E9` as JavaScript's `escape` writes it.
     private static func percent(
         _ text: UnsafeBufferPointer<UInt8>, _ start: Int, _ out: inout [UInt8]
     ) -> Int {
@@ -84,7 +84,7 @@ struct Unescaping {
         return utf16(text, start, &out)
     }
 
-    /// Two signs and four digits, or twice that for a character past the first 65,536.
+    /// Two signs and four digits, or a pair of these for a scalar above U+FFFF.
     private static func utf16(_ text: UnsafeBufferPointer<UInt8>, _ start: Int, _ out: inout [UInt8]) -> Int {
         guard let unit = hex(text, start + 2, count: 4) else { return 0 }
         guard (0xD800..<0xDC00).contains(unit) else { return append(unit, &out) ? 6 : 0 }
@@ -148,7 +148,7 @@ struct Unescaping {
 
     // MARK: - Character references
 
-    /// `&quot;`, `&#39;`, `&#x27;`; a number may lack its semicolon.
+    /// `&quot;`, `&#39;`, `&#x27;`; a numeric reference may lack its semicolon.
     private static func reference(
         _ text: UnsafeBufferPointer<UInt8>, _ start: Int, _ out: inout [UInt8]
     ) -> Int {
@@ -188,8 +188,10 @@ struct Unescaping {
 
     // MARK: - Parts
 
-    /// `%C3%A9` or `\xc3\xa9` is one character in UTF-8; a byte past ASCII that is no part of one is Latin-1, as
-    /// JavaScript's `escape` and Python's `repr` write it.
+    /// Escaped bytes: `%C3%A9` or `\xc3\xa9` is one scalar in UTF-8.
+    ///
+    /// A byte above ASCII that is not part of UTF-8 is Latin-1, as JavaScript's `escape` and Python's `repr`
+    /// write it.
     private static func bytes(
         _ text: UnsafeBufferPointer<UInt8>, _ start: Int, _ first: UInt32, signCount: Int,
         _ out: inout [UInt8]
@@ -224,7 +226,7 @@ struct Unescaping {
         return number
     }
 
-    /// False for what is no character.
+    /// Appends a scalar; false if it is invalid.
     private static func append(_ scalar: UInt32, _ out: inout [UInt8]) -> Bool {
         guard let scalar = Unicode.Scalar(scalar) else { return false }
         out.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
@@ -232,9 +234,9 @@ struct Unescaping {
     }
 }
 
-/// The names that HTML has for ASCII's punctuation, the letters of Latin-1 and a few signs of typography.
+/// HTML's names for ASCII punctuation, Latin-1 letters and some typographic signs.
 enum CharacterNames {
-    /// The character of a name, whose letters are given as one number, the last one lowest.
+    /// The scalar with a name, whose bytes are packed into a number, the last one lowest.
     static func scalar(_ name: UInt64) -> UInt32? { table[name] }
 
     private static let table: [UInt64: UInt32] = {

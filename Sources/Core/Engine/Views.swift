@@ -2,12 +2,12 @@ package import Ports
 package import Values
 import Workflow
 
-/// What expressions see of the trigger.
+/// `trigger` in an expression.
 package final class TriggerView: ScopeBranch {
     let start: RunStart
-    /// Read once, by the content type.
+    /// The body, parsed once by its content type.
     package let body: Value
-    /// The same as people are shown it.
+    /// The body as people see it.
     let shownBody: Value
 
     package init(_ start: RunStart) {
@@ -35,7 +35,7 @@ package final class TriggerView: ScopeBranch {
     package var memberNames: [String] { ["type", "headers", "query", "body", "raw_body"] }
 }
 
-/// Headers by their names in lower case; of several with one name, the values joined by commas.
+/// Headers by lower-case name; repeated ones are joined by commas.
 struct HeadersView: ScopeBranch {
     let headers: [HTTPHeader]
 
@@ -51,7 +51,7 @@ struct HeadersView: ScopeBranch {
     }
 }
 
-/// What is kept of a step's result: for expressions, and for whoever looks at the run.
+/// The kept part of a step's result, for expressions and for the run's view.
 package final class StepView: Sendable {
     package let error: StepError?
     package let attemptCount: Int
@@ -62,11 +62,11 @@ package final class StepView: Sendable {
     let timedOut: Bool
     /// The run that the step has started.
     let child: RunID?
-    /// The parsed body or the computed output; null where no expression reads it.
+    /// The parsed body or the computed output; null if no expression reads it.
     let output: Value
-    /// Of a strategy: what became of each item.
+    /// For a strategy: the result of each item.
     let items: [Value]?
-    /// Of a race: which item won, from 1.
+    /// For a race: the number of the winner, from 1.
     let winner: Int?
 
     init(_ result: StepResult, parsesBody: Bool, reading: ResponseRule.Reading = .typed) {
@@ -97,7 +97,7 @@ package final class StepView: Sendable {
         }
     }
 
-    /// Of a step with a strategy, whose result its items make up; of a race, the winner's.
+    /// The result of a step with a strategy, composed of its items; for a race, the winner's.
     init(items: [Value], of result: StepResult, winner view: StepView?) {
         error = result.error
         attemptCount = 0
@@ -121,7 +121,7 @@ package final class StepView: Sendable {
         (winner, child) = (nil, nil)
     }
 
-    /// What remains once nobody can read the result; nil for a success.
+    /// The part that remains once nobody can read the result; nil for a success.
     var errorAlone: StepView? { error.map { StepView(error: $0, attemptCount: attemptCount) } }
 }
 
@@ -137,11 +137,11 @@ struct StepBranch: ScopeBranch {
         case "attempts": return view.map { .value(.int(Int64($0.attemptCount))) }
         case "timed_out": return view.map { .value(.bool($0.timedOut)) }
         case "run_id":
-            // Known while the child still runs, for whoever looks at a step that is not settled.
+            // Known while the child still runs, for readers of an unsettled step.
             return (view?.child ?? callingChild).map { .value(.string("\($0)")) }
         case "items": return view?.items.map { .value(.array($0)) }
         case "last":
-            // Items that a loop did not come to have no outcome.
+            // Items that a loop did not reach have no outcome.
             return view?.items.map { .value($0.last { $0["outcome"]?.isNull == false } ?? .null) }
         case "winner": return view?.winner.map { .value(.int(Int64($0))) }
         case "signal":
@@ -174,7 +174,7 @@ struct StepBranch: ScopeBranch {
         var object = Object()
         object["outcome"] = outcome
         object["item"] = item
-        // A body is under `response`, as in a step that runs once.
+        // A body is under `response`, as in a step without a strategy.
         object["output"] = view?.status == nil ? view?.output ?? .null : .null
         for name in ["response", "error", "signal", "timed_out", "run_id"] {
             guard let node = member(name), let value = try? node.materialised() else { continue }

@@ -70,13 +70,13 @@ extension Identifier where Kind == TenantKind {
     package static var operatorTenant: TenantID { TenantID(number: 1) }
 }
 
-/// Digits of Crockford's base 32, in lower case.
+/// The digits of Crockford's base 32, in lower case.
 package enum Crockford {
     fileprivate static let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
 
-    /// The first `count` digits of what the bytes are as one number, the highest first.
+    /// The first `count` digits of the bytes read as one number, highest digit first.
     ///
-    /// - Precondition: There are at least 5 bits for each digit.
+    /// - Precondition: There are at least 5 bits per digit.
     package static func text(_ bytes: [UInt8], digitCount count: Int) -> String {
         precondition(bytes.count * 8 >= count * 5, "too few bytes for so many digits")
         let digits = (0..<count).map { position -> UInt8 in

@@ -6,7 +6,7 @@ import Values
 package enum ScopeNames {
     package static let trigger = ["type", "headers", "query", "body", "raw_body"]
     package static let run = ["id", "workflow", "now", "token", "signal_url", "parent"]
-    /// What `run` has beside that in `finally` steps.
+    /// The further members of `run` in `finally` steps.
     package static let ending = ["outcome", "error", "output", "compensation"]
     package static let runError = ["code", "message", "step"]
     package static let tenant = ["id", "name", "external_customer_id"]

@@ -186,7 +186,7 @@ extension WorkflowDecoder {
         return places
     }
 
-    /// Whether an expression belongs to a step that runs once all else is over.
+    /// Whether an expression belongs to a `finally` step.
     private func isInFinally(_ use: Use) -> Bool {
         places(around: use).last.map { scopes[$0.scope].finally == $0.index } ?? false
     }

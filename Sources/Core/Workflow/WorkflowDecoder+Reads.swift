@@ -13,10 +13,10 @@ extension WorkflowDecoder {
         var generated: Set<Int> = []
         /// The inner scope of each step that is a group.
         var inner: [Int: Int] = [:]
-        /// The position of the group that stands for `finally`, in the file's own scope; no expression reads it.
+        /// The index of the `finally` group in the file's own scope; no expression reads it.
         var finally: Int?
 
-        /// The steps that `steps.<id>` can mean.
+        /// The steps to which `steps.<id>` can refer.
         var readable: ArraySlice<Step> { steps.prefix(finally ?? steps.count) }
     }
 

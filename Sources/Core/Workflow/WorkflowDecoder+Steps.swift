@@ -60,7 +60,7 @@ extension WorkflowDecoder {
         return joined
     }
 
-    /// The steps that come after all others, as a group that waits for each of them.
+    /// The `finally` steps, as a group that waits for all others.
     mutating func finally(_ member: Node.Member) -> StepGroup {
         let place = Place(scope: 0, index: scopes.first?.steps.count ?? 0)
         guard !scopes.isEmpty else { return StepGroup(scope: StepScope(steps: [])) }
