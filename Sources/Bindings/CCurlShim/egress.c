@@ -7,7 +7,7 @@
 struct millrace_egress {
     size_t allowed_count;
     size_t denied_count;
-    // First the allowed, then the denied ones.
+    // The allowed ranges first, then the denied ones.
     millrace_range ranges[];
 };
 
@@ -18,7 +18,7 @@ typedef struct {
     uint8_t bit_count;
 } block;
 
-// Within 2000::/3, which alone is public unicast, these are not: protocol assignments with Teredo,
+// Only 2000::/3 is public unicast, except these blocks in it: protocol assignments with Teredo,
 // documentation, 6to4.
 static const block v6_refused[] = {
     {{0x20, 0x01, 0x00}, 23},
@@ -73,13 +73,13 @@ static bool is_public(const uint8_t *address) {
 }
 
 static bool matches(const millrace_range *range, const uint8_t *address, uint16_t port) {
-    // A range of IPv6 never speaks of IPv4, though ::/0 contains the mapped ones as numbers.
+    // An IPv6 range never applies to IPv4, although ::/0 contains the mapped addresses numerically.
     if (is_mapped(address) && range->prefix_bit_count < 96) return false;
     return (range->is_any_port || range->port == port)
         && has_prefix(address, range->address, range->prefix_bit_count);
 }
 
-// The system connects the unspecified address to this machine, so it is judged as loopback.
+// The system connects the unspecified address to this machine, so it counts as loopback.
 static void unspecified_to_loopback(uint8_t *address) {
     static const uint8_t zero[16];
     if (is_mapped(address) && memcmp(address + 12, zero, 4) == 0) {

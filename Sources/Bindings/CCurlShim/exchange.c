@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A buffer above this is given back after the transfer, so that a few large ones do not stay for ever.
+// A larger buffer is freed after the transfer, so that a few large ones do not stay for ever.
 static const size_t kept_capacity_max = 64 << 10;
 
 static bool reserve(millrace_bytes *bytes, size_t added) {
@@ -57,7 +57,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context) {
     exchange->head_lines_seen += 1;
     if (exchange->head_bytes_seen > exchange->head_bytes_max || exchange->head_lines_seen > exchange->head_lines_max)
         return stop(exchange, MILLRACE_STOPPED_TOO_LARGE);
-    // What follows the final block are trailers: counted, never taken for headers.
+    // Lines after the final block are trailers; they are counted but never treated as headers.
     if (exchange->is_head_complete) return count;
     if (count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) exchange->head.count = 0;
     if (!append(&exchange->head, bytes, count)) return stop(exchange, MILLRACE_STOPPED_NO_MEMORY);
@@ -83,8 +83,8 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     return millrace_loop_open_socket(exchange->loop, address);
 }
 
-// Called before each sending, also on a connection that was opened under another policy. curl sends a request a second
-// time by itself if a reused connection ends before the first byte of an answer; the first sending may have arrived.
+// Called before each sending, even on a connection that was opened under another policy. libcurl resends a request by
+// itself if a reused connection ends before the first byte of a response; the first request may have arrived.
 static int on_before_request(void *context, char *peer, char *local, int peer_port, int local_port) {
     millrace_exchange *exchange = context;
     (void)local;
@@ -101,7 +101,7 @@ static int on_before_request(void *context, char *peer, char *local, int peer_po
     return CURL_PREREQFUNC_OK;
 }
 
-// MARK: - Making and emptying
+// MARK: - Creating and clearing
 
 static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loop, long ms) {
     CURL *easy = exchange->easy;
@@ -120,7 +120,7 @@ static bool set_constant_options(millrace_exchange *exchange, millrace_loop *loo
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
-    // A withdrawn transfer must not hold the loop until the resolver's thread is done.
+    // A cancelled transfer must not block the loop until the resolver's thread ends.
     failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -194,7 +194,7 @@ bool millrace_exchange_add_header(
         exchange->header_nodes = moved;
         exchange->header_capacity = capacity;
     }
-    // The text may move while it grows: the node holds an offset until `prepare` makes it a pointer.
+    // The text may move while it grows, so the node holds an offset until `prepare` turns it into a pointer.
     exchange->header_nodes[exchange->header_count].data = (char *)(uintptr_t)exchange->header_text.count;
     exchange->header_count += 1;
     const char *separator = removes ? ":" : value_count ? ": " : ";";
@@ -232,8 +232,8 @@ int millrace_exchange_prepare(
     if (!code) code = curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, line->silence_max_s);
     if (!code) code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)line->is_on_own_connection);
     if (!code) code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)line->is_on_own_connection);
-    // The size first, or curl measures the text of a large body. A pointer, even nil, makes it a POST:
-    // one of the three after it then decides alone.
+    // The size comes first, or libcurl measures the length of a large body. A pointer, even a null one, makes the
+    // request a POST; one of the three options after it then decides the method.
     if (!code) code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, count);
     if (!code) code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
     if (!code) {

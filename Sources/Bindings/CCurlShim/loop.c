@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-// What epoll knows of a file descriptor. Between two requests on a kept connection curl withdraws its
-// interest and takes it back; a socket that we see closed (`is_ours`) stays registered meanwhile, which
-// saves two system calls a request.
+// The epoll registration of a file descriptor. Between two requests on a kept connection, libcurl withdraws its
+// interest and registers it again. A socket whose closing we observe (`is_ours`) stays registered meanwhile, which saves
+// two system calls per request.
 typedef struct {
     millrace_pool *pool;
     uint32_t registered;
@@ -27,11 +27,11 @@ struct millrace_loop {
     watched *sockets;
     size_t socket_capacity;
     millrace_pool *pools;
-    // Pools whose timer asked for "at once".
+    // Pools whose timer is due at once.
     millrace_pool *due;
-    // Pools in which something may have finished.
+    // Pools in which a transfer may have finished.
     millrace_pool *touched;
-    // No later than the earliest timer of all pools; INT64_MAX for none.
+    // A lower bound of all pools' timers; INT64_MAX for none.
     int64_t earliest_ms;
 };
 
@@ -41,7 +41,7 @@ struct millrace_pool {
     millrace_pool *next, *previous;
     millrace_pool *next_due, *next_touched;
     bool is_due, is_touched;
-    // Exchanges added and not yet taken out.
+    // The number of exchanges that were added and not removed.
     int held_count;
     int64_t deadline_ms;
 };
@@ -77,7 +77,7 @@ curl_socket_t millrace_loop_open_socket(millrace_loop *loop, const struct curl_s
 
 int millrace_loop_on_close_socket(void *context, curl_socket_t socket) {
     millrace_loop *loop = context;
-    // Closing takes it out of epoll.
+    // Closing a socket removes it from epoll.
     if (socket >= 0 && (size_t)socket < loop->socket_capacity) loop->sockets[socket] = (watched){0};
     return close(socket);
 }
@@ -140,7 +140,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context) {
     return 0;
 }
 
-// Notes a pool in which something is over: curl then counts other than were added as at work.
+// Marks a pool in which a transfer has finished: then libcurl's count of running ones differs from ours.
 static void touch(millrace_pool *pool, int running) {
     if (pool->is_touched || running == pool->held_count) return;
     pool->is_touched = true;
@@ -148,7 +148,7 @@ static void touch(millrace_pool *pool, int running) {
     pool->loop->touched = pool;
 }
 
-// Marks pools whose time has come and finds the next instant.
+// Marks pools whose timers are due, and finds the next deadline.
 static void collect_expired(millrace_loop *loop) {
     if (loop->earliest_ms == INT64_MAX) return;
     int64_t now = millrace_monotonic_ms();
@@ -186,7 +186,7 @@ millrace_loop *millrace_loop_create(void) {
     loop->earliest_ms = INT64_MAX;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    // Edge-triggered: each write is an event of its own, and nobody need read the counter.
+    // Edge-triggered, so that each write is an event and the counter need not be read.
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = loop->wake};
     if (loop->epoll < 0 || loop->wake < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0) {
         millrace_loop_destroy(loop);
@@ -225,7 +225,7 @@ static void handle_event(millrace_loop *loop, const struct epoll_event *event) {
 static int wait_ms(millrace_loop *loop, int timeout_ms) {
     if (loop->due || timeout_ms == 0) return 0;
     if (loop->earliest_ms == INT64_MAX) return timeout_ms;
-    // One more, because the clock's milliseconds are rounded down.
+    // Plus one, because the clock's milliseconds are rounded down.
     int64_t left = loop->earliest_ms - millrace_monotonic_ms() + 1;
     if (left < 0) left = 0;
     if (left > 60000) left = 60000;
@@ -277,7 +277,7 @@ static void unlink_from(millrace_pool **first, millrace_pool *pool, size_t offse
 void millrace_pool_destroy(millrace_pool *pool) {
     if (!pool) return;
     millrace_loop *loop = pool->loop;
-    // May call back for sockets and timers, so the lists are left only afterwards.
+    // It may call back for sockets and timers, so the pool leaves the lists only afterwards.
     curl_multi_cleanup(pool->multi);
     if (pool->is_due) unlink_from(&loop->due, pool, offsetof(millrace_pool, next_due));
     if (pool->is_touched) unlink_from(&loop->touched, pool, offsetof(millrace_pool, next_touched));

@@ -4,14 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The functions without a library, and arithmetic.
+// The global functions, and arithmetic.
 
 void add_functions(lua_State *L, const luaL_Reg *functions) { luaL_setfuncs(L, functions, 0); }
 
 // ---- iteration
 
-// Orders keys so that a walk over a table does not depend on hashes, which differ between states:
-// numbers, then texts by their bytes, then the rest as it comes.
+// Orders keys, because hashes differ between states: numbers, then texts by their bytes, then all others in no order.
 static int key_rank(lua_State *L, int index) {
     switch (lua_type(L, index)) {
     case LUA_TNUMBER: return 0;
@@ -92,7 +91,7 @@ static void push_sorted_keys(lua_State *L, int index) {
     }
 }
 
-// Upvalues: the table, its keys, how many were given out.
+// Upvalues: the table, its keys, the number of keys returned so far.
 static int table_step(lua_State *L) {
     lua_Integer position = lua_tointeger(L, lua_upvalueindex(3));
     charge(L, 2);
@@ -100,7 +99,7 @@ static int table_step(lua_State *L) {
         position++;
         if (lua_rawgeti(L, lua_upvalueindex(2), position) == LUA_TNIL) return 1;
         lua_pushvalue(L, -1);
-        // An entry removed during the walk is passed over.
+        // An entry removed during the iteration is skipped.
         if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) break;
         lua_pop(L, 2);
         charge(L, 1);
@@ -135,7 +134,7 @@ static int push_entry(lua_State *L, int32_t node, lua_Integer position) {
     return 1;
 }
 
-// Upvalues: the proxy, the position given out last.
+// Upvalues: the proxy, the last position returned.
 static int proxy_step(lua_State *L) {
     proxy *face = lua_touserdata(L, lua_upvalueindex(1));
     lua_Integer position = lua_tointeger(L, lua_upvalueindex(2)) + 1;
@@ -195,7 +194,7 @@ static int next_of_proxy(lua_State *L, int32_t node) {
     lua_Integer position = 0;
     if (!lua_isnoneornil(L, 2)) {
         lua_settop(L, 2);
-        // The place of the key is found by walking: next() is for asking whether there is anything.
+        // The position of the key is found by iterating, because next() is mostly used to test for an empty map.
         do {
             lua_settop(L, 2);
             if (!push_entry(L, node, ++position)) return luaL_error(L, "next: no such key");
@@ -244,7 +243,7 @@ static int base_select(lua_State *L) {
     return from > count ? 0 : count - (int)from + 1;
 }
 
-// A whole number in a base of 2 to 36; 0 where the text is none, -1 where it does not fit 64 bits.
+// Parses an integer in a base of 2 to 36; 0 if the text is none, -1 if it does not fit in 64 bits.
 static int parse_based(const char *text, size_t byte_count, int base, lua_Integer *out) {
     size_t at = 0;
     while (at < byte_count && isspace((unsigned char)text[at])) at++;
@@ -314,7 +313,7 @@ static int base_type(lua_State *L) {
     return 1;
 }
 
-// The message is the script's own: no place is put before it.
+// The message is the script's own and gets no position.
 static int base_error(lua_State *L) {
     if (!make_text(L, 1)) lua_pushfstring(L, "an error that is a %s", kind_name(L, 1)), lua_replace(L, 1);
     lua_settop(L, 1);
@@ -336,7 +335,7 @@ static int base_rawequal(lua_State *L) {
     return 1;
 }
 
-// Bytes of a text, items of a list, members of a map; 0 for null.
+// The number of bytes of a text, items of a list or members of a map; 0 for null.
 static int base_len(lua_State *L) {
     millrace_lua *lua = sandbox_of(L);
     proxy *face = to_proxy(L, 1);
@@ -369,7 +368,7 @@ static int base_rawlen(lua_State *L) {
     return 1;
 }
 
-// Marks a table as a list, so that it stays one when it is empty.
+// Marks a table as a list, so that an empty one stays a list.
 static int base_list(lua_State *L) {
     if (lua_isnoneornil(L, 1)) lua_settop(L, 0), lua_newtable(L);
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -430,7 +429,7 @@ void fill_globals(lua_State *L) {
 }
 
 void make_string_metatable(lua_State *L) {
-    // On top: the table of methods, which this takes.
+    // The table of methods is on top of the stack and is consumed.
     lua_createtable(L, 0, 10);
     lua_insert(L, -2);
     lua_setfield(L, -2, "__index");

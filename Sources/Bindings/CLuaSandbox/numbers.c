@@ -7,10 +7,9 @@
 
 // Exact numbers.
 //
-// Lua has 64-bit integers that wrap and floats that print with 14 digits. A number from outside that neither
-// of them holds digit by digit is a decimal: a userdata with the number's text, of which scripts see that it
-// is a number. The compiler turns the operators that would lose digits into calls of the functions below
-// (`ExactOperators.swift`).
+// Lua has 64-bit integers that wrap and floats that print with 14 digits. A number from outside that neither represents
+// digit by digit becomes a decimal: a userdata with the number's text, which scripts see as a number. The compiler
+// replaces operators that would lose digits by calls of the functions below (`ExactOperators.swift`).
 
 typedef struct {
     size_t byte_count;
@@ -36,7 +35,7 @@ const char *decimal_text(lua_State *L, int index, size_t *byte_count) {
     return number->text;
 }
 
-// All decimals of one text are one object, so that each is one key of a table.
+// Decimals with the same text are one object, so that each is one table key.
 void push_decimal(lua_State *L, const char *text, size_t byte_count) {
     charge(L, 5 + (int64_t)(byte_count / 32));
     luaL_checkstack(L, 4, "too many numbers");
@@ -69,7 +68,7 @@ static int refuse_decimal(lua_State *L, const decimal *number, const char *reaso
         number->byte_count > 40 ? "..." : "", reason);
 }
 
-// Whether a float holds a whole number in all its digits.
+// Whether a float represents all digits of a whole number.
 static int holds_all_digits(double number, const decimal *source) {
     char digits[400];
     int count = snprintf(digits, sizeof digits, "%.0f", number);
@@ -91,7 +90,7 @@ int make_plain(lua_State *L, int index) {
 
 // ---- texts of numbers
 
-// As Lua writes a float, but with as many digits as tell it from every other.
+// Formats a float like Lua, but with enough digits to distinguish it from all others.
 static int write_float(char *out, size_t capacity, double number) {
     int count = 0;
     for (int digits = 14; digits <= 17; digits++) {
@@ -155,7 +154,7 @@ static int is_hexadecimal(const char *text, size_t byte_count) {
     return memchr(text, 'x', byte_count) != NULL || memchr(text, 'X', byte_count) != NULL;
 }
 
-// Whether a hexadecimal whole number has more than 64 bits, which Lua would cut off.
+// Whether a hexadecimal integer has more than 64 bits, which Lua would truncate.
 static int is_cut_hexadecimal(const char *text, size_t byte_count) {
     const char *digits = memchr(text, 'x', byte_count);
     if (digits == NULL) digits = memchr(text, 'X', byte_count);
@@ -163,7 +162,7 @@ static int is_cut_hexadecimal(const char *text, size_t byte_count) {
     return strspn(digits, "0123456789abcdefABCDEF") > 16;
 }
 
-// Whether a float surely says all digits of the text that it was read from.
+// Whether a float certainly represents all digits of the text that it was parsed from.
 static int is_surely_exact(const char *text, size_t byte_count, double number) {
     if (isinf(number) || byte_count > 15) return 0;
     return number != 0 ? fabs(number) > 1e-290 : strcspn(text, "123456789") == byte_count;
@@ -209,7 +208,7 @@ int make_number(lua_State *L, int index) {
     return lua_type(L, index) == LUA_TNUMBER;
 }
 
-// A literal of the source that Lua's own numbers do not hold.
+// A literal of the source that Lua's own numbers cannot represent.
 static int exact_numeral(lua_State *L) {
     size_t byte_count = 0;
     const char *text = lua_tolstring(L, 1, &byte_count);
@@ -259,7 +258,7 @@ static void check_order(lua_State *L) {
 }
 
 static int decimal_less(lua_State *L) {
-    // `x in [a, b]` asks in this way, and the list knows the answer.
+    // `x in [a, b]` uses this operator too; the list's metamethod decides it.
     if (!is_any_number(L, 2) && luaL_getmetafield(L, 2, "__lt") == LUA_TFUNCTION) {
         lua_insert(L, 1);
         lua_call(L, 2, 1);
@@ -325,8 +324,8 @@ static void push_whole_result(lua_State *L, int operator, lua_Integer left, lua_
     lua_pushinteger(L, result);
 }
 
-// Pushes what an operator makes of the values at two indices, which become plain numbers. What Lua has an
-// error for ends the evaluation: the host then hears it in Lua's own words.
+// Pushes the result of an operator on the values at two indices, which become plain numbers. Operands that Lua refuses
+// end the evaluation; the host then obtains Lua's own message.
 static void push_result(lua_State *L, int operator, int left, int right) {
     if (lua_type(L, left) != LUA_TNUMBER || lua_type(L, right) != LUA_TNUMBER) {
         charge(L, 5);
@@ -343,7 +342,7 @@ static void push_result(lua_State *L, int operator, int left, int right) {
     lua_arith(L, operator);
 }
 
-// Most sums are of small integers, so that this way is short.
+// A fast path, because most operands are small integers.
 #define EXACT_OPERATOR(name, builtin, code) \
     static int name(lua_State *L) { \
         lua_Integer result = 0; \
@@ -478,7 +477,7 @@ void make_decimal_metatable(lua_State *L) {
     luaL_setfuncs(L, methods, 0);
     add_arithmetic(L);
     add_operators(L, bits, sizeof bits / sizeof bits[0], other_bits);
-    // What Lua's own messages call it.
+    // The name in Lua's own messages.
     lua_pushliteral(L, "number");
     lua_setfield(L, -2, "__name");
     sandbox_of(L)->decimal_metatable = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -3,11 +3,11 @@
 #include <ctype.h>
 #include <string.h>
 
-// Lua's patterns, matched by our own matcher: the library's own does not count its work, and one short
-// pattern can keep it busy for years.
+// Lua's patterns with our own matcher: the library's matcher does not count its work, and one short pattern can keep it
+// busy for years.
 //
-// A pattern is first read into items, so that a malformed one is refused before anything is matched; each
-// step of the matcher then charges the budget that the virtual machine charges too.
+// A pattern is parsed into items first, so that a malformed one is refused before any matching. Each step of the matcher
+// charges the same budget as the virtual machine.
 
 #define CAPTURES_MAX 32
 #define DEPTH_MAX 180
@@ -64,7 +64,7 @@ static void set_invert(uint8_t *set) {
 
 static int is_zero(int byte) { return byte == 0; }
 
-// Adds what `%letter` stands for: a class, its complement for a capital, or the byte itself.
+// Adds the meaning of `%letter`: a class, its complement for a capital, or the byte itself.
 static void set_add_class(uint8_t *set, unsigned char letter) {
     int (*belongs)(int) = NULL;
     switch (tolower(letter)) {
@@ -110,7 +110,7 @@ static const char *read_set(lua_State *L, const char *at, const char *end, uint8
     return at;
 }
 
-// Reads `%…` at the byte after the sign; returns NULL where it is a class that may be repeated.
+// Reads `%…` from the byte after the sign; returns NULL if it is a class, which may be repeated.
 static const char *read_special(lua_State *L, const char *at, const char *end, item *out, int open_count) {
     if (*at == 'b') {
         if (end - at < 3) luaL_error(L, "malformed pattern (missing arguments to '%%b')");
@@ -153,7 +153,7 @@ typedef struct {
     int open_count;
 } parentheses;
 
-// Reads '(' or ')' into an item; returns how many bytes it took.
+// Reads '(' or ')' into an item; returns the number of bytes read.
 static int read_parenthesis(lua_State *L, const char *at, const char *end, pattern *out, parentheses *marks) {
     item *next = &out->items[out->count];
     if (*at == ')') {
@@ -236,7 +236,7 @@ static int matches_once(const matcher *m, const char *at, const item *what) {
     return at < m->text_end && set_has(what->set, (unsigned char)*at);
 }
 
-// As many as there are, then fewer until the rest matches.
+// Takes as many as possible, then fewer until the rest matches.
 static const char *match_longest(matcher *m, const char *at, int index, int64_t least) {
     const item *what = &m->pattern->items[index];
     int64_t count = 0;
@@ -251,7 +251,7 @@ static const char *match_longest(matcher *m, const char *at, int index, int64_t 
     return NULL;
 }
 
-// As few as will do.
+// Takes as few as possible.
 static const char *match_shortest(matcher *m, const char *at, int index) {
     const item *what = &m->pattern->items[index];
     for (;; at++) {
@@ -279,7 +279,7 @@ static int is_frontier(const matcher *m, const char *at, const item *what) {
     return !set_has(what->set, before) && set_has(what->set, here);
 }
 
-// Where a match of the items from `index` on ends, or NULL.
+// The end of a match of the items from `index` on, or NULL.
 static const char *match_items(matcher *m, const char *at, int index) {
     for (; index < m->pattern->count; index++) {
         const item *what = &m->pattern->items[index];
@@ -343,7 +343,7 @@ static void push_capture(const matcher *m, int number) {
     }
 }
 
-// Pushes the captures, or the whole match where there are none and it is asked for.
+// Pushes the captures, or the whole match if there are none and it is requested.
 static int push_captures(const matcher *m, const char *start, const char *end, int whole_if_none) {
     if (m->pattern->capture_count == 0 && whole_if_none) {
         charge(m->state, 2 + (end - start) / 32);
@@ -357,7 +357,7 @@ static int push_captures(const matcher *m, const char *start, const char *end, i
 
 // ---- functions
 
-// The offset at which a search begins, or -1 past the end.
+// The offset at which a search begins, or -1 if it is past the end.
 static lua_Integer search_start(lua_State *L, int argument, size_t byte_count) {
     lua_Integer from = optional_integer(L, argument, 1);
     if (from < 0) from = from < -(lua_Integer)byte_count ? 1 : (lua_Integer)byte_count + from + 1;
@@ -408,7 +408,7 @@ static int search(lua_State *L, int is_find) {
 static int pattern_find(lua_State *L) { return search(L, 1); }
 static int pattern_match(lua_State *L) { return search(L, 0); }
 
-// Upvalues: text, pattern, offset of the next try, end of the last match (-1 for none).
+// Upvalues: text, pattern, offset of the next attempt, end of the last match (-1 for none).
 static int gmatch_step(lua_State *L) {
     size_t byte_count = 0;
     const char *text = lua_tolstring(L, lua_upvalueindex(1), &byte_count);
@@ -440,7 +440,7 @@ static int pattern_gmatch(lua_State *L) {
     return 1;
 }
 
-// Adds a replacement text in which %0 to %9 stand for captures.
+// Adds a replacement text, with captures for %0 to %9.
 static void add_template(const matcher *m, text_buffer *out, const char *start, const char *end) {
     size_t byte_count = 0;
     const char *at = lua_tolstring(m->state, 3, &byte_count);

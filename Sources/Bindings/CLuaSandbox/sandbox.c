@@ -17,7 +17,7 @@ static int64_t clock_ns(clockid_t clock) {
 
 static void *counting_allocator(void *context, void *block, size_t old_size, size_t new_size) {
     millrace_lua *lua = context;
-    // For a new block Lua passes a type where the old size stands.
+    // For a new block, Lua passes a type instead of the old size.
     if (block == NULL) old_size = 0;
     if (new_size == 0) {
         free(block);
@@ -27,7 +27,7 @@ static void *counting_allocator(void *context, void *block, size_t old_size, siz
     int64_t growth = (int64_t)new_size - (int64_t)old_size;
     if (new_size > INT64_MAX / 2) return NULL;
     if (growth > 0 && lua->memory_used + growth > lua->memory_ceiling) return NULL;
-    // Copying large blocks takes time that no instruction count shows; the hook sees it next.
+    // Copying large blocks takes time that no instruction count includes; the hook checks it next.
     if (growth > 0 && new_size > 512) lua->work_left -= (int64_t)(new_size / 128);
     void *moved = realloc(block, new_size);
     if (moved != NULL) lua->memory_used += growth;
@@ -72,7 +72,7 @@ static void on_count(lua_State *L, lua_Debug *activation) {
 int32_t millrace_lua_charge(millrace_lua *lua, int64_t work_units) { return charge_quietly(lua, work_units); }
 
 int32_t millrace_lua_charge_memory(millrace_lua *lua, int64_t bytes) {
-    // The host keeps it until the evaluation ends, so the ceiling comes down for as long.
+    // The host holds it until the evaluation ends, so the ceiling is lower until then.
     if (bytes < 0 || lua->memory_used + bytes > lua->memory_ceiling) return 0;
     lua->memory_ceiling -= bytes;
     return 1;
@@ -105,7 +105,7 @@ static void collect_garbage(millrace_lua *lua) {
 
 #define MESSAGE_BYTES_MAX 65536
 
-// Keeps a text whole or not at all: a secret that was cut off could not be found in it.
+// Keeps a message whole or not at all, because a truncated secret could not be found in it.
 static void keep_message(millrace_lua *lua, const char *bytes, size_t byte_count) {
     free(lua->message);
     lua->message = byte_count == 0 || byte_count > MESSAGE_BYTES_MAX ? NULL : malloc(byte_count);
@@ -113,7 +113,7 @@ static void keep_message(millrace_lua *lua, const char *bytes, size_t byte_count
     if (lua->message != NULL) memcpy(lua->message, bytes, byte_count);
 }
 
-// Turns what lua_pcall came to into a code; the error value is on top.
+// Converts the status of lua_pcall to a code; the error value is on top.
 static int32_t outcome(millrace_lua *lua, int status) {
     lua_State *L = lua->state;
     if (status == LUA_OK) return MILLRACE_LUA_OK;
@@ -187,7 +187,7 @@ static int call_host(lua_State *L) {
     return 1;
 }
 
-// Puts a read-only face over the table on top of the stack, in its place.
+// Replaces the table on top of the stack by a read-only proxy of it.
 static void seal_library(lua_State *L) {
     lua_newuserdatauv(L, 0, 0);
     lua_createtable(L, 0, 3);
@@ -225,7 +225,7 @@ static void add_library(lua_State *L, const setup *all, const char *name, void (
     lua_setfield(L, -2, name);
 }
 
-// Indexing null gives null: a missing path is no error.
+// Indexing null gives null, so that a missing path is no error.
 static void make_nil_metatable(lua_State *L) {
     lua_pushnil(L);
     lua_createtable(L, 0, 1);
@@ -259,7 +259,7 @@ static int prepare(lua_State *L) {
     fill_globals(L);
     fill_exact_operators(L);
     add_host_functions(L, all, "");
-    // The methods of texts read the table behind the library's face.
+    // The methods of texts read the table behind the library's proxy.
     lua_newtable(L);
     fill_text_library(L);
     add_host_functions(L, all, "string");
@@ -353,7 +353,7 @@ int32_t millrace_lua_load(
     int32_t code = outcome(lua, lua_pcall(L, 1, 0, 0));
     lift_limits(lua);
     lua_settop(L, 0);
-    // What the compiler left must not count as memory of the evaluations that follow.
+    // Garbage of the compiler must not count as memory of later evaluations.
     if (code == MILLRACE_LUA_OK) collect_garbage(lua);
     *reference = chunk.reference;
     return code;

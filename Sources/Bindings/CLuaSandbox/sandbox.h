@@ -17,7 +17,7 @@ struct millrace_lua {
 
     int64_t memory_used;
     int64_t memory_ceiling;
-    // In use after the last full collection.
+    // Memory in use after the last full collection.
     int64_t memory_settled;
     int64_t work_left;
     int64_t work_until_clock;
@@ -26,7 +26,7 @@ struct millrace_lua {
     int32_t failure;
     int32_t is_reading_result;
 
-    // References of things a script cannot reach otherwise.
+    // Registry references to objects that scripts cannot reach otherwise.
     int environment;
     int proxy_metatable;
     int list_metatable;
@@ -34,16 +34,16 @@ struct millrace_lua {
     // Decimals by their texts, so that each is one key.
     int decimal_keys;
 
-    // Texts that the host wrote during one call.
+    // Texts written by the host during one call.
     uint8_t *scratch;
     size_t scratch_used, scratch_capacity;
-    // Tables of one call or of a result, as bytes.
+    // Serialised tables of one call or of a result.
     uint8_t *tape;
     size_t tape_used, tape_capacity;
     int32_t tape_nodes;
 
     millrace_lua_value result;
-    // The last error's text.
+    // The message of the last error.
     char *message;
     size_t message_byte_count;
 };
@@ -55,56 +55,56 @@ typedef struct {
 static inline millrace_lua *sandbox_of(lua_State *L) { return *(millrace_lua **)lua_getextraspace(L); }
 
 // sandbox.c
-// Takes work from the budget; raises when it is used up. Every loop of ours that input can lengthen calls it.
+// Charges work; raises if the budget is used up. Every loop whose length depends on input calls it.
 void charge(lua_State *L, int64_t work_units);
 int charge_quietly(millrace_lua *lua, int64_t work_units);
 // Ends the evaluation with a failure that no script can catch.
 int fail_evaluation(lua_State *L, int32_t failure);
 
 // values.c
-// Where the null of json.null points: only its address matters.
+// The target of json.null's pointer; only its address matters.
 extern const char null_marker;
 void push_value(lua_State *L, const millrace_lua_value *value);
-// The value at an index, tables as a tape; texts stay Lua's own. Raises where it is no value.
+// Reads the value at an index, with tables as a tape and texts in Lua's memory. Raises if it is no value.
 void read_value(lua_State *L, int index, millrace_lua_value *out);
 proxy *to_proxy(lua_State *L, int index);
 void push_node(lua_State *L, int32_t node);
-// Raises what a host function's code asks for; returns for OK and ABSENT.
+// Raises the error of a host function's code; returns for OK and ABSENT.
 void check_host(lua_State *L, int32_t code, const millrace_lua_value *out);
 void begin_host_call(millrace_lua *lua);
 void make_proxy_metatable(lua_State *L);
-// "map", "list", "text" …: the word of error messages and of type().
+// The kind for error messages and type(), such as "map", "list" or "text".
 const char *kind_name(lua_State *L, int index);
 
 // numbers.c
 int is_decimal(lua_State *L, int index);
-// The text of a decimal; null for anything else.
+// The text of a decimal; NULL for anything else.
 const char *decimal_text(lua_State *L, int index, size_t *byte_count);
 void push_decimal(lua_State *L, const char *text, size_t byte_count);
-// Puts a plain number in the place of a decimal; raises where that would lose digits of a whole number.
-// Returns whether there was a decimal.
+// Replaces a decimal by a plain number; raises if that would lose digits of a whole number. Returns whether there was a
+// decimal.
 int make_plain(lua_State *L, int index);
-// Puts the exact text of a number in its place; returns whether a text stands there now.
+// Replaces a number by its exact text; returns whether the value is a text now.
 int make_text(lua_State *L, int index);
-// Puts a plain number in the place of a decimal or of a text that spells one; returns whether one stands there.
+// Replaces a decimal, or a text that spells a number, by a plain number; returns whether the value is a number now.
 int make_number(lua_State *L, int index);
-// Pushes the number that a text spells; 0 and nothing pushed where it spells none.
+// Pushes the number that a text spells; pushes nothing and returns 0 if it spells none.
 int push_number_of_text(lua_State *L, int index);
-// Lua's own checks of arguments, for all that is a number or a text here.
+// Lua's argument checks, extended to decimals.
 lua_Integer checked_integer(lua_State *L, int index);
 lua_Integer optional_integer(lua_State *L, int index, lua_Integer fallback);
 lua_Number checked_number(lua_State *L, int index);
 const char *checked_string(lua_State *L, int index, size_t *byte_count);
 const char *optional_string(lua_State *L, int index, const char *fallback, size_t *byte_count);
-// Whether two values are equal; decimals as the numbers that they are.
+// Whether two values are equal; decimals compare as numbers.
 int is_same(lua_State *L, int left, int right);
 void make_decimal_metatable(lua_State *L);
 // Adds the operators that texts and decimals share to the metatable on top.
 void add_arithmetic(lua_State *L);
-// Adds what the compiler puts in the place of operators.
+// Adds the functions that the compiler uses in place of operators.
 void fill_exact_operators(lua_State *L);
 
-// libraries: each pushes nothing and fills the table on top of the stack.
+// Libraries: each function fills the table on top of the stack and pushes nothing.
 void add_functions(lua_State *L, const luaL_Reg *functions);
 void fill_globals(lua_State *L);
 void fill_strings(lua_State *L);
@@ -113,11 +113,11 @@ void fill_tables(lua_State *L);
 void fill_math(lua_State *L);
 void make_string_metatable(lua_State *L);
 int text_format(lua_State *L);
-// tostring of the value at an index, without addresses; pushes the text.
+// Pushes the result of tostring for the value at an index, without addresses.
 const char *push_text(lua_State *L, int index, size_t *byte_count);
 
-// A growing text of which the memory is Lua's, held in one stack slot. Not luaL_Buffer: that has a
-// finaliser, and nothing in a sandbox may have one.
+// A growing text in Lua's memory, in one stack slot. luaL_Buffer is not used, because it has a finaliser, and nothing
+// in a sandbox may have one.
 typedef struct {
     lua_State *state;
     int slot;

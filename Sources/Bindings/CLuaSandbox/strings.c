@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The string library but patterns. Everything charges by the bytes it touches.
+// The string library without patterns. Each function charges for the bytes that it touches.
 
 #define BYTES_A_UNIT 32
 
@@ -52,7 +52,7 @@ void buffer_push(text_buffer *buffer) {
 
 // ---- pieces
 
-// The first byte of a range given by a script, from 1; negative counts from the end.
+// The first byte of a script's range, counted from 1; a negative position counts from the end.
 static size_t range_start(lua_Integer position, size_t byte_count) {
     if (position > 0) return (size_t)position;
     if (position == 0 || position < -(lua_Integer)byte_count) return 1;
@@ -233,7 +233,7 @@ typedef struct {
     int has_modifiers;
 } directive;
 
-// The flags that a conversion takes, as in Lua; null for none that there is.
+// The flags that a conversion accepts, as in Lua; NULL if there is no such conversion.
 static const char *flags_of(char conversion) {
     switch (conversion) {
     case 'd':
@@ -283,7 +283,7 @@ static const char *read_directive(lua_State *L, const char *at, directive *out) 
     return at + 1;
 }
 
-// Adds bytes with the width that a directive of texts asks for, which takes no other flag than '-'.
+// Adds bytes padded to the width of a text directive, which accepts only the flag '-'.
 static void add_padded(text_buffer *out, const directive *how, const char *bytes, size_t byte_count) {
     size_t flag_count = strspn(how->text + 1, "-");
     size_t width = (size_t)atoi(how->text + 1 + flag_count);
@@ -300,7 +300,7 @@ static void add_text_argument(lua_State *L, text_buffer *out, const directive *h
     const char *point = strchr(how->text, '.');
     if (point != NULL && (size_t)atoi(point + 1) < byte_count) byte_count = (size_t)atoi(point + 1);
     add_padded(out, how, bytes, byte_count);
-    // The text is below the buffer's slot order: take it away again.
+    // The text is above the buffer's slot and must be removed again.
     lua_pop(L, 1);
 }
 

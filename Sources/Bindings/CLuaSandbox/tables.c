@@ -78,7 +78,7 @@ static int table_remove(lua_State *L) {
     return 1;
 }
 
-// ---- sort: merging, so that no order function can lead it astray
+// ---- sort: a merge sort, which terminates for every order function
 
 static int comes_before(lua_State *L, int left, int right) {
     charge(L, 5);
@@ -122,7 +122,7 @@ static int table_sort(lua_State *L) {
     lua_settop(L, 2);
     luaL_argcheck(L, size < 1 << 24, 1, "list too long");
     lua_createtable(L, (int)size, 0);
-    // Runs double in length, going to and fro between the list (1) and the copy (3).
+    // Runs double in length and alternate between the list (1) and the copy (3).
     int source = 1, target = 3;
     for (lua_Integer run = 1; run < size; run *= 2) {
         for (lua_Integer from = 1; from <= size; from += 2 * run) {
@@ -186,7 +186,7 @@ static int math_ceil(lua_State *L) {
 static int math_abs(lua_State *L) {
     if (lua_isinteger(L, 1)) {
         lua_Integer number = lua_tointeger(L, 1);
-        // The least integer stays what it is, as in Lua.
+        // The least integer is unchanged, as in Lua.
         lua_pushinteger(L, number < 0 ? (lua_Integer)(0u - (lua_Unsigned)number) : number);
     } else {
         lua_pushnumber(L, fabs(checked_number(L, 1)));

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Values that cross between Lua and the host.
+// Values passed between Lua and the host.
 //
-// A container of the host is seen through a proxy: a userdata that holds only its index. A Lua table goes
-// out as a tape, numbers in the machine's own order and unaligned:
+// Lua sees a container of the host through a proxy, a userdata that holds only its index. A Lua table is serialised to a
+// tape, with unaligned numbers in the machine's byte order:
 //   'z' null, 't', 'f', 'i' int64, 'd' double, 'n' length32 bytes (a decimal), 's' length32 bytes, 'p' node32,
 //   'a' count32 items, 'o' count32 (length32 bytes item)...
 
@@ -15,7 +15,7 @@ const char null_marker = 0;
 // ---- into Lua
 
 void begin_host_call(millrace_lua *lua) {
-    // A large text is given back, so that a state in the pool stays small.
+    // A large buffer is freed, so that a pooled state stays small.
     if (lua->scratch_capacity > 65536) {
         free(lua->scratch);
         lua->scratch = NULL;
@@ -38,7 +38,7 @@ static int make_room(uint8_t **block, size_t used, size_t *capacity, size_t extr
 void millrace_lua_put(
     millrace_lua *lua, millrace_lua_value *out, const uint8_t *bytes, size_t byte_count
 ) {
-    // A text that could never enter Lua is not copied: pushing it fails for memory.
+    // A text that exceeds Lua's memory is not copied; pushing it fails.
     out->kind = MILLRACE_LUA_TEXT;
     out->integer = (int64_t)lua->scratch_used;
     out->byte_count = byte_count;
@@ -58,7 +58,7 @@ void millrace_lua_put_decimal(
     out->kind = MILLRACE_LUA_DECIMAL;
 }
 
-// The text that the host wrote; raises where it could never enter Lua.
+// The text written by the host; raises if it exceeds Lua's memory.
 static const char *host_text(lua_State *L, const millrace_lua_value *value) {
     millrace_lua *lua = sandbox_of(L);
     if ((int64_t)value->byte_count > lua->limits.memory_bytes) fail_evaluation(L, MILLRACE_LUA_OVER_MEMORY);
@@ -168,7 +168,7 @@ void make_proxy_metatable(lua_State *L) {
         {"__eq", proxy_equal},    {NULL, NULL},
     };
     luaL_setfuncs(L, methods, 0);
-    // What Lua's own messages call it.
+    // The name in Lua's own messages.
     lua_pushliteral(L, "table");
     lua_setfield(L, -2, "__name");
     sandbox_of(L)->proxy_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -215,8 +215,8 @@ static void tape_add_text(lua_State *L, int index) {
 
 enum shape { SHAPE_LIST, SHAPE_MAP };
 
-// Whether a table is a list (keys 1 to n) or a map (text keys); raises for all else. An empty table is a
-// map, unless list() made it.
+// Whether a table is a list (keys 1 to n) or a map (text keys); raises for anything else. An empty table is a map unless
+// list() made it.
 static enum shape shape_of(lua_State *L, int table, uint32_t *count_out) {
     lua_Integer count = 0, highest = 0;
     int has_text = 0;

@@ -26,7 +26,7 @@ struct reading {
     bool is_strict_layout;
 };
 
-/* 1.x of the library is strict by itself, and keeps its fields elsewhere. */
+/* Version 1.x of the library is strict itself and stores its fields elsewhere. */
 static bool library_is_lax(void) {
     return MHD_get_version()[0] == '0';
 }
@@ -76,9 +76,8 @@ static void note_framing(struct reading *reading, const struct millrace_http_fie
     }
 }
 
-/* The old library takes bare line feeds, folded lines and NUL bytes for granted. It cuts lines in
-   place, so a field that was one strict line lies between its neighbours without a gap: name, NUL for
-   the colon, spaces, value, and two NULs for CRLF. */
+/* The old library accepts bare line feeds, folded lines and NUL bytes. It splits lines in place, so a field that was one
+   strict line lies between its neighbours without a gap: name, NUL for the colon, spaces, value, and two NULs for CRLF. */
 static bool layout_is_strict(struct reading *reading, const char *name, size_t name_size, const char *value,
                              size_t value_size) {
     if (name != reading->line_start) return false;
@@ -149,11 +148,12 @@ void millrace_http_read_head(struct MHD_Connection *connection, const char *meth
     out->byte_count = info ? info->header_size : 0;
 }
 
-/* ---- Lines that the library would refuse by itself ---- */
+/* ---- Lines that the library itself would refuse ---- */
 
-/* It answers a Content-Length that is no number, and a line without a colon, in HTML, and the first with two heads, and
-   asks nobody before. So such a line is changed, as soon as the request line has arrived, into one that it takes and that
-   on_field refuses, because the name begins with a control character. What arrives later keeps the library's answer. */
+/* The library answers an invalid Content-Length, and a line without a colon, with HTML of its own (the former with two
+   heads), and calls nobody before. So as soon as the request line has arrived, such a line is changed into one that the
+   library accepts and on_field refuses, because its name begins with a control character. Lines that arrive later keep
+   the library's response. */
 
 static const size_t checked_byte_count_max = 16 << 10;
 
@@ -161,7 +161,7 @@ static bool is_length_line(const char *line, const char *colon) {
     return colon - line == 14 && strncasecmp(line, "content-length", 14) == 0;
 }
 
-/* Whether the library takes the value; more digits than it takes become a number that is still too large for a body. */
+/* Whether the library accepts the value; too many digits are reduced to a number that is still too large for a body. */
 static bool is_length(char *value, char *end) {
     while (value < end && (*value == ' ' || *value == '\t')) value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) end--;
@@ -175,7 +175,7 @@ static bool is_length(char *value, char *end) {
 }
 
 static void check_line(char *line, char *end) {
-    /* A folded line belongs to the one before it. */
+    /* A folded line belongs to the previous one. */
     if (*line == ' ' || *line == '\t') return;
     char *colon = memchr(line, ':', (size_t)(end - line));
     if (colon != NULL && colon != line && (!is_length_line(line, colon) || is_length(colon + 1, end))) return;
@@ -183,8 +183,8 @@ static void check_line(char *line, char *end) {
     if (end - line > 1) *line = '\x01';
 }
 
-/* The target is followed by the version, two zeros for the end of the line, and the fields as far as they have arrived;
-   behind them the buffer, which is larger than what is looked at here, is zero: the library clears it for each request. */
+/* After the target come the version, two zeros for the end of the line, and the fields that have arrived. The rest of
+   the buffer is zero, because the library clears it for each request, and it is larger than the part examined here. */
 static void check_lines(char *target) {
     char *end = target + checked_byte_count_max;
     size_t size = strnlen(target, checked_byte_count_max - 16);
@@ -253,9 +253,9 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     if (info == NULL || info->socket_context == NULL) return NULL;
     void *exchange = server->callbacks.began(server->callbacks.context, info->socket_context, target);
     check_lines((char *)target);
-    // The library is about to split the query, an allocation for each argument, and where the memory of
-    // the connection ends it neither answers nor closes. We split our own copy, so it gets a single one:
-    // the text is its read buffer, which it overwrites itself in a moment.
+    // The library is about to split the query, with an allocation for each argument; if the connection's memory runs
+    // out, it neither responds nor closes. We split our own copy, so the library gets a single argument. The text is its
+    // read buffer, which it overwrites shortly.
     char *query = strchr((char *)target, '?');
     for (char *at = query; at != NULL && *at != 0; at++)
         if (*at == '&') *at = '_';
@@ -365,7 +365,7 @@ void millrace_http_quiesce(struct millrace_http_server *server) {
     if (server->listener < 0) return;
     int listener = MHD_quiesce_daemon(server->daemon);
     if (listener >= 0) {
-        /* Calls still in its queue are told at once, instead of waiting for the last thread. */
+        /* Connections still in its queue are refused at once, instead of waiting for the last thread. */
         shutdown(listener, SHUT_RDWR);
         server->listener = listener;
     }
@@ -390,7 +390,7 @@ bool millrace_http_add_header(struct MHD_Response *response, const char *name, s
         if (token_lower[(unsigned char)name[i]] == 0) return false;
     for (size_t i = 0; i < value_size; i++)
         if ((unsigned char)value[i] < 0x20 || value[i] == 0x7F) return false;
-    /* The library states the length and the framing itself. */
+    /* The library sets the length and the framing itself. */
     if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0) return true;
     if (value_size == 0) return true;
     return MHD_add_response_header(response, name, value) == MHD_YES;

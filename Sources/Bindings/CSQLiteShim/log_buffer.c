@@ -1,13 +1,13 @@
-/* A SQLite file system that gathers what a transaction appends to the write-ahead log and writes it at once.
+/* A SQLite file system that gathers a transaction's appends to the write-ahead log and writes them in one call.
  *
- * SQLite writes every frame of the log with two calls: 24 bytes of header, then a page. A run's last commit is four frames,
- * eight calls; the calls, not the bytes, are what it costs. Here they become one, when SQLite asks for the sync.
+ * SQLite writes every log frame with two calls: 24 bytes of header, then a page. A run's last commit has four frames, so
+ * eight calls, and the calls, not the bytes, determine its cost. Here they become one call when SQLite requests the sync.
  *
- * Why nothing can be seen too late: with synchronous=FULL SQLite syncs the log at every commit before it publishes the new
- * frames in the log's index, and only that index tells a reader, or a checkpoint, which frames there are. What this
- * connection reads back earlier, after its cache has spilled, is written first. So this file system is for the
- * writing connection with synchronous=FULL and for nothing else. A write that fails at the sync is SQLite's failed
- * sync: the commit is rolled back.
+ * No reader can miss a frame: with synchronous=FULL, SQLite syncs the log at every commit before it publishes the new
+ * frames in the log's index, and readers and checkpoints find frames only through that index. Before this connection reads
+ * gathered frames back, after its cache has spilled, they are written. So this file system serves only the writing
+ * connection with synchronous=FULL. A write that fails at the sync counts as SQLite's failed sync, and the commit is rolled
+ * back.
  */
 #include "CSQLiteShim.h"
 
@@ -15,13 +15,13 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* More than nearly every group of commits; what is larger is written in parts. */
+/* More than nearly every group of commits needs; a larger group is written in parts. */
 enum { CAPACITY = 128 << 10 };
 
 typedef struct {
     sqlite3_file file;
     sqlite3_file *real;
-    /* NULL until the first write, and where memory is short: then nothing is gathered. */
+    /* NULL until the first write, and if memory is short; then nothing is gathered. */
     unsigned char *bytes;
     sqlite3_int64 start;
     int count;
@@ -30,7 +30,7 @@ typedef struct {
 static int flush(log_file *log) {
     if (log->count == 0) return SQLITE_OK;
     int count = log->count;
-    /* Also after a failure: SQLite takes the whole transaction back, and writes these frames anew or never. */
+    /* Even after a failure: SQLite rolls the whole transaction back, and writes these frames again or never. */
     log->count = 0;
     return log->real->pMethods->xWrite(log->real, log->bytes, count, log->start);
 }
@@ -112,7 +112,7 @@ static int log_characteristics(sqlite3_file *file) {
     return real->pMethods->xDeviceCharacteristics(real);
 }
 
-/* Version 1: shared memory and mapped pages are the database file's, and never asked of its log. */
+/* Version 1: SQLite uses shared memory and mapped pages for the database file only, never for its log. */
 static const sqlite3_io_methods log_methods = {
     .iVersion = 1,
     .xClose = log_close,
@@ -134,7 +134,7 @@ static sqlite3_vfs gathering;
 
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags) {
     (void)vfs;
-    /* Any other file is the system's own, without a step in between. */
+    /* Any other file is opened directly by the system's file system. */
     if ((flags & SQLITE_OPEN_WAL) == 0) return base->xOpen(base, name, file, flags, out_flags);
     log_file *log = (log_file *)file;
     memset(log, 0, sizeof *log);

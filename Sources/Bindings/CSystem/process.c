@@ -60,7 +60,7 @@ pid_t millrace_spawn(char *const argv[], char *const envp[], int stdout_fd, int 
 }
 
 int millrace_kill(pid_t pid, int signal_number) {
-    /* 0 and below mean whole groups of processes: never what a caller here wants. */
+    /* 0 and below mean whole process groups, which no caller here wants. */
     if (pid <= 0) return -EINVAL;
     return kill(pid, signal_number) == 0 ? 0 : -errno;
 }

@@ -5,9 +5,9 @@
 
 // A sealed Lua 5.4 for expressions.
 //
-// Lua reports errors by longjmp, which must never cross a Swift frame. So no Lua function is visible
-// here: each call below runs its work under lua_pcall, and the host functions (Swift) return a status,
-// which the C side turns into a Lua error only after the Swift frames are gone.
+// Lua reports errors by longjmp, which must never cross a Swift frame. So this header exposes no Lua function: each call
+// below runs under lua_pcall, and host functions (in Swift) return a status, which C turns into a Lua error only after
+// the Swift frames have returned.
 
 typedef struct millrace_lua millrace_lua;
 
@@ -18,36 +18,36 @@ enum {
     MILLRACE_LUA_INTEGER = 3,
     MILLRACE_LUA_FLOAT = 4,
     MILLRACE_LUA_TEXT = 5,
-    // A container of the host, named by its index in the host's table of this evaluation.
+    // A container of the host, by its index in the host's table for this evaluation.
     MILLRACE_LUA_NODE = 6,
     // A Lua table written as a tape (see values.c).
     MILLRACE_LUA_TABLE = 7,
     // An explicit null, so that it can stand inside a table.
     MILLRACE_LUA_NULL = 8,
-    // A number that Lua's own do not hold digit by digit, as its text (see numbers.c).
+    // A number that Lua's own numbers cannot represent digit by digit, as text (see numbers.c).
     MILLRACE_LUA_DECIMAL = 9,
 };
 
-// What a call came to.
+// The result of a call.
 enum {
     MILLRACE_LUA_OK = 0,
-    // Only from host functions: there is no such name, entry or member.
+    // From host functions only: there is no such name, entry or member.
     MILLRACE_LUA_ABSENT = 1,
-    // An error with a text: millrace_lua_error.
+    // An error with a message; see millrace_lua_error.
     MILLRACE_LUA_RAISED = 2,
-    // The host recorded a failure of its own before it returned this.
+    // The host recorded its own failure before it returned this.
     MILLRACE_LUA_HOST_FAILED = 3,
-    // The state is worn out after these two: free it.
+    // After these two the state must be freed.
     MILLRACE_LUA_OVER_BUDGET = 4,
     MILLRACE_LUA_OVER_MEMORY = 5,
-    // What was returned is no value; the text says why.
+    // The result is no value; the message says why.
     MILLRACE_LUA_NOT_A_VALUE = 6,
-    // An exact operator was given what it does not take: the same chunk with Lua's own operators says it best.
+    // An exact operator got an operand that it does not accept; the same chunk with Lua's operators gives the message.
     MILLRACE_LUA_ILL_TYPED = 7,
 };
 
-// One value that crosses between Lua and the host. `bytes` is valid during the call it belongs to; for
-// the result of an evaluation, until the next call on the same state.
+// A value passed between Lua and the host. `bytes` is valid during the call; for the result of an evaluation, until the
+// next call on the same state.
 typedef struct {
     int32_t kind;
     int32_t node;
@@ -57,9 +57,9 @@ typedef struct {
     size_t byte_count;
 } millrace_lua_value;
 
-// Functions of the host. Each returns one of the codes above and writes texts with millrace_lua_put.
+// The host's functions. Each returns one of the codes above and writes texts with millrace_lua_put.
 typedef struct {
-    // The outermost name of the scope.
+    // A root name of the scope.
     int32_t (*_Nonnull root)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, const uint8_t *_Nonnull name,
         size_t name_byte_count, millrace_lua_value *_Nonnull out);
@@ -67,7 +67,7 @@ typedef struct {
     int32_t (*_Nonnull member)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t node,
         const millrace_lua_value *_Nonnull key, millrace_lua_value *_Nonnull out);
-    // How many entries a node has; at least 0.
+    // The number of a node's entries.
     int64_t (*_Nonnull count)(void *_Nonnull context, int32_t node);
     // Whether a node is a list.
     int32_t (*_Nonnull is_list)(void *_Nonnull context, int32_t node);
@@ -78,71 +78,71 @@ typedef struct {
     // Whether two nodes hold the same value: 1 or 0.
     int32_t (*_Nonnull equal)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t left, int32_t right);
-    // The number that a decimal text spells: an integer or a float where that is the same number, else a
-    // decimal, written in one way for all texts of one number.
+    // The number of a decimal text: an integer or a float if that is exact, otherwise a decimal, with the same text for
+    // equal numbers.
     int32_t (*_Nonnull number)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, const uint8_t *_Nonnull text,
         size_t text_byte_count, millrace_lua_value *_Nonnull out);
-    // -1, 0 or 1 for a number below, at or above another; exact.
+    // -1, 0 or 1 if a number is below, equal to or above another, exactly; 2 if one of them is NaN.
     int32_t (*_Nonnull compare)(
         void *_Nonnull context, const millrace_lua_value *_Nonnull left,
         const millrace_lua_value *_Nonnull right);
-    // A function of the host by its number.
+    // A host function by its number.
     int32_t (*_Nonnull call)(
         void *_Nonnull context, millrace_lua *_Nonnull lua, int32_t function, int32_t argument_count,
         const millrace_lua_value *_Nonnull arguments, millrace_lua_value *_Nonnull out);
 } millrace_lua_host;
 
-// A function that scripts can call: `library.name`, or a plain name where library is "".
+// A function for scripts: `library.name`, or a plain name if library is "".
 typedef struct {
     const char *_Nonnull library;
     const char *_Nonnull name;
     int32_t number;
 } millrace_lua_function;
 
-// What one evaluation may use.
+// The limits of one evaluation.
 typedef struct {
-    // About one virtual-machine instruction a unit.
+    // One unit is about one instruction of the virtual machine.
     int64_t work_units;
-    // Beyond what the state held before.
+    // In addition to what the state held before.
     int64_t memory_bytes;
-    // Nanoseconds. Past half of it the thread's own processor time counts, so that a thread that was not
-    // scheduled is not taken for an endless loop.
+    // In nanoseconds. Beyond half of it only the thread's processor time counts, so that a thread that was not
+    // scheduled is not mistaken for an endless loop.
     int64_t time_ns;
     // Tables and scalars in a result or an argument.
     int32_t nodes_max;
     int32_t depth_max;
 } millrace_lua_limits;
 
-// Null where memory is short. The function table is read during the call only.
+// NULL if memory is short. The function table is read during the call only.
 millrace_lua *_Nullable millrace_lua_new(
     const millrace_lua_host *_Nonnull host, const millrace_lua_function *_Nonnull functions,
     int32_t function_count, const millrace_lua_limits *_Nonnull limits);
 void millrace_lua_free(millrace_lua *_Nonnull lua);
 
-// Compiles text (never bytecode) and keeps it under `reference`, which is positive.
+// Compiles text (never bytecode) and stores the chunk under `reference`, which is positive.
 int32_t millrace_lua_load(
     millrace_lua *_Nonnull lua, const uint8_t *_Nonnull source, size_t source_byte_count,
     int32_t *_Nonnull reference);
-// Forgets a chunk.
+// Drops a chunk.
 void millrace_lua_unload(millrace_lua *_Nonnull lua, int32_t reference);
-// Runs a chunk; `context` is handed to the host's functions.
+// Runs a chunk; `context` is passed to the host's functions.
 int32_t millrace_lua_evaluate(
     millrace_lua *_Nonnull lua, int32_t reference, void *_Nonnull context,
     millrace_lua_value *_Nonnull result);
-// The text of the last error; never null, valid until the next call on the state.
+// The message of the last error; never NULL, valid until the next call on the state.
 const uint8_t *_Nonnull millrace_lua_error(millrace_lua *_Nonnull lua, size_t *_Nonnull byte_count);
 
-// For host functions: copies a text into the answer.
+// For host functions: copies a text into the result.
 void millrace_lua_put(
     millrace_lua *_Nonnull lua, millrace_lua_value *_Nonnull out, const uint8_t *_Nullable bytes,
     size_t byte_count);
-// For host functions: as millrace_lua_put, for a number that only its text says.
+// For host functions: like millrace_lua_put, for a number that only its text represents.
 void millrace_lua_put_decimal(
     millrace_lua *_Nonnull lua, millrace_lua_value *_Nonnull out, const uint8_t *_Nullable bytes,
     size_t byte_count);
-// For host functions: charges work before it is done. 0 where the budget is used up; the host function
-// must then return MILLRACE_LUA_OVER_BUDGET.
+// For host functions: charges work before it is done. Returns 0 if the budget is used up; the host function must then
+// return MILLRACE_LUA_OVER_BUDGET.
 int32_t millrace_lua_charge(millrace_lua *_Nonnull lua, int64_t work_units);
-// As millrace_lua_charge, for memory that the host holds until the evaluation ends.
+// Like millrace_lua_charge, for memory that the host holds until the evaluation ends.
 int32_t millrace_lua_charge_memory(millrace_lua *_Nonnull lua, int64_t bytes);

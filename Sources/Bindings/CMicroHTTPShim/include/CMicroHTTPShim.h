@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One header field; the name is in lower case. Both point into memory that lives until the next
-   call of millrace_http_read_head on the same thread. */
+/* One header field, with its name in lower case. Both point into memory that is valid until the next call of
+   millrace_http_read_head on the same thread. */
 struct millrace_http_field {
     const char *name;
     const char *value;
@@ -13,7 +13,7 @@ struct millrace_http_field {
     size_t value_size;
 };
 
-/* What is wrong with a head, as bits of millrace_http_head.flaws. */
+/* The flaws of a head, as bits of millrace_http_head.flaws. */
 enum {
     MILLRACE_HTTP_FLAW_FRAMING = 1,  /* lengths in conflict, or lines that are not name:value CRLF */
     MILLRACE_HTTP_FLAW_HOST = 2,     /* missing or repeated Host */
@@ -25,7 +25,7 @@ struct millrace_http_head {
     size_t field_count;
     /* Bytes of the request line and all fields as received. */
     size_t byte_count;
-    /* -1 where the body has no declared length. */
+    /* -1 if the body has no declared length. */
     int64_t content_length;
     unsigned flaws;
 };
@@ -33,24 +33,24 @@ struct millrace_http_head {
 /* Most fields that millrace_http_read_head can hold. */
 enum { MILLRACE_HTTP_FIELD_MAX = 256 };
 
-/* Reads all fields of a request whose head has arrived. target_size is the length of the request
-   target as it was received, before the library cut it at the question mark. */
+/* Reads all fields of a request whose head has arrived. target_size is the length of the received request target,
+   before the library split it at the question mark. */
 void millrace_http_read_head(struct MHD_Connection *connection, const char *method, const char *url,
                              const char *version, size_t target_size, size_t field_max,
                              struct millrace_http_head *out);
 
 struct millrace_http_callbacks {
     void *context;
-    /* A connection is open; returns what stands for it. */
+    /* A connection was opened; returns the context of the connection. */
     void *(*opened)(void *context, int socket, const char *peer);
     /* Its socket is about to be closed. */
     void (*closed)(void *connection);
-    /* A request line has arrived; returns what stands for the request. */
+    /* A request line has arrived; returns the context of the request. */
     void *(*began)(void *context, void *connection, const char *target);
     /* The head, some body bytes, the end of the body, or a resumption. False closes the connection. */
     bool (*advanced)(void *exchange, struct MHD_Connection *connection, const char *url,
                      const char *method, const char *version, const char *bytes, size_t byte_count);
-    /* The request is over, whatever became of it. */
+    /* The request is over, successful or not. */
     void (*ended)(void *exchange);
 };
 
@@ -73,12 +73,12 @@ void millrace_http_quiesce(struct millrace_http_server *server);
 /* Joins the threads and frees the server; no connection may be suspended. */
 void millrace_http_stop(struct millrace_http_server *server);
 
-/* A response under construction; the body is copied. NULL where memory is short. */
+/* Creates a response; the body is copied. NULL if memory is short. */
 struct MHD_Response *millrace_http_response(const void *body, size_t byte_count);
-/* False where a name or value has bytes that do not belong there. */
+/* Adds a header; false if its name or value contains invalid bytes. */
 bool millrace_http_add_header(struct MHD_Response *response, const char *name, size_t name_size,
                               const char *value, size_t value_size);
-/* Sends the response and gives it up. */
+/* Queues the response and releases it. */
 bool millrace_http_queue(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response);
 void millrace_http_discard(struct MHD_Response *response);
 void millrace_http_suspend(struct MHD_Connection *connection);
@@ -86,7 +86,7 @@ void millrace_http_resume(struct MHD_Connection *connection);
 
 /* Whether the peer has closed its side. */
 bool millrace_http_peer_has_left(int socket);
-/* Ends both directions; the library then closes the connection by itself. */
+/* Shuts down both directions; the library then closes the connection itself. */
 void millrace_http_cut(int socket);
-/* Sends bytes past the library, as far as they fit, and ends the sending direction. */
+/* Writes bytes directly to the socket, as far as they fit, and shuts down the sending direction. */
 void millrace_http_send_last(int socket, const void *bytes, size_t byte_count);
