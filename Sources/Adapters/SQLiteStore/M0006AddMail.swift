@@ -1,4 +1,4 @@
-/// Mail, and which workflows the ends of runs start.
+/// Adds mail, and marks the workflows that the ends of runs start.
 enum M0006AddMail {
     static let migration = Migration(
         number: 6, name: "add_mail",

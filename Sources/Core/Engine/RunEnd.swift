@@ -3,10 +3,10 @@ package import Storage
 package import Values
 package import Workflow
 
-/// Which run's end started this one.
+/// The run whose end started this one.
 package struct RunCause: Sendable, Hashable {
     package var run: RunID
-    /// Ends of runs that led to this one, one after the other; from 1.
+    /// The length of the chain of ends that led to this run, from 1.
     package var depth: Int
 
     package init(run: RunID, depth: Int) {
@@ -15,27 +15,29 @@ package struct RunCause: Sendable, Hashable {
     }
 }
 
-/// The end of a run, as a workflow hears of it that listens to the ends of others.
+/// The end of a run, as a listening workflow is notified of it.
 package struct RunEnd: Sendable {
-    /// Starts by ends, one after the other, that lead to more of them; the end of the last starts nothing.
+    /// Longest chain of runs that are started by ends; the end of the last one starts nothing.
     package static let depthMax = 5
     static let keyPrefix = "run_end:"
 
-    /// Whose end it is.
+    /// The run that ended.
     package var run: RunID
-    /// The workflow that hears of it.
+    /// The workflow that is notified.
     package var listener: String
-    /// What `trigger.body` is there.
+    /// The `trigger.body` of the listener's run.
     package var notice: Value
-    /// Where the run stood among all that its first start has led to.
+    /// The position of the run among all runs that its root has caused.
     package var lineage: RunLineage
-    /// How many ends have led to the run.
+    /// The number of ends that led to the run.
     package var depth: Int
 
+    /// The end of a run; nil if the run is not over.
+    ///
     /// - Parameters:
-    ///   - machine: Of a run that is over.
-    ///   - listener: Who hears of it.
-    ///   - at: When it ended.
+    ///   - machine: The run's machine.
+    ///   - listener: The workflow that is notified.
+    ///   - at: When the run ended.
     package init?(of machine: RunMachine, for listener: String, at: Instant) {
         guard let outcome = machine.state.outcome, let start = machine.state.start else { return nil }
         run = machine.state.run
@@ -59,13 +61,14 @@ package struct RunEnd: Sendable {
         ]
     }
 
-    /// Under it the listener starts once.
+    /// The key with which the listener starts once.
     package var key: String { "\(Self.keyPrefix)\(run)/\(listener)" }
 }
 
 // MARK: - Stored form
 
 extension RunEnd {
+    /// The mail that notifies a tenant of the end; posting it twice has no effect, because its key is the same.
     package func mail(to tenant: TenantID, at: Instant) -> Mail {
         var facts = FactsWriter()
         facts.text("run", "\(run)")
@@ -96,7 +99,7 @@ extension RunEnd {
 }
 
 extension RunPlan {
-    /// The first trigger that hears of such an end.
+    /// The first trigger for the end of a run of that workflow with that outcome; a workflow never hears its own.
     package func trigger(forEndOf workflow: String, _ outcome: String) -> Trigger? {
         definition.triggers.first { trigger in
             guard case .run(let rule) = trigger.kind else { return false }

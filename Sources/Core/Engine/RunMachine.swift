@@ -554,6 +554,9 @@ extension Turn {
 
 /// The meaning of a guard's value.
 package enum GuardReading {
+    /// Whether the value is true; null counts as false.
+    ///
+    /// - Throws: ``ExpressionFailure/notAValue(reason:)`` for anything but true, false and null.
     package static func isTrue(_ value: Value) throws(ExpressionFailure) -> Bool {
         switch value {
         case .bool(let flag): return flag

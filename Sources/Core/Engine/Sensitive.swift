@@ -258,6 +258,7 @@ package struct SensitiveTexts: Sendable {
     /// The number of searches for each text.
     package var searchCount: Int { groups.count }
 
+    /// Adds the texts of parts; known ones and those shorter than ``Redactor/secretByteCountMin`` are ignored.
     package mutating func add(_ parts: [SensitivePart]) {
         guard !parts.isEmpty else { return }
         let texts = parts.texts.filter { text in

@@ -1,6 +1,8 @@
 /// Digests, signatures, randomness and encryption, from a maintained library.
 package protocol Cryptography: Sendable {
+    /// The SHA-256 digest, 32 bytes.
     func sha256(_ bytes: [UInt8]) -> [UInt8]
+    /// The SHA-512 digest, 64 bytes.
     func sha512(_ bytes: [UInt8]) -> [UInt8]
     /// The HMAC of `data`; nil if the algorithm is none of `sha1`, `sha256`, `sha384`, `sha512`.
     func hmac(_ algorithm: String, key: [UInt8], data: [UInt8]) -> [UInt8]?
@@ -28,6 +30,7 @@ package protocol Cryptography: Sendable {
     func verify(_ algorithm: SigningAlgorithm, key: [UInt8], data: [UInt8], signature: [UInt8]) -> Bool?
 }
 
+/// Placeholders for test doubles: an empty SHA-512 digest, and no signatures.
 extension Cryptography {
     package func sha512(_ bytes: [UInt8]) -> [UInt8] { [] }
     package func sign(_ algorithm: SigningAlgorithm, key: [UInt8], data: [UInt8]) -> [UInt8]? { nil }

@@ -1,12 +1,12 @@
 package import Values
 
-/// Something that a tenant's home is to act upon once: stored in the commit that causes it, taken in the commit that
-/// acts.
+/// A message on which the process that owns a tenant must act once.
 ///
-/// So neither a crash nor a lost answer loses it, and it is acted upon once.
+/// It is stored in the commit that causes it and removed in the commit that acts on it. So neither a crash nor a lost
+/// answer loses it, and it is acted on once.
 package struct Mail: Sendable, Hashable {
     package var place: MailPlace
-    /// What it says, in a form that its kind decides.
+    /// The content, in a form that depends on the kind of mail.
     package var body: [UInt8]
     package var at: Instant
 
@@ -17,10 +17,10 @@ package struct Mail: Sendable, Hashable {
     }
 }
 
-/// What names a mail: its addressee, and a key that is unique among the addressee's.
+/// The identity of a mail: its addressee, and a key that is unique for the addressee.
 package struct MailPlace: Sendable, Hashable, Comparable {
     package var tenant: TenantID
-    /// Begins with the kind of the mail: `run_end:…`.
+    /// Begins with the kind of the mail, such as `run_end:…`.
     package var key: String
 
     package init(tenant: TenantID, key: String) {
@@ -28,7 +28,7 @@ package struct MailPlace: Sendable, Hashable, Comparable {
         self.key = key
     }
 
-    /// By tenant, then by the bytes of the key.
+    /// Orders by tenant, then by the bytes of the key.
     package static func < (left: MailPlace, right: MailPlace) -> Bool {
         left.tenant == right.tenant
             ? left.key.utf8.lexicographicallyPrecedes(right.key.utf8) : left.tenant < right.tenant

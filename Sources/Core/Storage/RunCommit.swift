@@ -57,9 +57,9 @@ package struct RunCommit: Sendable {
     package var runChargeMilliseconds: Int64?
     /// Whether the charges of `entries` are taken off the tenant's balance; false for the operator.
     package var isMetered: Bool
-    /// Mail that it posts; one under a key that is there already changes nothing.
+    /// The mail that this commit posts; a mail with an existing key changes nothing.
     package var mail: [Mail] = []
-    /// Mail that it acts upon: removed in the same transaction.
+    /// The mail on which this commit acts; removed in the same transaction.
     package var takes: MailPlace?
     /// The depletion that this start answers; removed from the outbox in the same transaction.
     package var settles: Depletion?

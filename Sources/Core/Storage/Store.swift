@@ -86,9 +86,9 @@ package protocol RunStore: Sendable {
     ) throws(StoreError) -> Int
     /// Deletes at most `limit` dedupe keys stored before `instant`, except those of the operator.
     func forgetDedupeKeys(before instant: Instant, limit: Int) throws(StoreError) -> Int
-    /// Mail that nobody has acted upon, by its place, after that one; at most `limit`.
+    /// At most `limit` mails that nobody has acted on yet, in the order of their places, after a place.
     func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail]
-    /// Removes mail that needs no action; there may be none.
+    /// Removes a mail that needs no action; does nothing if there is none.
     func dropMail(_ place: MailPlace) throws(StoreError)
     /// Depletions that no run has answered yet, oldest first.
     func pendingDepletions() throws(StoreError) -> [Depletion]

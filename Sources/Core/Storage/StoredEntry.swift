@@ -87,7 +87,7 @@ package struct RunRecord: Sendable, Hashable {
     package var workflow: String
     /// SHA-256 of the source it runs, 32 bytes.
     package var digest: [UInt8]
-    /// `http`, `webhook`, `hook`, `manual`, `schedule` or `call`.
+    /// `http`, `webhook`, `hook`, `schedule`, `manual`, `run` or `call`.
     package var trigger: String
     package var status: RunStatus
     package var startedAt: Instant

@@ -38,6 +38,7 @@ package protocol TenantStore: Sendable {
     /// - Returns: Whether the erasure is complete.
     func eraseData(of tenant: TenantID, limit: Int, at: Instant) throws(StoreError) -> Bool
 
+    /// - Throws: ``StoreError/exists(what:)`` if the id is taken.
     func addKey(_ key: APIKey) throws(StoreError)
     func key(_ id: KeyID) throws(StoreError) -> APIKey?
     func keys(of tenant: TenantID) throws(StoreError) -> [APIKey]

@@ -8,14 +8,14 @@ package protocol WorkflowStore: Sendable {
     /// the number rises by 1, starting at 1. Deploying a deleted workflow restores it with the next number.
     ///
     /// - Parameters:
-    ///   - name: The workflow's.
-    ///   - tenant: Whose it is.
+    ///   - name: The workflow's name.
+    ///   - tenant: Its tenant.
     ///   - digest: SHA-256 of the source, 32 bytes.
     ///   - source: The file.
-    ///   - at: When.
+    ///   - at: The time of the deployment.
     ///   - listensToRuns: Whether the ends of other runs start it, for ``runListeners()``.
-    /// - Returns: The version that is in service now.
-    /// - Throws: ``StoreError``; nothing was changed then.
+    /// - Returns: The version in service.
+    /// - Throws: ``StoreError`` if the store failed; the version in service is unchanged then.
     func deployWorkflow(
         _ name: String, of tenant: TenantID, digest: [UInt8], source: [UInt8], at: Instant,
         listensToRuns: Bool
@@ -47,17 +47,18 @@ package protocol WorkflowStore: Sendable {
     ///
     /// - Returns: Whether the workflow was in service.
     func deleteWorkflow(_ name: String, of tenant: TenantID) throws(StoreError) -> Bool
-    /// Workflows in service, of all tenants, which the ends of other runs start; by tenant and name.
+    /// The workflows in service that the ends of other runs start, of all tenants, by tenant and name.
     func runListeners() throws(StoreError) -> [WorkflowAddress]
     /// Every current workflow of every tenant, for loading triggers at start.
     func currentWorkflows() throws(StoreError) -> [DeployedWorkflow]
 
     /// Adds to the counts of requests that triggers refused.
     func countRefusals(_ refusals: [TriggerRefusal]) throws(StoreError)
+    /// The counts of a workflow's refusals, one for each reason, sorted by reason.
     func refusals(of workflow: String, of tenant: TenantID) throws(StoreError) -> [TriggerRefusal]
 }
 
-/// What names a workflow.
+/// The identity of a workflow.
 package struct WorkflowAddress: Sendable, Hashable {
     package var tenant: TenantID
     package var name: String

@@ -22,6 +22,7 @@ package enum Hex {
         return out
     }
 
+    /// The value of a hex digit in either case; nil for any other byte.
     package static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")

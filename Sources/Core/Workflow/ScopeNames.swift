@@ -13,7 +13,7 @@ package enum ScopeNames {
     package static let response = ["status", "headers", "body"]
     package static let error = ["code", "message"]
 
-    /// What `trigger.body` is of the end of another run.
+    /// The members of `trigger.body` for the end of another run.
     package static let runEnd = [
         "run_id", "workflow", "version", "outcome", "error", "output", "compensation", "finally", "trigger",
         "parent", "started_at", "finished_at",

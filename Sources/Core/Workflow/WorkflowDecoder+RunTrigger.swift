@@ -1,6 +1,6 @@
 import Values
 
-/// The `run` trigger: which ends of other runs start one.
+/// The `run` trigger, for the ends of other runs.
 extension WorkflowDecoder {
     private static let runTriggerKeys = ["type", "on", "workflows", "when"]
     private static let workflowCountMax = 100
@@ -43,7 +43,7 @@ extension WorkflowDecoder {
         }
     }
 
-    /// The items of a list that is not empty; one text stands for a list of it.
+    /// The items of a non-empty list; a single value counts as a list of one.
     private mutating func list(_ node: Node, as key: String) -> [Node] {
         guard let items = node.items else { return [node] }
         if items.isEmpty { note(.emptyList, at: node.mark, "\(key) is empty") }

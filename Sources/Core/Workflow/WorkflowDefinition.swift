@@ -103,13 +103,13 @@ package struct Trigger: Sendable {
     }
 }
 
-/// Which ends of other runs start one.
+/// The ends of other runs that start a run.
 package struct RunTriggerRule: Sendable, Hashable {
     package static let outcomes = ["succeeded", "failed", "cancelled"]
 
     /// At least one of ``outcomes``.
     package var outcomes: [String]
-    /// Names of the workflows whose runs are meant; empty for all of the tenant's but the workflow itself.
+    /// The names of the workflows whose runs count; empty for all of the tenant except the workflow itself.
     package var workflows: [String]
 
     package init(outcomes: [String], workflows: [String] = []) {
