@@ -52,7 +52,9 @@ package struct ChildCall: Sendable, Hashable {
     }
 
     /// The dedupe key with which the child starts once, however often it is requested.
-    package var dedupeKey: String { "call:\(parent.run)/\(parent.step)" }
+    package var dedupeKey: String { Self.dedupeKey(of: parent.run, step: parent.step) }
+
+    static func dedupeKey(of parent: RunID, step path: String) -> String { "call:\(parent)/\(path)" }
 }
 
 /// The end of a child run, as its caller records it.

@@ -143,3 +143,19 @@ extension Turn {
         }
     }
 }
+
+extension RunMachine {
+    /// Calls that a process before this one may have made, and that are not made again because their scope has
+    /// ended: the node of each, and the key under which its child started.
+    ///
+    /// Asked after a restart. A child that is open names its caller; one that has ended is found by that key alone.
+    package var callsInDoubt: [(node: Int, dedupeKey: String)] {
+        state.nodes.indices.compactMap { index in
+            let step = state.nodes[index].step
+            guard state.nodes[index].phase == .ready, !plan.isCompensation[step],
+                case .call = plan.steps[step].action, state.ending != nil || state.isClosed(around: index)
+            else { return nil }
+            return (index, ChildCall.dedupeKey(of: state.run, step: path(of: index)))
+        }
+    }
+}

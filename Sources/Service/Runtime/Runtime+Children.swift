@@ -184,6 +184,26 @@ extension Runtime {
         return inputs
     }
 
+    /// Children of ending parents that have started, and perhaps ended, before their parents' entries were durable.
+    ///
+    /// A parent that goes on asks again. One that is ending does not, and would neither wait for such a child nor
+    /// undo it.
+    func childrenInDoubt(of runs: [RunID]) throws(StoreError) -> [RunID: [RunInput]] {
+        let doubts = lock.withLock {
+            runs.compactMap { slots[$0] }.flatMap { slot in
+                slot.machine.callsInDoubt.map { (slot.run, slot.tenant, $0.node, $0.dedupeKey) }
+            }
+        }
+        var inputs: [RunID: [RunInput]] = [:]
+        for (run, tenant, step, key) in doubts {
+            let dedupe = RunCommit.Dedupe(key: key, scope: RunCommit.Dedupe.anyWorkflow)
+            guard case .duplicate(let child, _)? = try store.duplicate(of: dedupe, workflow: "", of: tenant)
+            else { continue }
+            inputs[run, default: []].append(.called(step: step, child: child, at: clock.now()))
+        }
+        return inputs
+    }
+
     /// Ends a child that the end of its parent has left behind.
     func cancelIfOrphaned(_ run: RunID) throws(StoreError) {
         let found = lock.withLock { () -> (RunParent, TenantID)? in

@@ -38,6 +38,7 @@ extension Runtime {
     /// Sets runs going once all are in memory, because they may depend on each other.
     private func setGoing(_ runs: [RunID]) throws(StoreError) {
         let adoptions = lock.withLock { self.adoptions(by: runs) }
+            .merging(try childrenInDoubt(of: runs)) { $0 + $1 }
         for run in runs {
             lock.lock()
             let actions = slots[run].map { setGoing($0, after: adoptions[run] ?? []) + flush() } ?? []

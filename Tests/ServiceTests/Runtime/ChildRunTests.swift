@@ -302,6 +302,52 @@ struct ChildRunTests {
         #expect(next.runtime.load.openRuns == 0)
     }
 
+    /// How a parent comes to its end while the start of its child is on its way to the disk.
+    enum Ending: CaseIterable { case cancelled, failed, groupFailed }
+
+    @Test(
+        "a child that has started and ended before its ending parent heard of it is found by a restart and undone",
+        arguments: Ending.allCases)
+    func endedChildIsFound(ending: Ending) throws {
+        let world = try RuntimeWorld(completesOnFlush: true)
+        try world.deploy("steps:\n  - lua: return 1", name: "child", trigger: "type: manual")
+        let undo = "compensate: {request: {url: https://undo.example/}}"
+        let yaml =
+            switch ending {
+            case .cancelled: "steps:\n  c: {call: child, \(undo)}"
+            case .failed: "steps:\n  r: {request: {url: https://r.example/}}\n  c: {call: child, \(undo)}"
+            case .groupFailed:
+                """
+                steps:
+                  g:
+                    on_error: continue
+                    steps:
+                      r: {request: {url: https://r.example/}}
+                      c: {call: child, \(undo)}
+                  fail: {after: [g], fail: enough}
+                """
+            }
+        try world.start(try world.deploy(yaml, name: "parent"))
+        world.store.flush()
+        // The end is stored together with the child's whole life, the entry of the call is not.
+        if ending == .cancelled {
+            world.runtime.cancel(world.runs[0], of: .operatorTenant, reason: "x")
+        } else {
+            world.transport.answer(0, .success(OutboundResponse(status: 404, headers: [], body: [])))
+        }
+        world.store.flush()
+        #expect(try children(world).map(\.status) == [.succeeded])
+        #expect(try !world.kinds(of: world.runs[0]).contains("step.calling"))
+        let next = try world.crashed(script: { _ in ScriptedTransport.ok() })
+        try next.runtime.recover()
+        drain(next)
+        #expect(next.transport.requests.map(\.url) == ["https://undo.example/"])
+        #expect(try children(next).count == 1)
+        let status = try next.status(of: world.runs[0])
+        #expect(status == (ending == .cancelled ? .cancelled : .failed))
+        #expect(next.runtime.load.openRuns == 0)
+    }
+
     @Test("an attached child whose parent is over is ended at the next start")
     func orphanIsEnded() throws {
         let world = try RuntimeWorld()
