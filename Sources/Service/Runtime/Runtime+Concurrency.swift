@@ -177,6 +177,27 @@ extension Runtime {
         queuedCalls.enter(slot.run, under: place, callers: callers)
     }
 
+    /// Keeps the place of a run that went before a restart and cannot be read now.
+    ///
+    /// It may have done half of what nobody else may do meanwhile, and a version that can read it goes on with that;
+    /// a cancel frees the place. One whose own start cannot be read has no key that is known, and one that waited for
+    /// its turn has none to keep.
+    func keepTurn(ofUnreadable record: RunRecord) throws(StoreError) {
+        let entries = try store.entries(of: record.run)
+        let sealer = vault.sealer(of: record.tenant)
+        guard let first = entries.first,
+            // An entry that cannot be read names no key.
+            case .runStarted(let start)? = (try? JournalRecord(stored: first, of: record.run, by: sealer))?
+                .entry,
+            let key = start.concurrencyKey,
+            !start.isQueued || entries.contains(where: { $0.kind == "run.admitted" })
+        else { return }
+        let place = ConcurrencyKey(tenant: record.tenant, workflow: record.workflow, key: key)
+        lock.withLock {
+            queues[place, default: ConcurrencyQueue()].restore(record.run, isQueued: false, limit: 1)
+        }
+    }
+
     // MARK: - Looking
 
     /// Those of the runs that wait for others with their concurrency key.

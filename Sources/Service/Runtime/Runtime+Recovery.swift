@@ -51,7 +51,10 @@ extension Runtime {
 
     /// Whether the run can be read.
     private func readBack(_ record: RunRecord) throws(StoreError) -> Bool {
-        guard let slot = try slot(of: record) else { return false }
+        guard let slot = try slot(of: record) else {
+            try keepTurn(ofUnreadable: record)
+            return false
+        }
         lock.withLock {
             slots[record.run] = slot
             noteDescendants(of: slot)

@@ -78,6 +78,24 @@ struct UnreadableRunTests {
         #expect(next.cancel(child, of: RuntimeWorld.tenant, reason: "not theirs") == false)
     }
 
+    @Test("one that goes keeps its place under its concurrency key across a restart, until it is cancelled")
+    func placeAcrossARestart() throws {
+        let world = try RuntimeWorld()
+        let plan = try world.deploy(
+            "concurrency: {key: k, limit: 1}\nsteps:\n  - request: {url: https://a.example/}")
+        for _ in 0..<3 { try world.start(plan) }
+        try Self.spoil(world.runs[0], of: .operatorTenant, in: world.store)
+        try Self.spoil(world.runs[1], of: .operatorTenant, in: world.store)
+        let next = try world.crashed()
+        try next.runtime.recover()
+        #expect(Set(next.runtime.load.stuck.keys) == Set(world.runs.prefix(2)))
+        #expect(next.transport.requests.isEmpty, "the third waits for the first, which had its turn")
+        #expect(next.cancel(world.runs[0], of: .operatorTenant, reason: "enough") == true)
+        #expect(next.transport.requests.count == 1, "the second waited, and has no place to keep")
+        next.transport.succeed(0)
+        #expect(try next.status(of: world.runs[2]) == .succeeded)
+    }
+
     @Test("one that was given up leaves its place under its concurrency key when it is cancelled")
     func concurrencyPlace() throws {
         let world = try RuntimeWorld(completesOnFlush: true)
