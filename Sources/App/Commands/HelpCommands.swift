@@ -28,10 +28,19 @@ enum HelpCommands {
         {
             invocation.console.print(HelpText.family(words[0], of: commands))
         } else {
-            let found = try ArgumentParser(commands: commands).command(in: words).command
-            invocation.console.print(HelpText.text(for: found))
+            invocation.console.print(HelpText.text(for: try command(named: words, commands)))
         }
         return .ok
+    }
+
+    /// - Throws: ``CommandFailure`` where a word belongs to no command.
+    private static func command(
+        named words: [String], _ commands: [Command]
+    ) throws(CommandFailure) -> Command {
+        let (command, count) = try ArgumentParser(commands: commands).command(in: words)
+        guard count < words.count else { return command }
+        let name = words.joined(separator: " ")
+        throw .usage("there is no command `\(name)`", hint: "see `millrace help \(command.name)`")
     }
 
     /// All commands, or those that the words name.
@@ -40,7 +49,7 @@ enum HelpCommands {
     ) throws(CommandFailure) -> Value {
         let listed = commands.filter { !$0.isHidden && $0.path.starts(with: words) }
         if !listed.isEmpty { return .array(listed.map(describe)) }
-        return .array([describe(try ArgumentParser(commands: commands).command(in: words).command)])
+        return .array([describe(try command(named: words, commands))])
     }
 
     private static func describe(_ command: Command) -> Value {

@@ -1,3 +1,4 @@
+import Glibc
 import Processes
 import Values
 
@@ -20,16 +21,28 @@ package enum Program {
     ) -> Int32 {
         let isJSON = arguments.prefix { $0 != "--" }.contains("--json")
         do throws(CommandFailure) {
-            return try dispatch(arguments, environment, console).rawValue
+            let code = try dispatch(arguments, environment, console)
+            try checkOutput(console)
+            return code.rawValue
         } catch {
             if isJSON { console.complain(JSON.text(error.value)) } else { console.complain(error.text) }
             return error.exitCode.rawValue
         }
     }
 
+    /// A reader that has gone has all that it wanted; anything else has lost what was to be read.
+    private static func checkOutput(_ console: Console) throws(CommandFailure) {
+        guard let number = console.outputProblem(), number != EPIPE else { return }
+        throw CommandFailure(
+            .internal, "output_unwritable",
+            "standard output cannot be written: \(String(cString: strerror(number)))",
+            hint: "the command is done; what it had to show is lost")
+    }
+
     /// Runs the process's own command line.
     package static func main() -> Int32 {
-        run(Array(CommandLine.arguments.dropFirst()), environment: ChildProcess.currentEnvironment())
+        StandardOutput.openMissing()
+        return run(Array(CommandLine.arguments.dropFirst()), environment: ChildProcess.currentEnvironment())
     }
 
     private static func dispatch(

@@ -183,6 +183,7 @@ enum RunCommands {
                 }
             }
             if isOver(record) { return RunText.show(record, invocation) }
+            if invocation.console.isReaderGone { return .ok }
             usleep(pause)
             pause = news.isEmpty ? min(500_000, pause * 2) : 20_000
         }

@@ -7,6 +7,8 @@ package struct Console: Sendable {
     package var writeError: @Sendable ([UInt8]) -> Void
     /// All of standard input.
     package var readInput: @Sendable () -> [UInt8]
+    /// Why output is lost, as the system numbers it; nil while none is.
+    var outputProblem: @Sendable () -> Int32? = { nil }
 
     package init(
         writeOutput: @escaping @Sendable ([UInt8]) -> Void, writeError: @escaping @Sendable ([UInt8]) -> Void,
@@ -18,9 +20,16 @@ package struct Console: Sendable {
     }
 
     /// The process's own three.
-    package static let standard = Console(
-        writeOutput: { Files.write($0, to: 1) }, writeError: { Files.write($0, to: 2) },
-        readInput: { Files.readAll(0, atMost: 16 << 20) })
+    package static let standard = {
+        var console = Console(
+            writeOutput: { StandardOutput.shared.write($0) }, writeError: { Files.write($0, to: 2) },
+            readInput: { Files.readAll(0, atMost: 16 << 20) })
+        console.outputProblem = { StandardOutput.shared.problem }
+        return console
+    }()
+
+    /// Whether nobody reads what is printed any more, as after `| head`.
+    var isReaderGone: Bool { outputProblem() == EPIPE }
 
     package func print(_ text: String) { writeOutput(Self.line(text)) }
     package func complain(_ text: String) { writeError(Self.line(text)) }

@@ -57,7 +57,7 @@ final class APIClient: Sendable {
     }
 
     private static func key(_ settings: SettingValues) throws(CommandFailure) -> String? {
-        if let key = settings.text("key") { return key.trimmed }
+        if let key = settings.text("key"), !settings.prefers("key-file", to: "key") { return key.trimmed }
         guard let path = settings.text("key-file") else { return nil }
         do throws(Files.Problem) {
             let text = String(decoding: try Files.read(path, atMost: 4096), as: UTF8.self)

@@ -4,6 +4,8 @@ import Workflow
 /// The settings of one command: flag before variable before file before default, each checked.
 package struct SettingValues: Sendable {
     private var values: [String: String] = [:]
+    /// For each, how far down the order of sources it was found: 0 for a flag.
+    private var ranks: [String: Int] = [:]
 
     /// Reads and checks the settings of a command.
     ///
@@ -22,7 +24,8 @@ package struct SettingValues: Sendable {
                 (environment[setting.variable], setting.variable),
                 (file.values[setting.name]?.value, "\(file.path):\(file.values[setting.name]?.line ?? 0)"),
             ]
-            let (value, place) = candidates.first { $0.0 != nil } ?? (setting.standard, "the default")
+            let rank = candidates.firstIndex { $0.0 != nil }
+            let (value, place) = rank.map { candidates[$0] } ?? (setting.standard, "the default")
             guard let value else { continue }
             if let complaint = setting.complaint(about: value), !(value.isEmpty && setting.standard == "") {
                 throw CommandFailure(
@@ -30,7 +33,13 @@ package struct SettingValues: Sendable {
                     hint: "see docs/configuration.md")
             }
             values[setting.name] = value
+            ranks[setting.name] = rank
         }
+    }
+
+    /// Of two settings that say the same in different ways, whether the second comes from an earlier source.
+    func prefers(_ second: String, to first: String) -> Bool {
+        (ranks[second] ?? .max) < (ranks[first] ?? .max)
     }
 
     package func text(_ name: String) -> String? { values[name] }

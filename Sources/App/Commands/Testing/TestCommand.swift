@@ -32,6 +32,7 @@ enum TestCommand {
             return try runOnce(paths, invocation) { try? Files.read($0) }
         }
         watch(paths, invocation)
+        return .ok
     }
 
     private static func runOnce(
@@ -78,9 +79,9 @@ enum TestCommand {
         }
     }
 
-    private static func watch(_ paths: [String], _ invocation: Invocation) -> Never {
+    private static func watch(_ paths: [String], _ invocation: Invocation) {
         var watched = WatchedFiles(paths)
-        while true {
+        while !invocation.console.isReaderGone {
             if watched.haveChanged() {
                 do throws(CommandFailure) {
                     _ = try runOnce(paths, invocation) { watched.load($0) }
