@@ -1,4 +1,5 @@
 import Foundation
+import Processes
 import Testing
 import Values
 
@@ -8,8 +9,7 @@ import Values
 struct CommandWalkTests {
     /// Commands that serve until they are told to stop, with the test that drives each.
     private static let drivenElsewhere = [
-        "serve": "ServerFixture and SettingsTests", "stand-ins": "DemoTests, by way of the stage",
-        "demo": "DemoTests",
+        "serve": "ServerFixture and SettingsTests", "demo": "DemoTests",
     ]
     /// Options that end by being interrupted, with the test that drives each.
     private static let optionsDrivenElsewhere = ["test --watch": "WatchTests"]
@@ -103,6 +103,32 @@ struct CommandWalkTests {
         try walk.look(["simulate", file, "--data", #"{"ok": true}"#], says: "succeeded")
         try walk.look(["simulate", file, "--answers", test, "--case", "well"], says: "succeeded")
         try walk.look(["simulate", file], expecting: 1, says: "failed")
+        try driveStandIns(walk)
+    }
+
+    /// They serve until they are told to stop, so the program itself is started.
+    private func driveStandIns(_ walk: CommandWalk) throws {
+        try walk.note(["stand-ins", "--port", "0", "--json"])
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let child = try ChildProcess.start(
+            [Repository.program, "stand-ins", "--port", "0", "--json"], output: ends[1])
+        close(ends[1])
+        let line = try FileHandle(fileDescriptor: ends[0]).readLine()
+        let addresses = try JSON.parse(try #require(line))
+        let stripe = try #require(addresses["stripe_url"]?.string)
+        let port = try #require(Int(stripe.split(separator: ":").last ?? ""))
+        #expect(Set(addresses.object?.members.map(\.value.text) ?? []).count == 5)
+        // Taken, by the first of five and by the last.
+        for first in [port, port - 4] {
+            let run = CommandLineRun(["stand-ins", "--port", "\(first)"])
+            #expect(run.code == 70 && run.error.contains("another `millrace stand-ins`"), "\(run.error)")
+            #expect(run.error.contains(" port \(port) ") || first != port, "\(run.error)")
+        }
+        child.terminate()
+        #expect(child.wait() == 0)
+        close(ends[0])
     }
 
     // MARK: - The operator's
@@ -422,5 +448,14 @@ struct OperationTableTests {
                 !["unknown_query", "method_not_allowed", "not_found"].contains(code) && answer.status != 405,
                 "\(name): \(answer.value)")
         }
+    }
+}
+
+extension FileHandle {
+    /// Up to the next line break; nil at the end.
+    fileprivate func readLine() throws -> String? {
+        var line: [UInt8] = []
+        while let byte = try read(upToCount: 1)?.first, byte != UInt8(ascii: "\n") { line.append(byte) }
+        return line.isEmpty ? nil : String(decoding: line, as: UTF8.self)
     }
 }
