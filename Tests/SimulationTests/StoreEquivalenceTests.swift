@@ -28,7 +28,7 @@ struct StoreEquivalenceTests {
         var database = try openDatabase()
         defer { database.close() }
         var operations = StoreOperations(seed: seed)
-        for number in 0..<160 {
+        for number in 0..<240 {
             if operations.reopens() {
                 memory.close()
                 database.close()
@@ -84,6 +84,7 @@ private struct StoreOperations {
     private var nextSequence: [RunID: Int64] = [:]
     private var ended: Set<RunID> = []
     private var count = 0
+    private var erased: Set<TenantID> = []
 
     init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
@@ -106,6 +107,7 @@ private struct StoreOperations {
             let tenant = Tenant(tenant: TenantID(number: Int64(count)), name: "Mühle", createdAt: at())
             return StoreOperation("addTenant") { store throws(StoreError) in try store.addTenant(tenant) }
         }
+        if !erased.isEmpty, random.happens(10) { return erasure(at()) }
         switch random.number(0...99) {
         case ..<16: return start()
         case ..<24: return fork()
@@ -113,8 +115,9 @@ private struct StoreOperations {
         case ..<52: return order()
         case ..<64: return credit()
         case ..<70: return purchase()
-        case ..<80: return tenantWrite()
-        case ..<88: return workflowWrite()
+        case ..<77: return tenantWrite()
+        case ..<83: return tenantOperation()
+        case ..<89: return workflowWrite()
         case ..<92: return tidy()
         default: return random.pick(questions())
         }
@@ -124,7 +127,9 @@ private struct StoreOperations {
 
     private mutating func start() -> StoreOperation {
         // A number belongs to one run for ever, so a repeat is its own tenant's.
-        let repeated = !started.isEmpty && random.happens(6) ? random.pick(started) : nil
+        var repeated = !started.isEmpty && random.happens(6) ? random.pick(started) : nil
+        // Of a run that was erased nothing says that there was one.
+        if let tenant = repeated?.tenant, erased.contains(tenant) { repeated = nil }
         let at = at()
         let fresh = RunID(number: (at.milliseconds - 1_577_836_800_000) << 20 + Int64(count))
         let (run, tenant) = repeated ?? (fresh, self.tenant())
@@ -283,7 +288,7 @@ private struct StoreOperations {
     // MARK: - Money
 
     private mutating func credit() -> StoreOperation {
-        let credit = Credit(
+        var credit = Credit(
             tenant: tenant(), milliseconds: Int64(random.pick([0, 5, 5, 60_000, 60_000])),
             reference: "r\(random.number(1...20))",
             purchase: random.happens(40) ? PurchaseID(number: Int64(random.number(1...6))) : nil,
@@ -291,7 +296,13 @@ private struct StoreOperations {
                 ? Credit.Paid(amountMinor: 10, currency: random.pick(["EUR", "USD"])) : nil,
             idempotencyKey: random.happens(60) ? "key-\(random.number(1...15))" : nil,
             fingerprint: [UInt8(random.number(1...2))], at: at())
-        return StoreOperation("credit \(credit)") { store throws(StoreError) in try store.credit(credit) }
+        if random.happens(25) {
+            credit.takeBackReason = random.pick(["charged back", "zurückgebucht"])
+            (credit.purchase, credit.paid) = (nil, nil)
+        }
+        return StoreOperation("credit \(credit)") { [credit] store throws(StoreError) in
+            try store.credit(credit)
+        }
     }
 
     private mutating func purchase() -> StoreOperation {
@@ -313,7 +324,8 @@ private struct StoreOperations {
             }
         case 1:
             let key = APIKey(
-                key: id, tenant: tenant, scope: .full, secretHash: digest(), createdAt: at)
+                key: id, tenant: tenant, scope: random.pick([.full, .full, .internal]),
+                secretHash: digest(), createdAt: at)
             return StoreOperation("addKey") { store throws(StoreError) in try store.addKey(key) }
         case 2:
             return StoreOperation("revokeKey") { store throws(StoreError) in
@@ -332,6 +344,53 @@ private struct StoreOperations {
             let value = digest()
             return StoreOperation("setSetting") { store throws(StoreError) in try store.setSetting("s", value)
             }
+        }
+    }
+
+    /// What an operator does to a tenant, and to the master key.
+    private mutating func tenantOperation() -> StoreOperation {
+        let (tenant, at) = (tenant(), at())
+        switch random.number(0...9) {
+        case ..<3:
+            let suspension = Tenant.Suspension(
+                since: at, reason: random.pick(["unpaid", "bu\u{308}se", ""]),
+                webhooks: random.pick(Tenant.Suspension.Webhooks.allCases))
+            return StoreOperation("setSuspension of \(tenant)") { store throws(StoreError) in
+                try store.setSuspension(suspension, of: tenant)
+            }
+        case ..<5:
+            return StoreOperation("resume of \(tenant)") { store throws(StoreError) in
+                try store.setSuspension(nil, of: tenant)
+            }
+        case ..<7:
+            // A rotation takes all there are; a confused one names a secret that nobody has.
+            let (value, isConfused) = (digest(), random.happens(20))
+            return StoreOperation("reseal") { store throws(StoreError) in
+                var secrets = try store.allSecrets()
+                for index in secrets.indices { secrets[index].sealed = value }
+                if isConfused {
+                    secrets.append(
+                        SealedSecret(tenant: tenant, name: "NOBODYS", sealed: value, hosts: [], updatedAt: at)
+                    )
+                }
+                try store.reseal(secrets, settings: ["s": value, "generation": [UInt8(value.count)]])
+            }
+        case 7:
+            erased.insert(tenant)
+            return StoreOperation("beginErasure of \(tenant)") { store throws(StoreError) in
+                try store.beginErasure(of: tenant, at: at)
+            }
+        default: return erasure(at)
+        }
+    }
+
+    /// The deleting goes on in portions, as a runtime asks for it.
+    private mutating func erasure(_ at: Instant) -> StoreOperation {
+        let limit = random.number(1...5)
+        return StoreOperation("eraseData") { store throws(StoreError) in
+            guard let first = try store.tenantsBeingErased().first else { return "nothing" }
+            let isOver = try store.eraseData(of: first.tenant, limit: limit, at: at)
+            return "\(first.tenant) \(isOver)"
         }
     }
 
@@ -432,6 +491,20 @@ private struct StoreOperations {
                 try store.pendingMail(after: nil, limit: 3)
             },
             StoreOperation("runListeners") { store throws(StoreError) in try store.runListeners() },
+            StoreOperation("suspendedTenants") { store throws(StoreError) in try store.suspendedTenants() },
+            StoreOperation("tenantsBeingErased") { store throws(StoreError) in
+                try store.tenantsBeingErased()
+            },
+            StoreOperation("allSecrets") { store throws(StoreError) in try store.allSecrets() },
+            StoreOperation("ledgerDays") { [noon] store throws(StoreError) in
+                try store.ledgerDays(of: tenant, from: noon, to: noon + .seconds(3 * 86_400))
+            },
+            StoreOperation("openPurchaseCount") { [noon, seconds] store throws(StoreError) in
+                try store.openPurchaseCount(of: tenant, since: noon + .seconds(seconds / 2))
+            },
+            StoreOperation("entries by page") { store throws(StoreError) in
+                try store.entries(of: run, after: Int64(limit) - 1, limit: limit, byteCountMax: 20)
+            },
             StoreOperation("pendingDepletions") { store throws(StoreError) in try store.pendingDepletions() },
             StoreOperation("account") { store throws(StoreError) in try store.account(of: tenant) },
             StoreOperation("ledger") { store throws(StoreError) in
