@@ -19,6 +19,8 @@ struct ChildRunCallTests {
                 """)
             let parent = try #require(acme.trigger("parent")["run_id"]?.string)
             let child = try #require(acme.firstRun("child"), "no child")
+            // The child is durable before its parent's entry that names it.
+            try #require(eventually { acme.get("/api/runs/\(parent)")["children"] != [] })
             let shown = acme.get("/api/runs/\(child)")
             #expect(shown["trigger"] == "call" && shown["trigger_body"] == ["n": 1])
             #expect(shown["parent"] == ["run": .string(parent), "step": "c"] && shown["children"] == [])
@@ -124,9 +126,11 @@ struct ChildRunCallTests {
 extension Client {
     /// The first run of a workflow, as soon as there is one.
     fileprivate func firstRun(_ workflow: String) -> String? {
-        for _ in 0..<200 {
-            if let run = get("/api/runs?workflow=\(workflow)").items.last?["run_id"]?.string { return run }
+        var run: String?
+        _ = eventually {
+            run = get("/api/runs?workflow=\(workflow)").items.last?["run_id"]?.string
+            return run != nil
         }
-        return nil
+        return run
     }
 }

@@ -131,6 +131,12 @@ final class InterruptedLoader: DefinitionLoader, @unchecked Sendable {
     }
 }
 
+/// Time that stands still, so that what a test computes is never too much, however busy the machine is.
+struct StillGauge: WorkGauge {
+    func threadTime() -> Duration { .zero }
+    func elapsedTime() -> Duration { .zero }
+}
+
 /// A runtime on a store in memory, with a clock and a network that stand still until a test moves them.
 final class RuntimeWorld: @unchecked Sendable {
     // Unchecked: nothing changes after it was made.
@@ -148,10 +154,11 @@ final class RuntimeWorld: @unchecked Sendable {
     let outcomes = Recorder<RunOutcome>()
     let cancels = Recorder<Bool>()
     private let options: RuntimeOptions
+    private let gauge: any WorkGauge
 
     init(
         completesOnFlush: Bool = false, script: ScriptedTransport.Script? = nil,
-        options: RuntimeOptions = RuntimeOptions()
+        options: RuntimeOptions = RuntimeOptions(), gauge: any WorkGauge = StillGauge()
     ) throws {
         let cryptography = OpenSSLCryptography()
         let store = MemoryStore(completesOnFlush: completesOnFlush) { cryptography.sha256($0) }
@@ -159,8 +166,9 @@ final class RuntimeWorld: @unchecked Sendable {
         self.store = store
         self.clock = clock
         self.options = options
+        self.gauge = gauge
         transport = ScriptedTransport(clock: clock, script: script)
-        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, fatal)
+        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, gauge, fatal)
         try store.addTenant(Tenant(tenant: .operatorTenant, name: "operator", createdAt: clock.now()))
         try store.addTenant(Tenant(tenant: Self.tenant, name: "Acme", createdAt: clock.now()))
     }
@@ -169,14 +177,15 @@ final class RuntimeWorld: @unchecked Sendable {
     private init(after world: RuntimeWorld, loader: any DefinitionLoader) throws {
         store = world.store.reopened()
         clock = ManualClock(at: world.clock.now() + .milliseconds(1))
-        options = world.options
+        (options, gauge) = (world.options, world.gauge)
         transport = ScriptedTransport(clock: clock)
-        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, fatal, loader)
+        (catalog, vault, runtime) = try Self.parts(store, transport, clock, options, gauge, fatal, loader)
     }
 
     private static func parts(
         _ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock, _ options: RuntimeOptions,
-        _ fatal: Recorder<StoreError>, _ loader: any DefinitionLoader = RuntimeWorld.loader
+        _ gauge: any WorkGauge, _ fatal: Recorder<StoreError>,
+        _ loader: any DefinitionLoader = RuntimeWorld.loader
     ) throws -> (Catalog, SecretVault, Runtime) {
         let cryptography = OpenSSLCryptography()
         let catalog = Catalog(store: store, loader: loader, cryptography: cryptography)
@@ -185,7 +194,7 @@ final class RuntimeWorld: @unchecked Sendable {
         let runtime = try Runtime(
             store: store, transport: transport, clock: clock, catalog: catalog, vault: vault,
             cryptography: cryptography,
-            options: options, metrics: Metrics(), log: .silent, onFatal: { fatal.add($0) })
+            options: options, metrics: Metrics(), log: .silent, gauge: gauge, onFatal: { fatal.add($0) })
         return (catalog, vault, runtime)
     }
 
