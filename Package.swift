@@ -135,7 +135,8 @@ let package = Package(
                 "MemoryStore", "SQLiteStore", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles",
                 "StandIns", "TestSupport",
             ]),
-        tests("CommandTests", core + adapters + ["Runtime", "StandIns", "Commands", "CSystem"]),
+        tests(
+            "CommandTests", core + adapters + ["Runtime", "StandIns", "Commands", "CSystem", "TestSupport"]),
         tests(
             "WorkflowTestingTests",
             [

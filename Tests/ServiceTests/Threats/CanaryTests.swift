@@ -4,85 +4,20 @@ import Foundation
 import Ingress
 import MicroHTTPServer
 import Ports
+import TestSupport
 import Testing
 import Values
 
 /// Plants a secret through every entrance, in every encoding, and looks for it at every exit (I9, S11, G8).
 @Suite("Threats: canaries")
 struct CanaryTests {
-    /// Needs an escape in every encoding.
-    private static let canary = "cAn4ry \"q\"/+&=<\u{E9}>\\x%41 z"
-
-    // MARK: - Encodings
-
-    private static func percent(
-        _ text: String, keeping kept: String, space: String = "%20", lower: Bool = false
-    )
-        -> String
-    {
-        let kept = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\(kept)".utf8)
-        return text.utf8.map { byte in
-            if byte == 0x20 { return space }
-            if kept.contains(byte) { return String(UnicodeScalar(byte)) }
-            return "%" + (lower ? Hex.encode([byte]) : Hex.encode([byte]).uppercased())
-        }.joined()
-    }
-
-    private static func units(_ text: String, upper: Bool) -> String {
-        text.utf16.map { unit in
-            let digits = String(unit, radix: 16, uppercase: upper)
-            return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        }.joined()
-    }
-
-    private static let encodings: [(name: String, encode: @Sendable (String) -> String)] = [
-        ("raw", { $0 }),
-        ("encodeURIComponent", { percent($0, keeping: "-_.!~*'()") }),
-        ("encodeURI", { percent($0, keeping: ";,/?:@&=+$-_.!~*'()#") }),
-        ("quote", { percent($0, keeping: "_.-~/") }),
-        ("quote_plus", { percent($0, keeping: "_.-~", space: "+") }),
-        ("URLEncoder", { percent($0, keeping: ".-*_", space: "+") }),
-        ("lower percent", { percent($0, keeping: "", lower: true) }),
-        ("twice percent", { percent(percent($0, keeping: "-_.~"), keeping: "-_.~") }),
-        ("JSON", { String(JSON.text(.string($0)).dropFirst().dropLast()) }),
-        ("JSON in JSON", { String(JSON.text(.string(JSON.text(.string($0)))).dropFirst().dropLast()) }),
-        ("\\u lower", { units($0, upper: false) }), ("\\u upper", { units($0, upper: true) }),
-        (
-            "HTML names",
-            {
-                $0.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-                    .replacing("\"", with: "&quot;").replacing("\u{E9}", with: "&eacute;")
-            }
-        ),
-        ("HTML decimal", { $0.unicodeScalars.map { "&#\($0.value);" }.joined() }),
-        ("HTML hex", { $0.unicodeScalars.map { "&#x\(String($0.value, radix: 16));" }.joined() }),
-        ("base64", { Base64.encode(Array($0.utf8)) }),
-        ("base64 of a pair", { Base64.encode(Array("user:\($0)".utf8)) }),
-        (
-            "base64 for URLs",
-            {
-                Base64.encode(Array("x\($0)".utf8)).replacing("+", with: "-").replacing("/", with: "_")
-            }
-        ),
-        ("hex", { Hex.encode(Array($0.utf8)) }), ("HEX", { Hex.encode(Array($0.utf8)).uppercased() }),
-    ]
-
-    private static let forms = encodings.map { ($0.name, $0.encode(canary)) }
-
-    /// What is looked for: every form, also as JSON writes it, and parts of the secret that only it has.
-    private static let needles: [(name: String, bytes: [UInt8])] =
-        forms.flatMap { name, form in
-            [
-                (name, Array(form.utf8)),
-                (name + " in JSON", Array(JSON.text(.string(form)).utf8.dropFirst().dropLast())),
-            ]
-        } + [("its beginning", Array("cAn4ry".utf8)), ("its end", Array("x%41 z".utf8))]
+    private static let canary = Canary.text
+    private static let forms = Canary.forms
 
     private func expectNone(in places: [(String, [UInt8])], _ location: SourceLocation = #_sourceLocation) {
         for (place, content) in places {
-            let data = Data(content)
-            for needle in Self.needles where data.range(of: Data(needle.bytes)) != nil {
-                Issue.record("\(needle.name) in \(place)", sourceLocation: location)
+            for name in Canary.found(in: content) {
+                Issue.record("\(name) in \(place)", sourceLocation: location)
             }
         }
     }
@@ -196,7 +131,7 @@ struct CanaryTests {
             "mode": "run", "note": .string("a \(form) b"), "list": [.string(form)], "map": [:],
             form: .string(form), "note_name": .string(name),
         ]
-        let query = Self.percent(form, keeping: "")
+        let query = Canary.percent(form, keeping: "")
         return acme.post(
             "/api/workflows/leaky/trigger?q=\(query)&note=1", body,
             headers: [
@@ -236,7 +171,8 @@ struct CanaryTests {
         let name = acme.get("/api/runs/\(run)")["trigger_body"]?["note_name"]?.string ?? ""
         let form = Self.forms.first { $0.0 == name }?.1 ?? Self.canary
         let key = form.unicodeScalars.allSatisfy { (0x21..<0x7F).contains($0.value) } ? form : "plain"
-        let body: Value = ["reason": .string("since \(form)")]
+        let isOneLine = form.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+        let body: Value = ["reason": .string("since \(isOneLine ? form : "then")")]
         answers.append(("pause", acme.post("/api/runs/\(run)/pause", body).body))
         answers.append(("while paused", acme.get("/api/runs/\(run)").body))
         answers.append(("resume", acme.post("/api/runs/\(run)/resume").body))
@@ -253,7 +189,9 @@ struct CanaryTests {
             headers: [HTTPHeader("Idempotency-Key", "\(key)-\(run)")])
         answers.append(("fork", forked.body))
         if let fork = forked["run_id"]?.string {
-            answers.append(("cancel", acme.post("/api/runs/\(fork)/cancel", body).body))
+            let cancelled = acme.post("/api/runs/\(fork)/cancel", body)
+            #expect(cancelled.status == 202, "\(cancelled.text)")
+            answers.append(("cancel", cancelled.body))
             answers.append(("cancelled", JSON.bytes(acme.finished(fork))))
             answers.append(("events of a fork", acme.get("/api/runs/\(fork)/events?limit=200").body))
         }
@@ -262,13 +200,26 @@ struct CanaryTests {
     private func exits(_ service: TestService, _ acme: Client, _ runs: [String]) -> [(String, [UInt8])] {
         var paths = [
             "/api/runs?limit=200", "/api/secrets", "/api/workflows", "/api/workflows/leaky",
-            "/api/workflows/child",
-            "/api/ledger", "/api/balance",
+            "/api/workflows/child", "/api/workflows?limit=200", "/api/workflows/leaky/versions",
+            "/api/workflows/leaky/versions/1", "/api/ledger", "/api/balance",
         ]
         let all = acme.get("/api/runs?limit=200").items.compactMap { $0["run_id"]?.string }
-        for run in Set(all + runs) { paths += ["/api/runs/\(run)", "/api/runs/\(run)/events?limit=200"] }
-        var shown = paths.map { ($0, acme.get($0).body) }
-        #expect(shown.count > 2 * runs.count)
+        for run in Set(all + runs) {
+            let path = "/api/runs/\(run)"
+            paths += [path, "\(path)/events?limit=200", "\(path)/attempts?limit=200"]
+        }
+        var shown = paths.map { path in
+            let answer = acme.get(path)
+            #expect(answer.status == 200, "\(path): \(answer.text)")
+            return (path, answer.body)
+        }
+        #expect(shown.count > 3 * runs.count)
+        let tenant = "/api/tenants/\(acme.tenant)"
+        for path in ["", "/export", "/runs?limit=200", "/ledger?limit=200", "/keys", "/usage"] {
+            let answer = service.owner.get(tenant + path)
+            #expect(answer.status == 200, "\(path): \(answer.text)")
+            shown.append((tenant + path, answer.body))
+        }
         for path in ["/metrics", "/readyz", "/healthz"] {
             shown.append((path, service.call("GET", path).body))
         }
