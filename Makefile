@@ -5,10 +5,11 @@ RELEASE     := .build/release/millrace
 SOURCES     := Sources Tests Package.swift
 
 # What the build needs beside the Swift toolchain and make: the libraries that the toolchain itself is
-# linked with, a linker and headers, and one development package for each of our libraries.
+# linked with, a linker and headers, and one development package for each of our libraries. The tests
+# compare with the interpreter lua5.4.
 PACKAGES := git binutils libc6-dev libgcc-12-dev libstdc++-12-dev libxml2 libncurses6 libcurl4 libsqlite3-0 \
             pkg-config libyaml-dev liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev \
-            libmicrohttpd-dev libjemalloc-dev zlib1g-dev tzdata
+            libmicrohttpd-dev libjemalloc-dev zlib1g-dev libexpat1-dev lua5.4 tzdata
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 # install-missing LIST: asks the system first, so that nothing is downloaded where all is there.

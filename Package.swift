@@ -60,6 +60,7 @@ let package = Package(
         binding("CLua", pkgConfig: "lua5.4", apt: "liblua5.4-dev"),
         binding("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         binding("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        binding("CExpat", pkgConfig: "expat", apt: "libexpat1-dev"),
         binding("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
         binding("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
         binding("CJemalloc", pkgConfig: "jemalloc", apt: "libjemalloc-dev"),
@@ -79,7 +80,7 @@ let package = Package(
         swift("Core", "Storage", ["Values", "Billing"]),
 
         swift("Adapters", "WorkflowYAML", ["Values", "Workflow", "CYAML"]),
-        swift("Adapters", "LuaExpressions", ["Values", "Ports", "Schedules", "CLuaSandbox"]),
+        swift("Adapters", "LuaExpressions", ["Values", "Ports", "Schedules", "CLuaSandbox", "CExpat"]),
         swift("Adapters", "SQLiteStore", ["Values", "Billing", "Storage", "CSQLite", "CSQLiteShim"]),
         swift("Adapters", "CurlTransport", ["Values", "Ports", "CCurl", "CCurlShim", "CSystem", "CZlib"]),
         swift("Adapters", "MicroHTTPServer", ["Values", "Ports", "CMicroHTTP", "CMicroHTTPShim", "CSystem"]),
@@ -116,7 +117,9 @@ let package = Package(
                 "Values", "Ports", "Schedules", "Workflow", "WorkflowYAML", "LuaExpressions", "OpenSSLCrypto",
                 "ZoneFiles", "TestSupport",
             ]),
-        tests("LuaExpressionsTests", ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles"]),
+        tests(
+            "LuaExpressionsTests",
+            ["Values", "Ports", "LuaExpressions", "OpenSSLCrypto", "ZoneFiles", "TestSupport"]),
         tests("BillingTests", ["Values", "Billing", "OpenSSLCrypto", "Ports", "TestSupport"]),
         tests("EngineTests", core + ["WorkflowYAML", "LuaExpressions", "OpenSSLCrypto", "TestSupport"]),
         tests(

@@ -10,6 +10,7 @@ enum SandboxLibrary {
         case toMinor, fromMinor
         case encodeURL, decodeURL
         case decodeCSV
+        case decodeXML, getXML, allXML
         case formatTime, addTime
         case randomID
 
@@ -38,6 +39,9 @@ enum SandboxLibrary {
             case .encodeURL: ("url", "encode")
             case .decodeURL: ("url", "decode")
             case .decodeCSV: ("csv", "decode")
+            case .decodeXML: ("xml", "decode")
+            case .getXML: ("xml", "get")
+            case .allXML: ("xml", "all")
             case .formatTime: ("time", "format")
             case .addTime: ("time", "add")
             case .randomID: ("random", "id")

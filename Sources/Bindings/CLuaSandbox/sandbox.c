@@ -270,7 +270,7 @@ static int prepare(lua_State *L) {
     add_library(L, all, "table", fill_tables);
     add_library(L, all, "math", fill_math);
     add_library(L, all, "json", fill_json);
-    static const char *const hosted[] = {"crypto", "base64", "hex", "time", "money", "url", "csv", "random"};
+    static const char *const hosted[] = {"crypto", "base64", "hex", "time", "money", "url", "csv", "xml", "random"};
     for (size_t index = 0; index < sizeof hosted / sizeof hosted[0]; index++)
         add_library(L, all, hosted[index], NULL);
 
