@@ -1,5 +1,5 @@
-import Ports
-import Values
+package import Ports
+package import Values
 
 extension RunPlan {
     /// Whether any step has a `when`.
@@ -37,6 +37,22 @@ extension RunMachine {
         case .failed: state.result(index)?.error?.message.hasPrefix("when: ") == true ? nil : true
         case .pending, .ready, .cancelled: nil
         case .inFlight, .waitingRetry, .sleeping, .waiting, .calling, .open, .succeeded: true
+        }
+    }
+}
+
+/// The meaning of a guard's value.
+package enum GuardReading {
+    /// Whether the value is true; null counts as false.
+    ///
+    /// - Throws: ``ExpressionFailure/notAValue(reason:)`` for anything but true, false and null.
+    package static func isTrue(_ value: Value) throws(ExpressionFailure) -> Bool {
+        switch value {
+        case .bool(let flag): return flag
+        case .null: return false
+        default:
+            throw .notAValue(
+                reason: "a guard gives true, false or null, and this one gave a \(value.kindName)")
         }
     }
 }
