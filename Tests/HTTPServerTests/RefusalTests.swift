@@ -47,6 +47,9 @@ struct RefusalTests {
             "GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n",
             "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: user@x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x/y\r\n\r\n",
             "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n",
         ])
     func badRequests(text: String) throws {
@@ -101,6 +104,35 @@ struct RefusalTests {
             let client = try RawClient(port: listener.port)
             client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
             try #expect(client.response().status == 400)
+            #expect(client.readToEnd() == [])
+        }
+    }
+
+    @Test("A header field that is not UTF-8 is refused, and never changed", arguments: [true, false])
+    func headerBytes(isName: Bool) throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            let field: [UInt8] = Array((isName ? "X-" : "X-Name: caf").utf8) + [0xE9]
+            let head = Array("GET / HTTP/1.1\r\nHost: x\r\n".utf8)
+            client.send(head + field + Array((isName ? ": a" : "").utf8) + Array("\r\n\r\n".utf8))
+            let response = try client.response()
+            #expect(response.status == 400)
+            // A name is a token of ASCII, so the server's library refuses it first.
+            #expect(response.text.contains(isName ? "\"bad_framing\"" : "\"bad_header\""))
+            #expect(client.readToEnd() == [])
+        }
+    }
+
+    @Test(
+        "A second header that would leave open how the body is read is refused",
+        arguments: ["Content-Type: text/plain", "content-encoding: gzip"])
+    func repeatedHeaders(line: String) throws {
+        try withListener { listener in
+            let client = try RawClient(port: listener.port)
+            client.send("POST / HTTP/1.1\r\nHost: x\r\n\(line)\r\n\(line)\r\nContent-Length: 1\r\n\r\na")
+            let response = try client.response()
+            #expect(response.status == 400)
+            #expect(response.text.contains("\"bad_header\""))
             #expect(client.readToEnd() == [])
         }
     }

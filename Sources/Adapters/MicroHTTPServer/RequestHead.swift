@@ -34,7 +34,16 @@ struct RequestHead {
         var headers: [HTTPHeader] = []
         headers.reserveCapacity(fields.field_count)
         for field in UnsafeBufferPointer(start: fields.fields, count: fields.field_count) {
-            headers.append(HTTPHeader(text(field.name, field.name_size), text(field.value, field.value_size)))
+            guard let name = text(field.name, field.name_size),
+                let value = text(field.value, field.value_size)
+            else { return .failure(.badHeader) }
+            if name.utf8.count == 4, name.lowercased() == "host", !value.utf8.allSatisfy(isAuthorityByte) {
+                return .failure(.badHost)
+            }
+            if isSingle(name), headers.contains(where: { $0.name.lowercased() == name.lowercased() }) {
+                return .failure(.repeatedHeader)
+            }
+            headers.append(HTTPHeader(name, value))
         }
         if let authority = parsed.authority {
             for index in headers.indices where headers[index].name == "host" {
@@ -48,8 +57,20 @@ struct RequestHead {
                 contentLength: Int(clamping: max(0, fields.content_length))))
     }
 
-    private static func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String {
-        String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+    /// Whether a second header of that name would leave open how the body is to be read.
+    private static func isSingle(_ name: String) -> Bool {
+        guard name.utf8.count == 12 || name.utf8.count == 16 else { return false }
+        return ["content-type", "content-encoding"].contains(name.lowercased())
+    }
+
+    /// What RFC 3986, 3.2, gives to a host and a port; without `@`, for a user has no place in Host.
+    private static func isAuthorityByte(_ byte: UInt8) -> Bool {
+        WebAddress.isHostByte(byte) || "~%!$&'()*+,;=".utf8.contains(byte)
+    }
+
+    /// Nil if it is not UTF-8: replaced bytes would make one value of two that were signed or deduplicated apart.
+    private static func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String? {
+        String(validating: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
     }
 }
 

@@ -4,7 +4,9 @@ import Ports
 /// Why a request does not reach the handler; its connection is closed after the response.
 enum RequestRefusal: Error {
     case badFraming
+    case badHeader
     case badHost
+    case repeatedHeader
     case badTarget
     case bodyTooLarge
     case headersTooLarge
@@ -14,6 +16,10 @@ enum RequestRefusal: Error {
         switch self {
         case .badFraming:
             .error(400, "bad_framing", "The request's lines or lengths can be read in two ways.")
+        case .badHeader:
+            .error(400, "bad_header", "A header field is not UTF-8; send such a value encoded.")
+        case .repeatedHeader:
+            .error(400, "bad_header", "Send one Content-Type header and one Content-Encoding header at most.")
         case .badHost: .error(400, "bad_host", "Send exactly one Host header.")
         case .badTarget:
             .error(
