@@ -95,6 +95,48 @@ struct ExchangeTests {
         }
     }
 
+    @Test("header values that are not UTF-8 are read as ISO-8859-1, so that no byte is lost")
+    func headerBytes() {
+        let server = LoopbackServer { peer in
+            while peer.request() != nil {
+                peer.send(
+                    bytes: Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nOld: caf".utf8) + [
+                        0xE9, 0x80, 0xFF,
+                    ]
+                        + Array("\r\nNew: café\r\n\r\n".utf8))
+            }
+        }
+        withServer(server) { server in
+            withTransport { transport in
+                let headers = transport.response(.get(server.url()))?.headers
+                #expect(headers?["old"] == "caf\u{E9}\u{80}\u{FF}")
+                #expect(headers?["new"] == "café")
+            }
+        }
+    }
+
+    @Test(
+        "an answer with two values of a header that says how to read its body is unreadable",
+        arguments: [
+            ("content-length: 2", "Content-Length"), ("Content-Length: 3", nil),
+            ("Content-Type: text/plain", "Content-Type"), ("content-type: text/html", nil),
+            ("Content-Encoding: identity\r\nContent-Encoding: identity", nil),
+        ])
+    func contradictions(lines: String, name: String?) {
+        let server = LoopbackServer { peer in
+            while peer.request() != nil {
+                peer.send(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Type: text/html\r\n\(lines)\r\n\r\nabc")
+            }
+        }
+        withServer(server) { server in
+            withTransport { transport in
+                let response = transport.response(.get(server.url()))
+                #expect(response?.fault == name.map { "it has several \($0) headers" })
+            }
+        }
+    }
+
     @Test("status, headers in order and body come back; 1xx blocks and trailers are no headers")
     func responseParts() {
         let server = LoopbackServer { peer in

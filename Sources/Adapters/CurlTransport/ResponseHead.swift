@@ -15,6 +15,28 @@ enum ResponseHead {
         return headers
     }
 
+    /// The name of a header that occurs with two values although only one can be true; nil if there is none.
+    ///
+    /// The body would be read by one of them, and nobody knows which one the sender meant. Several Content-Encodings
+    /// are a list, and no contradiction.
+    static func contradiction(in headers: [HTTPHeader]) -> String? {
+        var (length, type): (String?, String?)
+        for header in headers {
+            let count = header.name.utf8.count
+            guard count == 12 || count == 14 else { continue }
+            switch header.name.lowercased() {
+            case "content-length":
+                if let length, length != header.value { return "Content-Length" }
+                length = header.value
+            case "content-type":
+                if let type, type != header.value { return "Content-Type" }
+                type = header.value
+            default: break
+            }
+        }
+        return nil
+    }
+
     private static func add(_ line: Slice<UnsafeBufferPointer<UInt8>>, to headers: inout [HTTPHeader]) {
         guard let first = line.first else { return }
         if isBlank(first) {
@@ -29,8 +51,13 @@ enum ResponseHead {
         headers.append(HTTPHeader(name, text(trimmed(line[(colon + 1)...]))))
     }
 
+    /// What is not UTF-8 is ISO-8859-1, which headers once were: no byte is lost, and an answer that is well but for the
+    /// name of its server does not fail.
     private static func text(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
-        String(decoding: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self)
+        if let text = String(validating: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self) { return text }
+        var scalars = String.UnicodeScalarView()
+        for byte in bytes { scalars.append(Unicode.Scalar(byte)) }
+        return String(scalars)
     }
 
     private static func trimmed(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Slice<
