@@ -141,7 +141,7 @@ struct BodyReadingTests {
         for type in [nil, "text/plain", "application/gzip"] {
             try #expect(BodyReader.read(bytes, contentType: type, contentEncoding: "gzip") == .bytes(bytes))
         }
-        for encoding in ["", "identity", "Identity"] {
+        for encoding in ["", "identity", "Identity", "identity, IDENTITY"] {
             try #expect(
                 BodyReader.read([0x31], contentType: "application/json", contentEncoding: encoding) == 1)
         }

@@ -58,7 +58,13 @@ struct MultipartTests {
         try #expect(read(named)["f"]?["filename"] == "néw.txt")
         try #expect(read(Array("--X--".utf8)) == [:])
         // A line that begins like the boundary, and is a longer one, is content.
-        try #expect(read(part("name=a", Array("\r\n--XY\r\n".utf8)) + end) == ["a": "\r\n--XY\r\n"])
+        for longer in ["--XY", "--X-", "--X-Y", "--X--Y", "--X-Y--"] {
+            let content = "\r\n\(longer)\r\n"
+            try #expect(
+                read(part("name=a", Array(content.utf8)) + end) == ["a": .string(content)], "\(longer)")
+            let preamble = Array("\(longer)\r\n".utf8)
+            try #expect(read(preamble + part("name=a", [0x31]) + end) == plain, "\(longer)")
+        }
     }
 
     @Test(
@@ -68,6 +74,7 @@ struct MultipartTests {
             "--X\r\nContent-Disposition: form-data; name=a\r\n",
             "--X\r\nContent-Disposition: form-data\r\n\r\n1\r\n--X--",
             "--X\r\nContent-Disposition: attachment; name=a\r\n\r\n1\r\n--X--", "--X\r\n\r\n1\r\n--X--",
+            "--X\r\nContent-Disposition: form-data; name=a\r\ncontent-disposition: form-data; name=b\r\n\r\n1\r\n--X--",
             "--X\r\nno colon\r\n\r\n1\r\n--X--", "--X", "--Xjunk\r\n",
         ])
     func broken(text: String) {

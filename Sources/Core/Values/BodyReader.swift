@@ -121,7 +121,9 @@ package enum BodyReader {
     // MARK: - Compression
 
     private static func isPlain(_ encoding: String) -> Bool {
-        encoding.isEmpty || encoding.lowercased() == "identity"
+        encoding.utf8.split { $0 == UInt8(ascii: ",") || $0 == 0x20 || $0 == 0x09 }.allSatisfy {
+            $0.map(\.lowercasedASCII).elementsEqual("identity".utf8)
+        }
     }
 
     /// Keeps a compressed body as bytes if its type is none that would be parsed.

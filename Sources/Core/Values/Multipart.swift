@@ -89,8 +89,7 @@ private struct MultipartReader {
 
     /// The start of the first part; text before the first delimiter is ignored.
     private func firstLineAfterDelimiter() throws(BodyProblem) -> Int? {
-        let first = bytes.starts(with: delimiter) ? 0 : nextDelimiter(from: 0)
-        guard let first else {
+        guard let first = nextDelimiter(from: 0) else {
             throw Multipart.problem("the boundary that its content type names is not in it")
         }
         return try line(after: first)
@@ -111,9 +110,10 @@ private struct MultipartReader {
     /// The next delimiter that starts a line, at `start` or later.
     private func nextDelimiter(from start: Int) -> Int? {
         bytes.withUnsafeBufferPointer { buffer in
-            var position = max(start, 1)
+            var position = start
             while position + delimiter.count <= buffer.count {
-                if buffer[position - 1] == 0x0A, isDelimiter(at: position, in: buffer) { return position }
+                let isLineStart = position == 0 || buffer[position - 1] == 0x0A
+                if isLineStart, isDelimiter(at: position, in: buffer) { return position }
                 position += 1
             }
             return nil
@@ -123,9 +123,11 @@ private struct MultipartReader {
     /// Whether the delimiter is at `position` and is not merely the beginning of a longer one.
     private func isDelimiter(at position: Int, in buffer: UnsafeBufferPointer<UInt8>) -> Bool {
         for offset in delimiter.indices where buffer[position + offset] != delimiter[offset] { return false }
-        let end = position + delimiter.count
+        var end = position + delimiter.count
+        // Two hyphens close the form; one alone belongs to a longer boundary.
+        if end + 1 < buffer.count, buffer[end] == 0x2D, buffer[end + 1] == 0x2D { end += 2 }
         guard end < buffer.count else { return true }
-        return [0x0D, 0x0A, 0x20, 0x09, UInt8(ascii: "-")].contains(buffer[end])
+        return [0x0D, 0x0A, 0x20, 0x09].contains(buffer[end])
     }
 
     /// The headers of a part, and the start of its content.
@@ -147,7 +149,9 @@ private struct MultipartReader {
                 throw Multipart.problem("a header of the part at byte \(start) is not UTF-8")
             }
             let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
-            headers[name] = Self.trimmed(text)
+            // Two readers would choose differently between them.
+            guard headers.updateValue(Self.trimmed(text), forKey: name) == nil || !name.hasPrefix("content-")
+            else { throw Multipart.problem("the part at byte \(start) has \(name.prefix(40)) twice") }
         }
     }
 
