@@ -42,7 +42,7 @@ struct RequestPartTests {
             ("idempotency_key: '<< 1 >>-<< trigger.body.v >>-x'", "idempotency_key"),
         ])
     func missingCredential(field: String, place: String) throws {
-        for value in [Value.null, ""] {
+        for value in [Value.null, "", " ", "\t "] {
             try expectRefusal(
                 "{method: POST, url: 'https://a.example/', \(field)}", body: ["v": value], naming: place)
         }
@@ -180,6 +180,27 @@ struct RequestPartTests {
             "@target-uri": \(sent)
             "content-digest": \(digest)
             "idempotency-key": \(RunID(number: 7))/a
+            "@signature-params": \(input)
+            """
+        let expected = try #require(
+            cryptography.hmac("sha256", key: Array("signing-secret".utf8), data: Array(base.utf8)))
+        #expect(request.headers["signature"] == "sig1=:\(Base64.encode(expected)):")
+    }
+
+    @Test("the signature covers a key as it arrives, without the blanks around it")
+    func signedKey() throws {
+        var play = try Play(
+            "steps:\n  a:\n    request: {url: 'http://host/', idempotency_key: << trigger.body >>}",
+            secrets: ["MILLRACE_SIGNING_SECRET": .init(value: "signing-secret", hosts: [])])
+        play.begin(body: " order 1  ")
+        let request = try play.request("a")
+        let input = try #require(request.headers["signature-input"]).dropFirst(5)
+        let digest = try #require(request.headers["content-digest"])
+        let base = """
+            "@method": GET
+            "@target-uri": http://host/
+            "content-digest": \(digest)
+            "idempotency-key": order 1
             "@signature-params": \(input)
             """
         let expected = try #require(

@@ -100,8 +100,9 @@ struct RequestBuilder {
             throw .invalid(reason: "\(place): an expression in it gave null, which would be sent as nothing")
         }
         let text = try Self.text(of: value, place)
-        guard mayBeEmpty || !text.isEmpty else {
-            throw .invalid(reason: "\(place): an expression in it gave an empty text")
+        // Blanks at the end of a header are no part of its value, so a text of blanks alone would arrive as an empty one.
+        guard mayBeEmpty || !text.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else {
+            throw .invalid(reason: "\(place): an expression in it gave an empty text, or blanks alone")
         }
         return text
     }
@@ -369,6 +370,16 @@ extension RequestBuilder {
     /// The name of the secret that makes all requests of a tenant signed.
     static let signingSecretName = "MILLRACE_SIGNING_SECRET"
 
+    /// A header's value as a receiver reads it: without blanks at its ends.
+    private static func withoutOuterBlanks(_ text: String) -> String {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+        let bytes = text.utf8
+        guard let first = bytes.firstIndex(where: { !isBlank($0) }),
+            let last = bytes.lastIndex(where: { !isBlank($0) })
+        else { return "" }
+        return String(text[first...last])
+    }
+
     /// Signs method, URL, body and key by RFC 9421 with hmac-sha256.
     private func sign(_ headers: inout [HTTPHeader], method: String, url: String, body: [UInt8]) {
         guard let secret = surroundings.secrets.byName[Self.signingSecretName] else { return }
@@ -376,11 +387,13 @@ extension RequestBuilder {
         let parameters =
             "(\"@method\" \"@target-uri\" \"content-digest\" \"idempotency-key\")"
             + ";created=\(at.seconds);keyid=\"\(surroundings.tenant)\""
+        // A receiver sees, and RFC 9421, 2.1, signs, the value without the blanks around it.
+        let key = Self.withoutOuterBlanks(headers["idempotency-key"] ?? "")
         let base = """
             "@method": \(method)
             "@target-uri": \(url)
             "content-digest": \(digest)
-            "idempotency-key": \(headers["idempotency-key"] ?? "")
+            "idempotency-key": \(key)
             "@signature-params": \(parameters)
             """
         guard
