@@ -129,3 +129,7 @@ void buffer_open(lua_State *L, text_buffer *buffer, size_t capacity);
 char *buffer_reserve(text_buffer *buffer, size_t extra);
 void buffer_add(text_buffer *buffer, const char *bytes, size_t byte_count);
 void buffer_push(text_buffer *buffer);
+
+// formats.c
+// Adds a decimal as a directive of string.format with d, i or f asks for it, in all its digits.
+void add_decimal(text_buffer *out, const char *directive, char conversion, int argument);

@@ -307,6 +307,13 @@ static void add_text_argument(lua_State *L, text_buffer *out, const directive *h
 static void add_argument(lua_State *L, text_buffer *out, const directive *how, int argument) {
     luaL_checkany(L, argument);
     charge(L, 10);
+    if (strchr("dif", how->conversion) != NULL) {
+        if (lua_type(L, argument) == LUA_TSTRING && push_number_of_text(L, argument)) lua_replace(L, argument);
+        if (is_decimal(L, argument)) {
+            add_decimal(out, how->text, how->conversion, argument);
+            return;
+        }
+    }
     switch (how->conversion) {
     case 's': add_text_argument(L, out, how, argument); return;
     case 'c': {
