@@ -22,6 +22,11 @@ struct Dialect {
         try Self.checkNesting(tokens, depthMax: limits.sourceDepthMax)
     }
 
+    /// As Lua runs it: an expression gives its value, a chunk what it returns.
+    static func chunk(_ source: String, _ isExpression: Bool) -> String {
+        isExpression ? "return (\(source)\n)" : source
+    }
+
     /// The source as plain Lua, with further edits applied.
     func plainLua(with edits: SourceEdits = SourceEdits()) throws(ExpressionProblem) -> String {
         var replacements: [Int: String] = [:]

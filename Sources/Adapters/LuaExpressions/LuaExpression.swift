@@ -10,8 +10,7 @@ final class LuaExpression: CompiledExpression {
     /// The key of its chunk in every sandbox; unique within the process.
     private let number: UInt64
     private let exactLua: String
-    /// The source with Lua's own operators, whose errors name the operands.
-    private let plainLua: String
+    private let isExpression: Bool
     private let lineCount: Int
     private let fast: FastExpression?
     private let pool: SandboxPool
@@ -19,12 +18,12 @@ final class LuaExpression: CompiledExpression {
     private let timeZones: (any TimeZones)?
 
     init(
-        number: UInt64, exactLua: String, plainLua: String, dialect: Dialect, fast: FastExpression?,
+        number: UInt64, exactLua: String, isExpression: Bool, dialect: Dialect, fast: FastExpression?,
         pool: SandboxPool, cryptography: any Cryptography, timeZones: (any TimeZones)?
     ) {
         self.number = number
         self.exactLua = exactLua
-        self.plainLua = plainLua
+        self.isExpression = isExpression
         text = dialect.source
         lineCount = dialect.source.utf8.count { $0 == UInt8(ascii: "\n") } + 1
         secretNames = dialect.members(of: "secrets")
@@ -62,13 +61,19 @@ final class LuaExpression: CompiledExpression {
         }
     }
 
+    /// The source with Lua's own operators, whose errors name the operands; made on demand, because errors are rare.
+    private var plainLua: String? {
+        let dialect = try? Dialect(text, limits: .standard)
+        return (try? dialect?.plainLua()).map { Dialect.chunk($0, isExpression) }
+    }
+
     /// Evaluates with Lua's own operators after an exact one refused its operands; only to obtain Lua's error
     /// message.
     private func evaluatePlainly(
         in sandbox: Sandbox, _ scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
         let evaluation = Evaluation(scope: scope, cryptography: cryptography, timeZones: timeZones)
-        _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation)
+        if let plainLua { _ = try sandbox.evaluate(plainLua, number: number | 1 << 63, evaluation) }
         throw .raised(message: "an operator was given what is no number")
     }
 }

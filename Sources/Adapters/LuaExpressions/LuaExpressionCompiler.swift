@@ -28,49 +28,61 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         pool = SandboxPool(limits: limits)
     }
 
-    package func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression {
-        try compileForLua(source, isFast: true)
-    }
-
-    package func reads(of source: String) -> [NameRead] {
-        guard let dialect = try? Dialect(source, limits: limits) else { return [] }
-        return SourceReader.read(dialect.tokens).reads
+    package func compile(
+        _ source: String, noting reads: inout [NameRead]
+    ) throws(ExpressionProblem) -> any CompiledExpression {
+        let (expression, reading) = try compileAndRead(source, isFast: true)
+        reads = reading.reads
+        return expression
     }
 
     package var library: [String: Set<String>] { SandboxLibrary.contents }
 
     /// Like ``compile(_:)``; the path without Lua is used only if `isFast`.
     func compileForLua(_ source: String, isFast: Bool) throws(ExpressionProblem) -> LuaExpression {
-        let dialect = try Dialect(source, limits: limits)
-        let isExpression = try checkCompiles(try dialect.plainLua(), dialect)
-        let edits = SourceReader.read(dialect.tokens).edits
-        let plain = Self.chunk(try dialect.plainLua(), isExpression)
-        let exact =
-            edits.isEmpty
-            ? plain : edits.prelude + Self.chunk(try dialect.plainLua(with: edits), isExpression)
-        if !edits.isEmpty, try error(exact) != nil {
-            throw ExpressionProblem(line: 1, message: "the expression is too large to compile")
-        }
-        return LuaExpression(
-            number: compiledCount.add(1, ordering: .relaxed).newValue, exactLua: exact, plainLua: plain,
-            dialect: dialect, fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool,
-            cryptography: cryptography, timeZones: timeZones)
+        try compileAndRead(source, isFast: isFast).expression
     }
 
-    private static func chunk(_ source: String, _ isExpression: Bool) -> String {
-        isExpression ? "return (\(source)\n)" : source
+    private func compileAndRead(
+        _ source: String, isFast: Bool
+    ) throws(ExpressionProblem) -> (expression: LuaExpression, reading: SourceReader.Reading) {
+        let dialect = try Dialect(source, limits: limits)
+        let plain = try dialect.plainLua()
+        let isExpression = try checkCompiles(plain, dialect)
+        guard let reading = SourceReader.read(dialect.tokens, isExpression: isExpression) else {
+            throw ExpressionProblem(line: 1, message: Self.notUnderstood, hint: "write it in a simpler way")
+        }
+        var exact = Dialect.chunk(plain, isExpression)
+        if !reading.edits.isEmpty {
+            let edited = try dialect.plainLua(with: reading.edits)
+            exact = reading.edits.prelude + Dialect.chunk(edited, isExpression)
+            if try error(exact) != nil {
+                throw ExpressionProblem(line: 1, message: "the expression is too large to compile")
+            }
+        }
+        let expression = LuaExpression(
+            number: compiledCount.add(1, ordering: .relaxed).newValue, exactLua: exact,
+            isExpression: isExpression, dialect: dialect,
+            fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool, cryptography: cryptography,
+            timeZones: timeZones)
+        return (expression, reading)
     }
+
+    /// With Lua's own operators it would compute other numbers, so that it must not run.
+    private static let notUnderstood =
+        "Lua takes this expression, and Millrace cannot make its operators exact"
 
     /// Whether the source is a single expression; otherwise it is a chunk with a `return`.
     ///
     /// - Throws: ``ExpressionProblem`` if it is neither.
     private func checkCompiles(_ source: String, _ dialect: Dialect) throws(ExpressionProblem) -> Bool {
-        guard try error(Self.chunk(source, true)) != nil else { return true }
+        let isStatement = Self.statementWords.contains(dialect.tokens[0].spelling)
+        if !isStatement, try error(Dialect.chunk(source, true)) == nil { return true }
         let chunkMessage = try error(source)
         let returns = dialect.tokens.contains { $0.isKeyword("return") }
         if let chunkMessage {
-            let isChunk = returns || Self.statementWords.contains(dialect.tokens[0].spelling)
-            // Without the parentheses, Lua's message contains only the author's text.
+            let isChunk = returns || isStatement || dialect.tokens[0].isKeyword("function")
+            // Without the parentheses Lua's message speaks of the author's words only.
             let message = isChunk ? chunkMessage : try error("return \(source)") ?? Self.several
             throw Self.problem(message, dialect)
         }
@@ -86,7 +98,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
     private static let several = "e:1: one value is expected, not several"
 
     private static let statementWords: Set<String> = [
-        "local", "if", "for", "while", "repeat", "function", "do", "goto", ";", "::",
+        "local", "if", "for", "while", "repeat", "do", "goto", "return", ";", "::",
     ]
 
     private func error(_ source: String) throws(ExpressionProblem) -> String? {

@@ -33,10 +33,8 @@ struct SourceLexer {
     private mutating func step() throws(ExpressionProblem) -> Bool {
         guard let first = byte() else { return false }
         switch first {
-        case UInt8(ascii: "\n"):
-            line += 1
-            position += 1
-        case UInt8(ascii: " "), 0x09, 0x0B, 0x0C, 0x0D: position += 1
+        case 0x0A, 0x0D: lineEnd()
+        case UInt8(ascii: " "), 0x09, 0x0B, 0x0C: position += 1
         case UInt8(ascii: "-") where byte(1) == UInt8(ascii: "-"): try comment()
         case UInt8(ascii: "\""), UInt8(ascii: "'"): try quoted(by: first)
         case UInt8(ascii: "[") where longBracketLevel(at: position) != nil: try longText()
@@ -92,9 +90,10 @@ struct SourceLexer {
         while let next = byte(), next != quote {
             if next == UInt8(ascii: "\\") {
                 isPlain = false
-                position += 1
-                if byte() == UInt8(ascii: "\n") { line += 1 }
-            } else if next == UInt8(ascii: "\n") {
+                escape()
+                continue
+            }
+            if next == 0x0A || next == 0x0D {
                 throw ExpressionProblem(line: startLine, message: "a text is not closed on its line")
             }
             position += 1
@@ -106,7 +105,25 @@ struct SourceLexer {
         add(.text(isPlain ? spelling(start + 1..<position - 1) : nil), from: start, line: startLine)
     }
 
-    /// The number of equals signs of a `[==[` at a position; nil if there is none.
+    /// Passes over a backslash and what it stands before, which may be an end of line; after `\z` over all blanks.
+    private mutating func escape() {
+        position += 1
+        let skipsBlanks = byte() == UInt8(ascii: "z")
+        if byte() == 0x0A || byte() == 0x0D { lineEnd() } else if byte() != nil { position += 1 }
+        while skipsBlanks, let next = byte(), next == UInt8(ascii: " ") || (0x09...0x0D).contains(next) {
+            if next == 0x0A || next == 0x0D { lineEnd() } else { position += 1 }
+        }
+    }
+
+    /// Passes over LF, CR, or both in either order, which are one end.
+    private mutating func lineEnd() {
+        let first = byte()
+        position += 1
+        line += 1
+        if let second = byte(), second == 0x0A || second == 0x0D, second != first { position += 1 }
+    }
+
+    /// The number of equals signs of a `[==[` at a position; nil where none stands there.
     private func longBracketLevel(at start: Int) -> Int? {
         var end = start + 1
         while end < bytes.count, bytes[end] == UInt8(ascii: "=") { end += 1 }
@@ -125,8 +142,11 @@ struct SourceLexer {
         let level = longBracketLevel(at: position) ?? 0
         position += level + 2
         while let next = byte() {
+            if next == 0x0A || next == 0x0D {
+                lineEnd()
+                continue
+            }
             position += 1
-            if next == UInt8(ascii: "\n") { line += 1 }
             guard next == UInt8(ascii: "]") else { continue }
             var end = position
             while end < bytes.count, bytes[end] == UInt8(ascii: "=") { end += 1 }
@@ -144,7 +164,7 @@ struct SourceLexer {
             try skipLongBracket()
             return
         }
-        while let next = byte(), next != UInt8(ascii: "\n") { position += 1 }
+        while let next = byte(), next != 0x0A, next != 0x0D { position += 1 }
     }
 
     // MARK: - Symbols

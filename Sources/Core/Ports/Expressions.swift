@@ -5,19 +5,28 @@ package import Values
 /// `docs/workflow-format.md` defines the language: Lua 5.4, one expression or a chunk that returns a value,
 /// without clock, randomness or I/O.
 package protocol ExpressionCompiler: Sendable {
-    /// Compiles `source` without running anything.
+    /// Compiles `source` without running anything, and sets `reads` to the names that it reads from outside itself.
+    ///
+    /// The names are in the order of the source. A local variable that stands for a path counts as that path.
     ///
     /// - Throws: ``ExpressionProblem`` with the position and the message.
-    func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression
-
-    /// The names that a source reads from outside itself, in order; the source must compile.
-    ///
-    /// A local variable that stands for a path counts as that path. Empty if the source cannot be analysed.
-    func reads(of source: String) -> [NameRead]
+    func compile(
+        _ source: String, noting reads: inout [NameRead]
+    ) throws(ExpressionProblem) -> any CompiledExpression
 
     /// The globals of every expression beside its scope: functions with no members, libraries with the names
     /// of theirs.
     var library: [String: Set<String>] { get }
+}
+
+extension ExpressionCompiler {
+    /// Compiles `source` without running anything.
+    ///
+    /// - Throws: ``ExpressionProblem`` with the position and the message.
+    package func compile(_ source: String) throws(ExpressionProblem) -> any CompiledExpression {
+        var reads: [NameRead] = []
+        return try compile(source, noting: &reads)
+    }
 }
 
 /// A compiled expression, which may be evaluated from any thread, any number of times.

@@ -11,12 +11,13 @@ extension WorkflowDecoder {
             return nil
         }
         do throws(ExpressionProblem) {
-            let expression = try compiler.compile(source)
+            var reads: [NameRead] = []
+            let expression = try compiler.compile(source, noting: &reads)
             uses.append(
                 Use(
                     expression: expression, mark: mark, owner: owner, node: node, offset: offset,
                     source: source,
-                    reads: checksNames ? compiler.reads(of: source) : [], view: view))
+                    reads: checksNames ? reads : [], view: view))
             return expression
         } catch {
             let start = Self.offset(ofLine: error.line, in: source)
