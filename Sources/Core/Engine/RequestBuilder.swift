@@ -202,7 +202,16 @@ struct RequestBuilder {
     }
 
     private func ownKey(_ template: Template) throws(RequestFailure) -> String {
-        let key = try wholeText(template, "idempotency_key", mayBeEmpty: false)
+        let value: Value
+        do throws(KeyFault) { value = try template.key(in: scope) } catch {
+            if case .failed(let failure) = error { throw .expression(failure, place: "idempotency_key") }
+            throw .invalid(reason: "idempotency_key: \(error.message)")
+        }
+        let key = try Self.text(of: value, "idempotency_key")
+        guard !key.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else {
+            throw .invalid(
+                reason: "idempotency_key: it is null, empty or blank, so that one key would stand for many")
+        }
         try Self.refuseControls(in: key, "idempotency_key")
         guard key.utf8.count <= IdempotencyKey.byteCountMax else {
             throw .invalid(

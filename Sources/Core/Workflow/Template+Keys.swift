@@ -23,7 +23,7 @@ extension Template {
     ///
     /// A single expression may be null, which means that there is no key.
     ///
-    /// - Throws: ``KeyFault`` if a part is null, empty or bytes, or its evaluation fails.
+    /// - Throws: ``KeyFault`` if a part is null, empty, blank or bytes, or its evaluation fails.
     package func key(in scope: any ExpressionScope) throws(KeyFault) -> Value {
         guard case .text(let parts) = self else {
             do throws(ExpressionFailure) { return try value(in: scope) } catch { throw .failed(error) }
@@ -41,7 +41,8 @@ extension Template {
                 }
                 if case .bytes = value { throw .failed(.notAValue(reason: "a key is text, not bytes")) }
                 let added = value.text
-                guard !added.isEmpty else { throw .missingPart(number) }
+                // Blanks name nothing, and a header's value loses those at its ends.
+                guard !added.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else { throw .missingPart(number) }
                 text += added
             }
         }

@@ -52,19 +52,24 @@ package indirect enum Template: Sendable {
         _ parts: [Part], in scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
         var text = ""
-        for (index, part) in parts.enumerated() {
+        // From the first part that is bytes on, which is seldom.
+        var joined: [UInt8]?
+        for part in parts {
+            let added: Value
             switch part {
-            case .literal(let literal): text += literal
-            case .expression(let expression):
-                let value = try expression.evaluate(in: scope)
-                if case .bytes(let bytes) = value {
-                    let rest = try joined(Array(parts[(index + 1)...]), in: scope)
-                    return Value(bytes: Array(text.utf8) + bytes + (rest.content ?? []))
-                }
-                text += value.text
+            case .literal(let literal): added = .string(literal)
+            case .expression(let expression): added = try expression.evaluate(in: scope)
+            }
+            if case .bytes(let bytes) = added {
+                if joined == nil { joined = Array(text.utf8) }
+                joined?.append(contentsOf: bytes)
+            } else if joined != nil {
+                joined?.append(contentsOf: added.text.utf8)
+            } else {
+                text += added.text
             }
         }
-        return .string(text)
+        return joined.map { Value(bytes: $0) } ?? .string(text)
     }
 
     /// All its expressions, in file order.
