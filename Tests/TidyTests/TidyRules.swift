@@ -175,6 +175,18 @@ enum TidyRules {
         return first < 20 ? [] : ["README.md: the first code is on line \(first)"]
     }
 
+    /// Prose has at most 140 characters a line, so that a diff shows what changed; tables and code may be wider.
+    static let wideMarkdown: Rule = { tree in
+        tree.files.filter { $0.path.hasSuffix(".md") }.flatMap { file in
+            var isCode = false
+            return file.lines.enumerated().compactMap { index, line -> String? in
+                if line.drop(while: { $0 == " " }).hasPrefix("```") { isCode.toggle() }
+                let isWide = line.count > 140 && !isCode && !line.hasPrefix("|")
+                return isWide ? "\(file.path):\(index + 1)" : nil
+            }
+        }
+    }
+
     /// Lines that match, of those that hold `word`; most hold none, and a pattern is slow.
     private static func find<Output>(
         _ word: String, _ pattern: Regex<Output>, in file: SourceTree.File,

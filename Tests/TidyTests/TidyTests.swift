@@ -74,7 +74,13 @@ struct TidyTests {
         Case(
             name: "the README shows code by line 20", rule: TidyRules.lateFirstCode, path: "README.md",
             bad: String(repeating: "words\n", count: 30) + "```", good: "# Title\n\n```sh\n```"),
+        Case(
+            name: "no line of prose is wider than 140 characters", rule: TidyRules.wideMarkdown,
+            path: "docs/a.md", bad: wide,
+            good: "| \(wide) |\n\n```sh\n\(wide)\n```\n" + String(repeating: "w", count: 140)),
     ]
+
+    private static let wide = String(repeating: "w", count: 141)
 
     @Test("the repository keeps the rule", arguments: cases)
     func repositoryKeepsRule(rule: Case) throws {
