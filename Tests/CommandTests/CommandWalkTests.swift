@@ -156,7 +156,7 @@ struct CommandWalkTests {
     private func driveTenants(_ walk: CommandWalk, _ tenant: String) throws {
         let key = walk.fixture.operatorKey
         try walk.look(["tenants", "list", "--utc"], key: key, says: "Acme")
-        try walk.drive(["tenants", "create", "Second"], key: key, says: "shown this once")
+        try walk.drive(["tenants", "create", "Second"], key: key, says: "shown only once")
         try walk.drive(["tenants", "create", "Third", "--json"], key: key)
         let more = try walk.drive(
             ["tenants", "keys", "create", tenant, "--scope", "full", "--json"], key: key)

@@ -17,7 +17,7 @@ enum BillingCommands {
             ]
                 + APIClient.options, run: ledger),
         Command(
-            "ledger verify", "check every ledger: chain, sums, and what the journals charged",
+            "ledger verify", "check every ledger: chain, sums, and the charges in the journals",
             options: [
                 Option(
                     "database", placeholder: "FILE",
@@ -25,17 +25,17 @@ enum BillingCommands {
             ]
                 + APIClient.options,
             details:
-                "Without --database the server is asked, with an operator's key. Exits with 1 if anything disagrees.",
+                "Without --database the server does it, with an operator's key. Exits with 1 if anything disagrees.",
             run: verify),
         Command(
-            "buy", "buy minutes: prints where to pay", operands: [Operand("MINUTES")],
+            "buy", "buy minutes: prints the address of the checkout", operands: [Operand("MINUTES")],
             options: [
                 Option(
                     "success-url", placeholder: "URL",
-                    "where the buyer lands after paying; without it a page of the server"),
+                    "page for the buyer after paying; without it a page of the server"),
                 Option(
                     "cancel-url", placeholder: "URL",
-                    "where the buyer lands after giving up; without it a page of the server"),
+                    "page for the buyer after giving up; without it a page of the server"),
             ] + APIClient.options, run: buy),
     ]
 

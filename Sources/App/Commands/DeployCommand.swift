@@ -23,7 +23,7 @@ enum DeployCommand {
                 digest,
             ] + APIClient.options,
             details: """
-                A folder stands for the *.yaml, *.yml and *.json files in it, without *.test.yaml.
+                A folder means all *.yaml, *.yml and *.json files in it, without *.test.yaml.
                 All files are checked first; nothing is deployed if one of them has an error.
                 Prints the address of a workflow's webhook. --if-digest goes with one file; `millrace workflows NAME`
                 shows the digest. If another version is in service, exits with 3 and changes nothing.

@@ -4,12 +4,12 @@ import Values
 enum ExplainCommand {
     static let all = [
         Command(
-            "explain", "say what a run waits for, or why it failed", operands: [Operand("RUN")],
+            "explain", "show what a run waits for, or why it failed", operands: [Operand("RUN")],
             options: [Times.option] + APIClient.options,
             details: """
-                Of a run that goes on, one line for each step that waits. Of one that failed or was cancelled: the step,
-                what it sent and what came back, what the guards of skipped steps have read, what was undone, and which
-                commands go on from there. Nothing is changed.
+                For an open run: one line for each step that waits. For a run that failed or was cancelled: the step,
+                its request and answer, the values that guards of skipped steps read, the compensations, and the
+                commands that continue from there. Nothing is changed.
                 """, run: explain)
     ]
 

@@ -122,7 +122,7 @@ struct FailureExplanation {
                 "millrace fork \(run) --from STEP   does STEP and what comes after it again",
             ]
         }
-        var lines = ["millrace retry \(run)   goes on from where it failed, under new keys"]
+        var lines = ["millrace retry \(run)   continues from where it failed, under new keys"]
         if let step {
             let root = step.prefix { $0 != "/" }
             lines.append(

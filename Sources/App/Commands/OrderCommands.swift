@@ -4,34 +4,34 @@ import Values
 /// `pause`, `resume`, `retry` and `fork`: what people do to runs.
 enum OrderCommands {
     private static let key = Option(
-        "idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing")
+        "idempotency-key", placeholder: "KEY", "a repeated call with the same key starts nothing")
     private static let wait = Option(
         "wait", .flag, "wait until the new run is over; exits with 1 if it does not succeed")
 
     static let all = [
         Command(
             "pause", "pause a run", operands: [Operand("RUN")],
-            options: [Option("reason", placeholder: "TEXT", "why, for people")] + APIClient.options,
+            options: [Option("reason", placeholder: "TEXT", "reason, for people")] + APIClient.options,
             details: """
-                Nothing new starts; what is in flight is let finish, and sleeps and waits go on. Also across
+                Nothing new starts; requests in flight finish, and sleeps and waits continue. This holds across
                 restarts, until `millrace resume`.
                 """, run: pause),
         Command(
-            "resume", "let a paused run go on", operands: [Operand("RUN")], options: APIClient.options,
-            details: "A run without balance stays paused for that.", run: resume),
+            "resume", "resume a paused run", operands: [Operand("RUN")], options: APIClient.options,
+            details: "A run without balance stays paused.", run: resume),
         Command(
-            "retry", "go on from where a run failed, in a new run", operands: [Operand("RUN")],
+            "retry", "continue a failed run in a new run", operands: [Operand("RUN")],
             options: [key, wait, Times.option] + APIClient.options,
             details: """
-                The new run keeps the outcomes of the steps that the failed one went on from, and does the failed
-                step, what was undone, and all behind these again.
+                The new run keeps the outcomes of the steps from which the failed run continued. It repeats the failed
+                step, steps that were undone, and all steps after them.
                 """, run: retry),
         Command(
-            "fork", "go on from a step of a run, in a new run", operands: [Operand("RUN")],
+            "fork", "continue from a step of a run in a new run", operands: [Operand("RUN")],
             options: [
-                Option("from", placeholder: "STEP", "the step of the workflow's own scope to begin with"),
-                Option("input", placeholder: "JSON|@FILE|-", "in place of trigger.body"),
-                Option("version", .choice(["same", "current"]), "of the workflow (default same)"),
+                Option("from", placeholder: "STEP", "the top-level step to begin with"),
+                Option("input", placeholder: "JSON|@FILE|-", "replaces trigger.body"),
+                Option("version", .choice(["same", "current"]), "version of the workflow (default same)"),
                 key, wait, Times.option,
             ] + APIClient.options,
             details:

@@ -23,26 +23,26 @@ enum RunCommands {
                 Times.option,
             ] + APIClient.options,
             details: """
-                Says so on standard error if there are more; with --json, `more` is true then.
+                If there are more, says so on standard error; with --json, `more` is then true.
 
                     millrace runs --failed --from 1h
                 """, run: list),
         Command(
             "run", "show one run, follow it, or cancel it", operands: [Operand("ID")],
             options: [
-                Option("sent", .flag, "what each attempt has sent and what came back"),
+                Option("sent", .flag, "show the request and the answer of each attempt"),
                 Option(
                     "step", placeholder: "PATH",
-                    "that step alone, with what it has sent, such as each/3/charge"),
-                Option("events", .flag, "its journal as well"),
+                    "show only this step, with its requests; such as each/3/charge"),
+                Option("events", .flag, "show the journal as well"),
                 Option("follow", .flag, "show the journal as it grows, until the run is over"),
-                Option("cancel", .flag, "end it: nothing new starts, what is in flight is let finish"),
-                Option("reason", placeholder: "TEXT", "why, with --cancel"),
+                Option("cancel", .flag, "end the run: nothing new starts, requests in flight finish"),
+                Option("reason", placeholder: "TEXT", "reason for --cancel"),
                 Times.option,
             ] + APIClient.options,
             details: """
-                Requests are rebuilt from the journal: secrets and credentials are masked, and what an expression has
-                made of a secret is not what was sent.
+                Requests are rebuilt from the journal: secrets and credentials are masked, and a value that an expression
+                computed from a secret differs from the value that was sent.
                 With --follow, exits with 1 if the run does not succeed. --follow --json prints JSON lines: one event
                 an object and a line, and the run itself as the last one.
                 """, run: one),

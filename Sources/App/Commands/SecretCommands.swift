@@ -7,11 +7,12 @@ enum SecretCommands {
             "secrets list", "list the names of secrets; values are never shown",
             options: [Times.option] + APIClient.options, run: list),
         Command(
-            "secrets set", "store a secret, its value read from standard input", operands: [Operand("NAME")],
+            "secrets set", "store a secret; its value is read from standard input",
+            operands: [Operand("NAME")],
             options: [
                 Option(
                     "host", placeholder: "HOST", isRepeated: true,
-                    "a host that it may be sent to; without any, all"),
+                    "a host to which it may be sent; without any, all"),
                 Option("value-file", placeholder: "FILE", "read the value from this file"),
             ] + APIClient.options,
             details: """

@@ -7,11 +7,14 @@ enum SignalCommands {
         Command(
             "signal", "send a signal to a run", operands: [Operand("RUN"), Operand("NAME")],
             options: [
-                Option("data", placeholder: "JSON|@FILE|-", "what the waiting step reads as signal.body"),
                 Option(
-                    "idempotency-key", placeholder: "KEY", "a repeat with the same key is the same signal"),
+                    "data", placeholder: "JSON|@FILE|-",
+                    "body of the signal, which the waiting step reads as signal.body"),
+                Option(
+                    "idempotency-key", placeholder: "KEY",
+                    "a repeated call with the same key sends no second signal"),
             ] + APIClient.options,
-            details: "The run keeps a signal that comes early until a step waits for it.", run: signal)
+            details: "The run stores an early signal until a step waits for it.", run: signal)
     ]
 
     @Sendable private static func signal(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {

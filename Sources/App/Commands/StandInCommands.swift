@@ -22,12 +22,12 @@ enum StandInCommands {
                     "first of five ports in a row (default \(firstPort)); 0 for any that are free")
             ],
             details: """
-                Prints the address of each and serves until it is told to stop (SIGTERM, Ctrl-C).
+                Prints the address of each stand-in and serves until SIGTERM or Ctrl-C.
                 Stripe listens on port 7081, Mollie on 7082, Resend on 7083, Slack on 7084, the order backend on 7085;
-                --port moves all five, and --port 0 takes any that are free.
+                --port moves all five, and --port 0 uses any free ports.
                 Every stand-in shows what reached it under GET /_standin/log, and fails on demand:
                 POST /_standin/faults {"match": "POST /v1/charges", "kind": "status", "status": 503, "times": 2}
-                docs/stand-ins.md has all of it: who pays, when, and what is told by which webhook.
+                docs/stand-ins.md describes payments, their times, and the webhooks that are sent.
                 """, run: run)
     ]
 

@@ -8,19 +8,21 @@ enum TenantCommands {
             options: [Times.option] + APIClient.options,
             run: list),
         Command(
-            "tenants create", "create a tenant; its first key is shown this once",
+            "tenants create", "create a tenant; its first key is shown only once",
             operands: [Operand("NAME")],
             options: APIClient.options, run: create),
         Command(
             "tenants keys", "list the keys of a tenant", operands: [Operand("TENANT")],
             options: [Times.option] + APIClient.options, run: keys),
         Command(
-            "tenants keys create", "create a key, shown this once", operands: [Operand("TENANT")],
-            options: [Option("scope", .choice(["full", "internal"]), "what it may do (default full)")]
+            "tenants keys create", "create a key; it is shown only once", operands: [Operand("TENANT")],
+            options: [
+                Option("scope", .choice(["full", "internal"]), "permissions of the key (default full)")
+            ]
                 + APIClient.options,
             run: createKey),
         Command(
-            "tenants keys revoke", "end a key for good", operands: [Operand("TENANT"), Operand("KEY")],
+            "tenants keys revoke", "revoke a key for good", operands: [Operand("TENANT"), Operand("KEY")],
             options: APIClient.options, run: revoke),
     ]
 
@@ -50,7 +52,7 @@ enum TenantCommands {
         } else {
             invocation.console.print("tenant: \(answer.value["tenant_id"]?.text ?? "")")
             invocation.console.print(
-                "key:    \(answer.value["key"]?["secret"]?.text ?? "")   (shown this once)")
+                "key:    \(answer.value["key"]?["secret"]?.text ?? "")   (shown only once)")
         }
         return .ok
     }
@@ -81,7 +83,7 @@ enum TenantCommands {
             invocation.console.print(answer.value)
         } else {
             invocation.console.print("key:    \(answer.value["key_id"]?.text ?? "")")
-            invocation.console.print("secret: \(answer.value["secret"]?.text ?? "")   (shown this once)")
+            invocation.console.print("secret: \(answer.value["secret"]?.text ?? "")   (shown only once)")
         }
         return .ok
     }

@@ -9,34 +9,34 @@ enum TenantOperationCommands {
             "tenants show", "show a tenant: balance, and whether it is suspended", operands: tenant,
             options: APIClient.options, run: show),
         Command(
-            "tenants suspend", "let nothing of a tenant start, and pause its runs", operands: tenant,
+            "tenants suspend", "stop all starts of a tenant, and pause its runs", operands: tenant,
             options: [
-                Option("reason", placeholder: "TEXT", "why, for people; required"),
+                Option("reason", placeholder: "TEXT", "reason, for people; required"),
                 Option(
                     "webhooks", .choice(["keep", "refuse"]),
                     "keep: each starts a run that is paused at once; refuse: 403 (default keep)"),
             ] + APIClient.options,
             details: """
-                What is in flight is let finish; then each run pauses before its next step. Compensations go on.
+                Requests in flight finish; then each run pauses before its next step. Compensations continue.
                 A second call changes the reason and the rule for webhooks.
                 """, run: suspend),
         Command(
-            "tenants resume", "let a suspended tenant go on", operands: tenant, options: APIClient.options,
+            "tenants resume", "resume a suspended tenant", operands: tenant, options: APIClient.options,
             run: resume),
         Command(
-            "tenants take-back", "take minutes off a tenant's balance, once for each reference",
+            "tenants take-back", "take minutes from a tenant's balance, once for each reference",
             operands: tenant + [Operand("MINUTES")],
             options: [
-                Option("reference", placeholder: "TEXT", "what it is for, unique for ever; required"),
-                Option("reason", placeholder: "TEXT", "why, for people; required"),
+                Option("reference", placeholder: "TEXT", "what it is for; unique for ever; required"),
+                Option("reason", placeholder: "TEXT", "reason, for people; required"),
             ] + APIClient.options,
             details: """
-                The balance may fall below zero: minutes that were paid back may have been used already.
+                The balance may fall below zero: refunded minutes may already have been used.
 
                     millrace tenants take-back ten_5xj8mgpytr0fw 60 --reference refund:pi_1 --reason "charged back"
                 """, run: takeBack),
         Command(
-            "tenants export", "write all that is kept of a tenant into a file of JSON lines",
+            "tenants export", "write all data of a tenant to a file of JSON lines",
             operands: tenant,
             options: [Option("to", placeholder: "FILE", "the file, which must not exist; required")]
                 + APIClient.options,
@@ -45,13 +45,13 @@ enum TenantOperationCommands {
                 ledger_entry, run, and event (of a run's journal). A tenant that is suspended does not change meanwhile.
                 """, run: TenantExportCommand.run),
         Command(
-            "tenants erase", "delete all of a suspended tenant for good, but its ledger", operands: tenant,
-            options: [Option("confirm", placeholder: "TENANT", "the tenant's id once more")]
+            "tenants erase", "delete a suspended tenant for good, except its ledger", operands: tenant,
+            options: [Option("confirm", placeholder: "TENANT", "the tenant's id again")]
                 + APIClient.options,
             details: """
-                Without --confirm it says what would be lost. Open runs are cancelled, and undone as their workflows
+                Without --confirm it shows what would be lost. Open runs are cancelled, and undone as their workflows
                 say; then runs, workflows, secrets and keys are deleted. Ledger entries stay, under the tenant's id.
-                The same command again says how far it is.
+                The same command again shows the progress.
                 """, run: erase),
         Command(
             "tenants runs", "list a tenant's runs, the newest first", operands: tenant, options: paged,

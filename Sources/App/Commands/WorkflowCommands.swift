@@ -14,7 +14,7 @@ enum WorkflowCommands {
             operands: [Operand("FILE", isRepeated: true)],
             details: """
                 Reports every problem with its file, line, column, source line, a caret and a hint.
-                A folder stands for the *.yaml, *.yml and *.json files in it.
+                A folder means all *.yaml, *.yml and *.json files in it.
                 Exits with 1 if any file has an error.
                 """, run: validate)
     ]
@@ -25,15 +25,16 @@ enum WorkflowCommands {
             operands: [Operand("WORKFLOW"), Operand("DATA", isOptional: true)],
             options: [
                 Option("data", placeholder: "JSON|@FILE|-", "the same as DATA"),
-                Option("idempotency-key", placeholder: "KEY", "a repeat with the same key starts nothing"),
+                Option(
+                    "idempotency-key", placeholder: "KEY", "a repeated call with the same key starts nothing"),
                 Option("wait", .flag, "wait until the run is over; exits with 1 if it does not succeed"),
                 Times.option,
             ] + APIClient.options,
             details: """
                 DATA is what the run sees as trigger.body: JSON, @FILE for a file of it, or - for standard input;
                 {} if it is not given.
-                Prints the run's id. Of a workflow with `reply: result`, prints how the run ended, and exits with 1 if it
-                did not succeed; of one with a `reply` step, prints that answer.
+                Prints the run's id. For a workflow with `reply: result`, prints how the run ended, and exits with 1 if it
+                did not succeed; for one with a `reply` step, prints that answer.
                 """, run: trigger)
     ]
 

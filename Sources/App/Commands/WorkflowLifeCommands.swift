@@ -33,18 +33,18 @@ enum WorkflowLifeCommands {
             operands: [Operand("NAME")],
             options: [
                 Option(
-                    "to", .integer(1...Int64.max), placeholder: "NUMBER", "the version that is wanted back"),
+                    "to", .integer(1...Int64.max), placeholder: "NUMBER", "the version to restore"),
                 DeployCommand.digest,
             ] + APIClient.options,
             details: """
-                --to NUMBER is needed. Its source becomes the newest version, under the next number; also of a
-                workflow that was deleted. Runs under way keep the version with which they started.
+                --to NUMBER is needed. Its source becomes the newest version, with the next number; also for a
+                workflow that was deleted. Open runs keep the version with which they started.
                 """, run: rollBack),
         Command(
             "workflows delete", "take a workflow out of service", operands: [Operand("NAME")],
             options: [DeployCommand.digest] + APIClient.options,
             details: """
-                Nothing starts it any more; runs under way go on. `millrace workflows rollback NAME --to NUMBER` brings
+                Nothing starts it any more; open runs continue. `millrace workflows rollback NAME --to NUMBER` brings
                 it back.
                 """, run: delete),
     ]
@@ -188,7 +188,7 @@ enum WorkflowLifeCommands {
         if invocation.isJSON {
             invocation.console.print(["deleted": .string(name)])
         } else {
-            invocation.console.print("deleted \(name); runs under way go on")
+            invocation.console.print("deleted \(name); open runs continue")
         }
         return .ok
     }

@@ -32,7 +32,7 @@ package struct Command: Sendable {
     /// Options that every command takes.
     package static let commonOptions = [
         Option("json", .flag, "machine-readable output, errors included"),
-        Option("help", .flag, "this text"),
+        Option("help", .flag, "print this text"),
     ]
 }
 

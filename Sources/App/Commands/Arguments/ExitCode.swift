@@ -13,13 +13,13 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
     package var meaning: String {
         switch self {
         case .ok: "done"
-        case .notOK: "problems were found, the run failed, or something is not as it should be"
-        case .usage: "the command line, a setting or a file was not understood; nothing was done"
-        case .refused: "the server said no (4xx)"
+        case .notOK: "problems were found, the run failed, or a check failed"
+        case .usage: "the command line, a setting or a file is invalid; nothing was done"
+        case .refused: "the server refused the request (4xx)"
         case .unreachable: "the server cannot be reached"
         case .serverFault: "the server failed (5xx)"
-        case .internal: "a fault of millrace itself or of this machine"
-        case .storeFailed: "serve: the database takes nothing more; start it again"
+        case .internal: "an internal error, or an error of this machine"
+        case .storeFailed: "serve: the database cannot be written; restart the server"
         }
     }
 }

@@ -16,7 +16,7 @@ package enum HelpText {
             commands:
             \(columns(Array(zip(names, listed.map(\.summary)))))
 
-            `millrace help COMMAND` and `millrace COMMAND --help` say more.
+            `millrace help COMMAND` and `millrace COMMAND --help` show the details.
 
             exit codes:
             \(columns(codes))

@@ -6,14 +6,16 @@ import Values
 enum DemoCommand {
     static let all = [
         Command(
-            "demo", "play the whole story on this machine and check every turn of it",
+            "demo", "run a complete demonstration on this machine and check every step",
             options: [
-                Option("repository", placeholder: "FOLDER", "where workflows/ and examples/ are (default .)")
+                Option(
+                    "repository", placeholder: "FOLDER",
+                    "folder that contains workflows/ and examples/ (default .)")
             ],
             details: """
                 Starts the stand-in providers and real servers on loopback, in a temporary folder: billing with
                 Stripe and with Mollie, a tenant's orders, an empty balance, and a SIGKILL in the middle of a payment.
-                Exits with 1 where anything is not as expected.
+                Exits with 1 if anything is not as expected.
                 """, run: run)
     ]
 

@@ -12,10 +12,10 @@ enum BackupCommand {
         operands: [Operand("FILE")],
         options: SettingTable.options(SettingTable.server.filter { ["data", "database"].contains($0.name) }),
         details: """
-            Run it on the machine of the server, as the same user; the server need not know and is not held up.
+            Run it on the machine of the server, as the same user; the server is not held up.
             The copy is one state of the database. It is written to FILE.partial, checked from end to end (every
             page and index, every ledger), synced, and only then named FILE. An existing FILE is never replaced.
-            Exits with 1 if a ledger does not agree: the copy is kept, and it is what the database holds.
+            Exits with 1 if a ledger does not agree: the copy is kept, and is a faithful copy of the database.
             The master key is not in the copy: docs/backup.md.
             """, run: run)
 

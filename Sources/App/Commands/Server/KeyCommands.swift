@@ -8,16 +8,16 @@ import Values
 enum KeyCommands {
     static let all = [
         Command(
-            "keys create", "create a key of the operator's, or on the file of a stopped server",
+            "keys create", "create a key of the operator, also offline on the database of a stopped server",
             options: [
-                Option("offline", .flag, "on the database file, with the master key, while no server runs"),
-                Option("scope", .choice(["full", "internal"]), "what it may do (default full)"),
+                Option("offline", .flag, "use the database file and the master key, while no server runs"),
+                Option("scope", .choice(["full", "internal"]), "permissions of the key (default full)"),
             ] + APIClient.options
                 + SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }
                 .map(\.option),
             details: """
-                The key is shown this once. With --offline no key is needed: this is the way back in if all keys of the
-                operator are lost. Whoever can read the database and the master key can do it, and nobody else.
+                The key is shown only once. With --offline no key is needed: use it if all keys of the
+                operator are lost. It needs the right to read the database and the master key.
 
                     millrace keys create --offline --data millrace-data
                 """, run: create)
@@ -38,7 +38,7 @@ enum KeyCommands {
             invocation.console.print(["key_id": .string(made.key), "secret": .string(made.secret)])
         } else {
             invocation.console.print("key:    \(made.key)")
-            invocation.console.print("secret: \(made.secret)   (shown this once)")
+            invocation.console.print("secret: \(made.secret)   (shown only once)")
         }
         return .ok
     }

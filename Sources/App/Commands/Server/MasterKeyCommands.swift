@@ -8,7 +8,7 @@ import Values
 enum MasterKeyCommands {
     static let all = [
         Command(
-            "master-key rotate", "seal all secrets under a new master key, while no server runs",
+            "master-key rotate", "encrypt all secrets with a new master key, while no server runs",
             options: [
                 Option(
                     "new-key-file", placeholder: "FILE",
@@ -18,9 +18,9 @@ enum MasterKeyCommands {
                     SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
             details: """
                 The new key is written beside the old one, the database is changed in one transaction, and then the new
-                key takes the old one's name. After an interruption at any point, the server and this command go on
-                with the key that the database is under. From the change on the old key is refused.
-                It is kept as master.key.old: backups from before open with it and with no other. Destroy it with them.
+                key takes the old one's name. After an interruption at any point, the server and this command continue
+                with the key that the database uses. After the change the old key is refused.
+                It is kept as master.key.old: only it decrypts backups from before. Destroy it with them.
                 """, run: rotate)
     ]
 

@@ -7,17 +7,18 @@ import Values
 /// `restore`: a backup becomes the database of an installation again.
 enum RestoreCommand {
     static let command = Command(
-        "restore", "make a database out of a backup, where there is none", operands: [Operand("BACKUP")],
+        "restore", "make a database from a backup; an existing one is never replaced",
+        operands: [Operand("BACKUP")],
         options: [
-            Option("to", placeholder: "FILE", "the database file to make; without it that of the settings"),
-            Option("accept-findings", .flag, "restore also where a ledger of the backup does not agree"),
+            Option("to", placeholder: "FILE", "the database file to write; without it that of the settings"),
+            Option("accept-findings", .flag, "restore even if a ledger of the backup does not agree"),
         ]
             + SettingTable.options(
                 SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
         details: """
             Checks the copy as `backup` does, before it gets its name. Refuses to replace a file, or to write where a
             server runs. The master key must be that of the time of the backup: it is compared if it is at hand.
-            What happened after the backup is lost: requests that were sent since then may be sent again.
+            Everything after the backup is lost: requests that were sent since then may be sent again.
             Read "What a restore means for money" in docs/backup.md before you start the server.
             """, run: run)
 

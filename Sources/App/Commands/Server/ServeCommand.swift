@@ -16,9 +16,9 @@ enum ServeCommand {
         "serve", "run the server until SIGTERM or Ctrl-C", options: SettingTable.options(SettingTable.server),
         details: """
             Settings come from the flag, then the variable in brackets, then the file; docs/configuration.md.
-            Prints one JSON line with its addresses once it is ready; events go to standard error.
-            SIGTERM stops accepting, waits up to drain-time for answers under way, and exits with 0;
-            what is not finished goes on at the next start. A second signal exits at once.
+            Prints one JSON line with its addresses when it is ready; events go to standard error.
+            SIGTERM stops accepting, waits up to drain-time for requests in flight, and exits with 0;
+            unfinished work continues at the next start. A second signal exits at once.
             """, run: run)
 
     static func databasePath(_ settings: SettingValues) -> String {

@@ -15,13 +15,14 @@ enum SimulateCommand {
                     "mocks, signals, secrets, vars and trigger, written as in a case of `millrace test`; or a test file, for its defaults"
                 ),
                 Option(
-                    "case", placeholder: "TEXT", "what the test file's first case gives whose name holds this"
+                    "case", placeholder: "TEXT",
+                    "use the first case of the test file whose name contains this text"
                 ),
             ],
             details: """
                 Waits are skipped and no request leaves the machine: each is shown and answered 200 {}, or as
-                --answers says. Triggers are not asked. A secret that is not given stands as its name in brackets.
-                Exits with 1 where the run would not succeed.
+                --answers says. Triggers are not checked. A secret that is not given is shown as its name in brackets.
+                Exits with 1 if the run would not succeed.
                 """, run: run)
     ]
 

@@ -9,16 +9,16 @@ enum TestCommand {
             "test", "run the tests of workflows, without network and with a clock of their own",
             operands: [Operand("PATH", isOptional: true, isRepeated: true)],
             options: [
-                Option("filter", placeholder: "TEXT", "only cases whose name holds this text"),
+                Option("filter", placeholder: "TEXT", "only cases whose name contains this text"),
                 Option("coverage", .flag, "show which steps and branches the cases went through"),
-                Option("junit", placeholder: "FILE", "write the results there as JUnit's XML"),
+                Option("junit", placeholder: "FILE", "write the results to this file as JUnit XML"),
                 Option("watch", .flag, "run again whenever a file changes, until interrupted"),
                 Option(
-                    "record", placeholder: "RUN", "print a test case made from that run of the server's"),
+                    "record", placeholder: "RUN", "print a test case made from that run on the server"),
             ] + APIClient.options,
             details: """
                 PATH is a *.test.yaml or a folder that is searched to its depth; the current one by default.
-                docs/testing-workflows.md explains the format. Exits with 1 where a case fails.
+                docs/testing-workflows.md explains the format. Exits with 1 if a case fails.
                 """, run: run)
     ]
 
