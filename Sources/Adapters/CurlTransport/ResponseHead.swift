@@ -17,8 +17,8 @@ enum ResponseHead {
 
     /// The name of a header that occurs with two values although only one can be true; nil if there is none.
     ///
-    /// The body would be read by one of them, and nobody knows which one the sender meant. Several Content-Encodings
-    /// are a list, and no contradiction.
+    /// The body would be read by one of them, but the sender may have meant the other. Several Content-Encodings
+    /// form a list and do not contradict each other.
     static func contradiction(in headers: [HTTPHeader]) -> String? {
         var (length, type): (String?, String?)
         for header in headers {
@@ -51,8 +51,8 @@ enum ResponseHead {
         headers.append(HTTPHeader(name, text(trimmed(line[(colon + 1)...]))))
     }
 
-    /// What is not UTF-8 is ISO-8859-1, which headers once were: no byte is lost, and an answer that is well but for the
-    /// name of its server does not fail.
+    /// Reads bytes that are not UTF-8 as ISO-8859-1, the former encoding of headers: no byte is lost, and an odd
+    /// `Server` header does not fail the response.
     private static func text(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
         if let text = String(validating: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self) { return text }
         var scalars = String.UnicodeScalarView()

@@ -22,7 +22,7 @@ struct Dialect {
         try Self.checkNesting(tokens, depthMax: limits.sourceDepthMax)
     }
 
-    /// As Lua runs it: an expression gives its value, a chunk what it returns.
+    /// The source as Lua runs it: an expression yields its value, a chunk what it returns.
     static func chunk(_ source: String, _ isExpression: Bool) -> String {
         isExpression ? "return (\(source)\n)" : source
     }

@@ -2,7 +2,7 @@ import CLuaSandbox
 import Ports
 import Values
 
-// XML, as a text or as what `xml.decode` made of it.
+// XML, as a text or as the result of `xml.decode`.
 extension HostFunctions {
     func decodeXML() throws(Refusal) {
         guard let text = try xmlText() else { throw .raised("argument 1 must be a text") }
@@ -32,7 +32,7 @@ extension HostFunctions {
         return path
     }
 
-    /// Nil where argument 1 is no text.
+    /// Nil if argument 1 is not a text.
     private func xmlText() throws(Refusal) -> UnsafeBufferPointer<UInt8>? {
         guard let argument = argument(0), argument.kind == MILLRACE_LUA_TEXT else { return nil }
         try charge(argument.byte_count / 2)
@@ -57,7 +57,7 @@ extension HostFunctions {
         }
     }
 
-    /// What a path leads to in what was decoded before.
+    /// The values at a path in a decoded document.
     private func select(_ path: XMLPath) throws(Refusal) -> [Value] {
         let tree: Value
         switch Int(argument(0)?.kind ?? 0) {

@@ -68,7 +68,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         return (expression, reading)
     }
 
-    /// With Lua's own operators it would compute other numbers, so that it must not run.
+    /// With Lua's own operators it would compute other numbers, so it must not run.
     private static let notUnderstood =
         "Lua takes this expression, and Millrace cannot make its operators exact"
 
@@ -82,7 +82,7 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
         let returns = dialect.tokens.contains { $0.isKeyword("return") }
         if let chunkMessage {
             let isChunk = returns || isStatement || dialect.tokens[0].isKeyword("function")
-            // Without the parentheses Lua's message speaks of the author's words only.
+            // Without the parentheses, Lua's message quotes only the author's source.
             let message = isChunk ? chunkMessage : try error("return \(source)") ?? Self.several
             throw Self.problem(message, dialect)
         }

@@ -105,7 +105,7 @@ struct SourceLexer {
         add(.text(isPlain ? spelling(start + 1..<position - 1) : nil), from: start, line: startLine)
     }
 
-    /// Passes over a backslash and what it stands before, which may be an end of line; after `\z` over all blanks.
+    /// Skips a backslash and the escaped character or line end; after `\z`, skips all blanks.
     private mutating func escape() {
         position += 1
         let skipsBlanks = byte() == UInt8(ascii: "z")
@@ -115,7 +115,7 @@ struct SourceLexer {
         }
     }
 
-    /// Passes over LF, CR, or both in either order, which are one end.
+    /// Skips one line end: LF, CR, or both in either order.
     private mutating func lineEnd() {
         let first = byte()
         position += 1
@@ -123,7 +123,7 @@ struct SourceLexer {
         if let second = byte(), second == 0x0A || second == 0x0D, second != first { position += 1 }
     }
 
-    /// The number of equals signs of a `[==[` at a position; nil where none stands there.
+    /// The number of equals signs of a `[==[` at a position; nil if there is none.
     private func longBracketLevel(at start: Int) -> Int? {
         var end = start + 1
         while end < bytes.count, bytes[end] == UInt8(ascii: "=") { end += 1 }

@@ -10,7 +10,7 @@ extension SourceReader {
         return paths
     }
 
-    /// Levels of operators within one another; Lua's own bound is met sooner.
+    /// Deepest nesting of operators; Lua's own limit is reached earlier.
     private static let depthMax = 2000
 
     /// The tokens of one operand.

@@ -4,7 +4,7 @@ import Ports
 /// exact.
 ///
 /// This file reads statements and scopes; expressions and exact operators have files of their own. The source is
-/// expected to compile. If it is not understood all the same, its compilation fails.
+/// expected to compile. If the reader does not understand it nevertheless, its compilation fails.
 struct SourceReader {
     /// The meaning of a local variable.
     enum Local {
@@ -69,7 +69,7 @@ struct SourceReader {
         return true
     }
 
-    /// Nil, and an end of understanding, where no name stands.
+    /// The next name; nil, with the source marked as not understood, if there is none.
     mutating func takeName() -> NameRead.Part? {
         guard let next, next.kind == .name else {
             giveUp()
@@ -83,7 +83,7 @@ struct SourceReader {
 
     private mutating func expectKeyword(_ word: String) { if !takeKeyword(word) { giveUp() } }
 
-    /// Notes that what stands here is not what this reader knows of the language.
+    /// Marks the source as not understood by this reader.
     mutating func giveUp() { isUnderstood = false }
 
     // MARK: - Scopes

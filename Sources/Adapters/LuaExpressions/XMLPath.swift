@@ -1,13 +1,13 @@
 import Values
 
-/// A way through elements: `Order/Item[2]/@id`.
+/// A path through elements, such as `Order/Item[2]/@id`.
 ///
-/// Elements are found by their local names, and a prefix in the path says nothing; attributes by their names as
+/// Elements are matched by local name, and a prefix in the path is ignored; attributes are matched by name as
 /// written.
 struct XMLPath: Hashable {
     struct Step: Hashable {
         let name: String
-        /// Which of the siblings of that name, from 1; nil for all of them.
+        /// The position among siblings of that name, from 1; nil for all of them.
         var position: Int?
     }
 
@@ -17,7 +17,7 @@ struct XMLPath: Hashable {
 
     private static let stepsMax = 100
 
-    /// Nil for what is no path.
+    /// Nil if the text is no path.
     init?(_ text: String) {
         var parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= Self.stepsMax else { return nil }
@@ -44,15 +44,15 @@ struct XMLPath: Hashable {
         return Step(name: String(local), position: position)
     }
 
-    /// Refuses what other path languages would read as more than a name.
+    /// Refuses characters to which other path languages give a meaning.
     private static func isName(_ text: some StringProtocol) -> Bool {
         !text.isEmpty && text != "." && text != ".."
             && text.utf8.allSatisfy { !" @[]()*=\"'|".utf8.contains($0) }
     }
 
-    /// What the path leads to from a decoded document or one of its elements: elements, or the texts of attributes.
+    /// The elements, or texts of attributes, at the path from a decoded document or one of its elements.
     ///
-    /// `visit` is called for each element that is looked at, and may end the search with its error.
+    /// `visit` is called for each element examined; an error that it throws ends the search.
     func select<Failure: Error>(
         from start: Value, visit: () throws(Failure) -> Void
     ) throws(Failure) -> [Value] {

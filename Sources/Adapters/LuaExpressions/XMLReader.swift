@@ -1,7 +1,7 @@
 import CExpat
 import Values
 
-/// Reads one XML document in UTF-8: all of it, or what a path leads to.
+/// Reads one XML document in UTF-8: all of it, or the part at a path.
 ///
 /// The parser is Expat, which is handed the whole text and nothing to open anything with. A document type
 /// declaration is refused, so that there are no entities but the five of XML and those by number.

@@ -57,18 +57,18 @@ struct RequestHead {
                 contentLength: Int(clamping: max(0, fields.content_length))))
     }
 
-    /// Whether a second header of that name would leave open how the body is to be read.
+    /// Whether a second header of that name would make the framing of the body ambiguous.
     private static func isSingle(_ name: String) -> Bool {
         guard name.utf8.count == 12 || name.utf8.count == 16 else { return false }
         return ["content-type", "content-encoding"].contains(name.lowercased())
     }
 
-    /// What RFC 3986, 3.2, gives to a host and a port; without `@`, for a user has no place in Host.
+    /// The characters of a host and port (RFC 3986, 3.2), without `@`, because Host contains no user.
     private static func isAuthorityByte(_ byte: UInt8) -> Bool {
         WebAddress.isHostByte(byte) || "~%!$&'()*+,;=".utf8.contains(byte)
     }
 
-    /// Nil if it is not UTF-8: replaced bytes would make one value of two that were signed or deduplicated apart.
+    /// Nil if it is not UTF-8: replacing bytes could make two values equal that were signed or deduplicated separately.
     private static func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String? {
         String(validating: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
     }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Decimals in string.format. A float would lose their digits, so that they are rounded here, on their texts:
+// Decimals in string.format. A float would lose their digits, so they are rounded here, in their texts:
 // half to even, as C rounds the exact value of a float.
 
 #define DIGITS_MAX 1000
@@ -13,7 +13,7 @@
 typedef struct {
     int is_left, has_plus, has_space, has_zeros, has_point;
     size_t width;
-    // -1 where the directive names none.
+    // -1 if the directive names none.
     int precision;
 } layout;
 

@@ -3,7 +3,7 @@ import Ports
 import Values
 import Workflow
 
-// How a run goes on, and how it comes to its end.
+// How a run advances and ends.
 
 extension Turn {
     /// The expression time after which a turn ends, so that a run of heavy steps does not delay others.
@@ -117,7 +117,7 @@ extension Turn {
 
     private mutating func finish(_ outcome: RunOutcome) {
         record(.runFinished(outcome), charge: machine.state.remainingCharge)
-        // The recorded outcome, so that nobody is told more than the journal contains.
+        // The recorded outcome, so that no notification contains more than the journal.
         decision.effects.append(.finish(machine.state.outcome ?? outcome))
     }
 }

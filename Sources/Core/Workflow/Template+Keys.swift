@@ -41,7 +41,7 @@ extension Template {
                 }
                 if case .bytes = value { throw .failed(.notAValue(reason: "a key is text, not bytes")) }
                 let added = value.text
-                // Blanks name nothing, and a header's value loses those at its ends.
+                // Blanks identify nothing, and a header's value loses the blanks at its ends.
                 guard !added.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else { throw .missingPart(number) }
                 text += added
             }

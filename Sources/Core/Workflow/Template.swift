@@ -52,7 +52,7 @@ package indirect enum Template: Sendable {
         _ parts: [Part], in scope: any ExpressionScope
     ) throws(ExpressionFailure) -> Value {
         var text = ""
-        // From the first part that is bytes on, which is seldom.
+        // From the first part that is bytes; rare.
         var joined: [UInt8]?
         for part in parts {
             let added: Value
