@@ -276,4 +276,34 @@ struct NameTests {
         #expect(DocumentReader.workflow(Array(file.utf8), with: reader).problems.isEmpty)
         #expect(!Reading.workflow(file).problems.isEmpty)
     }
+
+    @Test(
+        "a schema that refers to itself many times is read as far as it stays small", .timeLimit(.minutes(1)))
+    func schemasThatReferToThemselves() {
+        func file(_ count: Int, _ read: String) -> String {
+            let members = (0..<count).map { "p\($0): {$ref: '#'}" }.joined(separator: ", ")
+            return """
+                name: a
+                version: 1
+                triggers: [{type: http, schema: {properties: {\(members)}}}]
+                steps: [{lua: '\(read)'}]
+                """
+        }
+        #expect(Reading.marks(file(1, "trigger.body.p0.p0.p0.q")).map { $0.prefix(6) } == ["MR1906"])
+        // Eight ways at each of sixteen levels would be 2^48 schemas.
+        #expect(Reading.marks(file(8, "trigger.body.q")).map { $0.prefix(6) } == ["MR1906"])
+        #expect(Reading.marks(file(8, "trigger.body.p7.p7.p7.p7.p7.q")).isEmpty)
+    }
+
+    @Test("of very many misspelt names all are noted, and the first ones get hints")
+    func manyProblems() {
+        let names = (0..<2_000).map { "  v\($0): 1" }.joined(separator: "\n")
+        let reads = (0..<200).map { "vars.q\($0)" }.joined(separator: ", ")
+        let text =
+            "name: a\nversion: 1\ntriggers: [{type: http}]\nvars:\n\(names)\nsteps: [{lua: 'return {\(reads)}'}]"
+        let problems = Reading.workflow(text).problems
+        #expect(problems.count == 200)
+        #expect(problems.first?.hint?.hasPrefix("did you mean `v") == true)
+        #expect(problems.last?.hint == nil)
+    }
 }

@@ -41,21 +41,51 @@ indirect enum NameShape {
 // MARK: - Schemas
 
 extension NameShape {
-    private static let depthMax = 16
-
     /// The members that a JSON Schema declares for a valid value.
-    init(declaredBy schema: Value) { self = Self.shape(of: schema, root: schema, depth: 0) ?? .open }
+    ///
+    /// A schema may refer to itself in several places, so what it declares grows with each level by that factor. Levels
+    /// are left out, as open, until the rest is small.
+    init(declaredBy schema: Value) {
+        for depthMax in [16, 8, 4, 2, 1] {
+            var reader = SchemaShapes(root: schema, depthMax: depthMax)
+            let shape = reader.shape(of: schema, depth: 0) ?? .open
+            guard reader.isSmall else { continue }
+            self = shape
+            return
+        }
+        self = .open
+    }
+}
+
+/// Reads what a schema declares, down to a depth.
+private struct SchemaShapes {
+    /// Schemas that are looked at, of one schema.
+    private static let visitCountMax = 5_000
+
+    let root: Value
+    let depthMax: Int
+    private var visitCount = 0
+
+    init(root: Value, depthMax: Int) {
+        self.root = root
+        self.depthMax = depthMax
+    }
+
+    /// Whether all was read.
+    var isSmall: Bool { visitCount <= Self.visitCountMax }
 
     /// Nil if the schema declares no members.
-    private static func shape(of schema: Value, root: Value, depth: Int) -> NameShape? {
-        guard let object = schema.object, depth < depthMax else { return nil }
-        if isOpen(object) { return .open }
+    mutating func shape(of schema: Value, depth: Int) -> NameShape? {
+        guard let object = schema.object else { return nil }
+        visitCount += 1
+        guard depth < depthMax, isSmall else { return .open }
+        if Self.isOpen(object) { return .open }
         var names: [String: NameShape] = [:]
         for member in object["properties"]?.object?.members ?? [] {
-            names[member.name] = shape(of: member.value, root: root, depth: depth + 1) ?? .open
+            names[member.name] = shape(of: member.value, depth: depth + 1) ?? .open
         }
-        for part in parts(of: object, root: root) {
-            switch shape(of: part, root: root, depth: depth + 1) {
+        for part in Self.parts(of: object, root: root) {
+            switch shape(of: part, depth: depth + 1) {
             case .declared(let more)?: names.merge(more) { $0.merged(with: $1) }
             case nil: continue
             default: return .open

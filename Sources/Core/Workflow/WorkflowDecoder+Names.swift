@@ -3,22 +3,61 @@ import Values
 
 /// Checks the names that expressions read; a misspelt name would be null at run time and no error.
 extension WorkflowDecoder {
+    /// What is made once for all expressions of a file, because each may read it.
+    struct KnownShapes {
+        var vars = NameShape.open
+        var triggerBody = NameShape.open
+        /// What requests declare of their answers.
+        var responseBodies: [Place: NameShape] = [:]
+        /// Known names that hints may still go through; after very many, problems get no hint.
+        var hintNamesLeft = 50_000
+    }
+
+    /// Names that a hint lists at most.
+    private static let listedNameCountMax = 40
+
     /// Reports each unknown name and member.
     mutating func checkNames() {
         guard checksNames, let root = scopes.first, !root.steps.isEmpty else { return }
+        shapes.vars = NameShape(of: vars)
+        shapes.triggerBody = triggerBody
+        for (scope, draft) in scopes.enumerated() {
+            for (index, step) in draft.steps.enumerated() {
+                guard case .request(let request) = step.action, let schema = request.response.schema else {
+                    continue
+                }
+                shapes.responseBodies[Place(scope: scope, index: index)] = NameShape(
+                    declaredBy: schema.source)
+            }
+        }
         let library = compiler.library
-        let body = triggerBody
-        for use in uses { for read in use.reads { checkName(read, use, library, body) } }
+        for use in uses { for read in use.reads { checkName(read, use, library) } }
     }
 
-    private mutating func checkName(
-        _ read: NameRead, _ use: Use, _ library: [String: Set<String>], _ body: NameShape
-    ) {
+    /// The known name that is closest, or else a list of them; nil if hints have gone through very many names already.
+    private mutating func hint(for name: String, among known: some Collection<String>) -> String? {
+        guard shapes.hintNamesLeft > 0 else { return nil }
+        return nearest(to: name, among: known) ?? "there are: \(Self.list(known.sorted()))"
+    }
+
+    private mutating func nearest(to name: String, among known: some Collection<String>) -> String? {
+        guard shapes.hintNamesLeft > 0 else { return nil }
+        shapes.hintNamesLeft -= known.count
+        return Suggestion.hint(for: name, among: known.sorted())
+    }
+
+    private static func list(_ names: [String]) -> String {
+        let rest = names.count - listedNameCountMax
+        return names.prefix(listedNameCountMax).joined(separator: ", ")
+            + (rest > 0 ? " and \(rest) more" : "")
+    }
+
+    private mutating func checkName(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) {
         let name = read.root.name
         // A trigger's read of a step is reported in checkReads.
         if case .trigger = use.owner, name == "steps", !read.members.isEmpty { return }
         if let contents = library[name] { return checkLibrary(read, contents, use) }
-        guard let shape = rootShape(name, use, body) else { return noteUnknownName(read, use, library) }
+        guard let shape = rootShape(name, use) else { return noteUnknownName(read, use, library) }
         if case .assigned = read.use {
             return note(
                 .unknownName, at: mark(read.root, use), "an expression cannot change \(quote(name))",
@@ -28,8 +67,7 @@ extension WorkflowDecoder {
         if case .method(let method) = read.use, let texts = library["string"], !texts.contains(method.name) {
             note(
                 .unknownName, at: mark(method, use), "texts have no function \(quote(method.name))",
-                hint: Suggestion.hint(for: method.name, among: texts.sorted())
-                    ?? "there are: \(texts.sorted().joined(separator: ", "))")
+                hint: hint(for: method.name, among: texts))
         }
     }
 
@@ -43,11 +81,9 @@ extension WorkflowDecoder {
         guard case .assigned = read.use else {
             guard let member = read.members.first, !contents.contains(member.name) else { return }
             let whole = "\(read.root.name).\(member.name)"
-            let known = contents.sorted()
-            let there = known.isEmpty ? nil : "there are: \(known.joined(separator: ", "))"
             note(
                 .unknownName, at: mark(member, use), "there is no function \(quote(whole))",
-                hint: Suggestion.hint(for: member.name, among: known) ?? there)
+                hint: hint(for: member.name, among: contents))
             return
         }
         note(
@@ -67,7 +103,9 @@ extension WorkflowDecoder {
             hint: unknownNameHint(read, use, library))
     }
 
-    private func unknownNameHint(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) -> String {
+    private mutating func unknownNameHint(_ read: NameRead, _ use: Use, _ library: [String: Set<String>])
+        -> String
+    {
         let name = read.root.name
         if read.followsBar {
             return ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
@@ -80,7 +118,7 @@ extension WorkflowDecoder {
         if isLoopName(name) { return Self.loopHint(name, use) }
         if let hint = ScopeNames.foreignRoots[name] { return hint }
         let roots = rootNames(use)
-        let near = Suggestion.hint(for: name, among: roots) ?? Suggestion.hint(for: name, among: library.keys)
+        let near = nearest(to: name, among: roots) ?? nearest(to: name, among: library.keys)
         let text = "a text stands in quotes: '\(name)'"
         return near ?? "there are \(roots.joined(separator: ", ")); \(text)"
     }
@@ -113,14 +151,14 @@ extension WorkflowDecoder {
     }
 
     /// The shape of a root name in that expression; nil if there is no such name.
-    private func rootShape(_ name: String, _ use: Use, _ body: NameShape) -> NameShape? {
+    private func rootShape(_ name: String, _ use: Use) -> NameShape? {
         guard rootNames(use).contains(where: { $0.hasSameBytes(as: name) }) else { return nil }
         switch name {
         case "trigger":
             var members = Self.leaves(ScopeNames.trigger)
-            (members["body"], members["headers"], members["query"]) = (body, .headers, .open)
+            (members["body"], members["headers"], members["query"]) = (shapes.triggerBody, .headers, .open)
             return .closed(members)
-        case "vars": return NameShape(of: vars)
+        case "vars": return shapes.vars
         case "tenant": return .closed(Self.leaves(ScopeNames.tenant))
         case "run":
             var members = Self.leaves(ScopeNames.run)
@@ -213,7 +251,7 @@ extension WorkflowDecoder {
     // MARK: - Steps
 
     /// The step that `steps.<name>` refers to, and whether that means one item of its strategy.
-    private func target(_ name: String, _ use: Use) -> (step: Step, isItem: Bool)? {
+    private func target(_ name: String, _ use: Use) -> (place: Place, isItem: Bool)? {
         var innermost: [Int] = []
         switch use.owner {
         case .output(let scope): innermost = [scope]
@@ -231,7 +269,8 @@ extension WorkflowDecoder {
             else {
                 continue
             }
-            return (scopes[scope].steps[index], own.contains(Place(scope: scope, index: index)))
+            let place = Place(scope: scope, index: index)
+            return (place, own.contains(place))
         }
         return nil
     }
@@ -242,7 +281,7 @@ extension WorkflowDecoder {
         return step(at: place)?.id.hasSameBytes(as: name) ?? false
     }
 
-    private func shape(of step: Step, isItem: Bool) -> NameShape {
+    private func shape(of step: Step, at place: Place, isItem: Bool) -> NameShape {
         var names = ScopeNames.members(ofStep: step.kindName)
         if let strategy = step.strategy, !isItem {
             names = strategy.kind == .race ? names + ScopeNames.strategyMembers : ScopeNames.strategyMembers
@@ -254,7 +293,7 @@ extension WorkflowDecoder {
         }
         members["error"] = .closed(Self.leaves(ScopeNames.error))
         if members["signal"] != nil { members["signal"] = .closed(["name": .leaf("a text"), "body": .open]) }
-        let body = responseBody(of: step)
+        let body = shapes.responseBodies[place] ?? .open
         if members["response"] != nil { members["response"] = responseShape(body: body) }
         let isOnce = step.strategy == nil || isItem
         if case .request = step.action, isOnce { members["output"] = body }
@@ -263,26 +302,20 @@ extension WorkflowDecoder {
 
     private func lastShape(_ use: Use) -> NameShape {
         let loops = places(around: use).dropFirst(use.view.isBeforeItems ? 1 : 0)
-        guard let step = loops.compactMap({ step(at: $0) }).first(where: { $0.strategy?.isLoop ?? false })
+        guard let place = loops.first(where: { step(at: $0)?.strategy?.isLoop ?? false }),
+            let step = step(at: place)
         else { return .open }
-        return shape(of: step, isItem: true)
+        return shape(of: step, at: place, isItem: true)
     }
 
     private func responseShape(body: NameShape) -> NameShape {
         .closed(["status": .leaf("a number"), "headers": .headers, "body": body])
     }
 
-    private func responseBody(of step: Step) -> NameShape {
-        guard case .request(let request) = step.action, let schema = request.response.schema else {
-            return .open
-        }
-        return NameShape(declaredBy: schema.source)
-    }
-
     /// For `fail_when` and `retry.on`: the response body of the request that they belong to.
     private func responseBody(of use: Use) -> NameShape {
-        guard case .step(let place) = use.owner, let step = step(at: place) else { return .open }
-        return responseBody(of: step)
+        guard case .step(let place) = use.owner else { return .open }
+        return shapes.responseBodies[place] ?? .open
     }
 
     // MARK: - Members
@@ -292,10 +325,10 @@ extension WorkflowDecoder {
         var path = read.root.name
         var members = read.members[...]
         if path == "steps", let first = members.popFirst() {
-            guard let (step, isItem) = target(first.name, use) else { return }
+            guard let (place, isItem) = target(first.name, use), let step = step(at: place) else { return }
             guard let member = members.first, !isOwn(first.name, use) else { return }
             path = "steps.\(first.name)"
-            shape = self.shape(of: step, isItem: isItem)
+            shape = self.shape(of: step, at: place, isItem: isItem)
             if case .closed(let known) = shape, known[member.name] == nil {
                 return noteStepMember(member, step, isItem: isItem, known, use)
             }
@@ -340,21 +373,21 @@ extension WorkflowDecoder {
     private mutating func noteMember(
         _ code: ProblemCode, _ member: NameRead.Part, _ path: String, _ known: [String: NameShape], _ use: Use
     ) {
-        let names = known.keys.sorted()
-        let isOfEnd = path == "run" && ScopeNames.ending.contains(member.name)
-        let there =
-            isOfEnd
-            ? "how the run has ended is known in its `finally` steps"
-            : names.isEmpty
-                ? "there are none\(path == "vars" ? ": add it under `vars:`" : "")"
-                : "there are: \(names.joined(separator: ", "))"
+        let hint: String? =
+            if path == "run", ScopeNames.ending.contains(member.name) {
+                "how the run has ended is known in its `finally` steps"
+            } else if known.isEmpty {
+                "there are none\(path == "vars" ? ": add it under `vars:`" : "")"
+            } else {
+                self.hint(for: member.name, among: known.keys)
+            }
         let declares = code == .undeclaredMember
         note(
             code, at: mark(member, use),
             declares
                 ? "no schema and no trigger declares \(quote(member.name)) of `\(path)`"
                 : "`\(path)` has no member \(quote(member.name))",
-            hint: isOfEnd ? there : Suggestion.hint(for: member.name, among: names) ?? there)
+            hint: hint)
     }
 
     private mutating func noteStepMember(
@@ -362,19 +395,18 @@ extension WorkflowDecoder {
     ) {
         let kind = step.kindName
         let isMany = step.strategy != nil && !isItem
-        var hint = Suggestion.hint(for: member.name, among: known.keys.sorted())
+        var hint = hint(for: member.name, among: known.keys)
         if isMany, ScopeNames.members(ofStep: kind).contains(member.name) {
             hint =
                 "it runs for several items: read `steps.\(step.id).items[1].\(member.name)`, or all in turn"
         } else if let foreign = ScopeNames.foreignMember(member.name, of: step.id, kind: kind) {
             hint = foreign
         }
-        let there = "there are: \(known.keys.sorted().joined(separator: ", "))"
         let what = kind == "steps" ? "a group" : "a `\(kind)` step"
         note(
             .unknownMember, at: mark(member, use),
             "`steps.\(step.id)` is \(what)\(isMany ? " with a strategy" : "") and has no \(quote(member.name))",
-            hint: hint ?? there)
+            hint: hint)
     }
 }
 

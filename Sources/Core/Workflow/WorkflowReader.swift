@@ -88,6 +88,8 @@ struct WorkflowDecoder {
     var schemaNames: [String] = []
     /// Whether a trigger holds its request until the run ends.
     var holdsCallers = false
+    /// What expressions read that is the same for all of them.
+    var shapes = KnownShapes()
 
     init(compiler: any ExpressionCompiler, timeZones: (any TimeZones)?, checksNames: Bool) {
         self.compiler = compiler
