@@ -80,7 +80,7 @@ struct GroupProblemTests {
                 "MR1205 11", "MR1205 12", "MR1205 13", "MR1205 14", "MR1203 15", "MR1203 16",
             ])
         #expect(problems[0].hint == "add `after: [beside]` to `group`")
-        #expect(problems[4].hint == "it stands inside `group`: from outside read `steps.group.output`")
+        #expect(problems[4].hint == "it is inside `group`: from outside read `steps.group.output`")
     }
 
     @Test("what undoes a step inside a group reads every step around, settled or not")

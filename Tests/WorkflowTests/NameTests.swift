@@ -76,7 +76,7 @@ struct NameTests {
             ("trigger.body.name | upper", "nothing is called `upper`", "write `x:upper()`"),
             ("pcall(error)", "nothing is called `pcall`", "errors cannot be caught"),
             ("hello", "nothing is called `hello`", "'hello'"),
-            ("total = 1 return total", "`total` is no variable of the expression", "`local total = …`"),
+            ("total = 1 return total", "`total` is not a variable of the expression", "`local total = …`"),
             ("vars = 1 return 1", "an expression cannot change `vars`", nil),
             ("string = 1 return 1", "an expression cannot change `string`", nil),
             (

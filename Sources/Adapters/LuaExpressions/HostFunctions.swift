@@ -46,9 +46,9 @@ struct HostFunctions {
         case .sha256: answer(Hex.encode(evaluation.cryptography.sha256(try bytes(0, perUnit: 16))))
         case .equals: try equals()
         case .base64Encode: answer(Base64.encode(try bytes(0, perUnit: 8)))
-        case .base64Decode: try answer(bytes: Base64.decode(try text(0)), or: "this is no base64")
+        case .base64Decode: try answer(bytes: Base64.decode(try text(0)), or: "this is not base64")
         case .hexEncode: answer(Hex.encode(try bytes(0, perUnit: 8)))
-        case .hexDecode: try answer(bytes: Hex.decode(try text(0)), or: "this is no hexadecimal text")
+        case .hexDecode: try answer(bytes: Hex.decode(try text(0)), or: "this is not a hexadecimal text")
         case .jsonEncode: try encodeJSON()
         case .jsonDecode: try decodeJSON()
         case .now: try now()
@@ -85,7 +85,9 @@ struct HostFunctions {
         guard let argument = argument(index) else { throw .raised("argument \(index + 1) is missing") }
         if argument.kind == MILLRACE_LUA_INTEGER { return Array(String(argument.integer).utf8) }
         if argument.kind == MILLRACE_LUA_FLOAT {
-            guard argument.number.isFinite else { throw .raised("argument \(index + 1) is no finite number") }
+            guard argument.number.isFinite else {
+                throw .raised("argument \(index + 1) is not a finite number")
+            }
             return Array(argument.number.description.utf8)
         }
         guard argument.kind == MILLRACE_LUA_TEXT || argument.kind == MILLRACE_LUA_DECIMAL else {
@@ -228,7 +230,7 @@ struct HostFunctions {
 
     private func parseTime() throws(Refusal) {
         guard let instant = Instant(rfc3339: try text(0)) else {
-            throw .raised("this is no RFC 3339 time such as 2026-01-31T09:30:00Z")
+            throw .raised("this is not an RFC 3339 time such as 2026-01-31T09:30:00Z")
         }
         answer(instant.seconds)
     }

@@ -24,7 +24,8 @@ enum RequestRefusal: Error {
         case .badTarget:
             .error(
                 400, "bad_target",
-                "The request target is no path and no http URL, or what it encodes is not valid UTF-8.")
+                "The request target is neither a path nor an http URL, or its decoded text is not valid UTF-8."
+            )
         case .bodyTooLarge:
             .error(
                 413, "body_too_large",

@@ -31,7 +31,7 @@ struct NodeBuilder {
         let first = try events.next()
         guard case .documentStart = first.kind else {
             problems.append(
-                Problem(.emptyDocument, at: Mark(line: 1, column: 1), "the file holds no document"))
+                Problem(.emptyDocument, at: Mark(line: 1, column: 1), "the file contains no document"))
             return nil
         }
         let root = try node(from: try events.next()).node
@@ -149,7 +149,7 @@ struct NodeBuilder {
                 problems.append(
                     Problem(
                         .duplicateName, at: event.mark,
-                        "\(Self.quoted(name)) stands twice in the same map; first on line \(first.line)",
+                        "\(Self.quoted(name)) occurs twice in the same map; first on line \(first.line)",
                         hint: "keep one of the two"))
             } else {
                 members.append(Node.Member(name: name, nameMark: event.mark, value: value.node))

@@ -60,7 +60,9 @@ struct TZifReader {
 
     private mutating func header() throws(Problem) -> Counts {
         let start = try take(20)
-        guard start.prefix(4).elementsEqual("TZif".utf8) else { throw Problem(reason: "it is no zone file") }
+        guard start.prefix(4).elementsEqual("TZif".utf8) else {
+            throw Problem(reason: "it is not a zone file")
+        }
         guard let version = start.dropFirst(4).first, version >= UInt8(ascii: "2") else {
             throw Problem(reason: "it has 32-bit times only")
         }

@@ -52,7 +52,7 @@ extension WorkflowDecoder {
             }
             if Naming.isWorkflowName(name) { return template }
             note(
-                .badName, at: node.mark, "\(quote(name)) is no workflow name",
+                .badName, at: node.mark, "\(quote(name)) is not a workflow name",
                 hint: "name a workflow that you deploy, or write << >>")
             return nil
         }

@@ -85,7 +85,7 @@ extension WorkflowDecoder {
             let isNumber =
                 !text.isEmpty && text.utf8.count < 10 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
             note(
-                .badDuration, at: node.mark, "\(quote(text)) is no duration",
+                .badDuration, at: node.mark, "\(quote(text)) is not a duration",
                 hint: isNumber ? "add a unit: \(text)s" : "write 250ms, 30s, 15m, 4h, 7d or 1h30m")
             return nil
         }

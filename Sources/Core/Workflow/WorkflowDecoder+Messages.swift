@@ -24,7 +24,7 @@ extension WorkflowDecoder {
         if !holdsCallers {
             note(
                 .replyToNobody, at: kind.nameMark,
-                "no trigger has `reply: result`, so there is nobody to answer",
+                "no trigger has `reply: result`, so no request waits for it",
                 hint: "add `reply: result` to the http or webhook trigger")
         }
         let known = ["status", "headers", "body"]

@@ -95,7 +95,7 @@ extension WorkflowDecoder {
         let name = read.root.name
         if case .assigned = read.use {
             return note(
-                .unknownName, at: mark(read.root, use), "\(quote(name)) is no variable of the expression",
+                .unknownName, at: mark(read.root, use), "\(quote(name)) is not a variable of the expression",
                 hint: "declare it: `local \(name) = …`")
         }
         note(

@@ -140,7 +140,7 @@ extension WorkflowDecoder {
             hint =
                 scopes[group.scope].finally == group.index
                 ? "it is one of the `finally` steps, which come after all others"
-                : "it stands inside `\(groupName)`: from outside read `steps.\(groupName).output`"
+                : "it is inside `\(groupName)`: from outside read `steps.\(groupName).output`"
         }
         note(.unknownStep, at: use.mark, "no step is called \(quote(name))", hint: hint)
     }

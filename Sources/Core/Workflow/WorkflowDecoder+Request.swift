@@ -142,7 +142,7 @@ extension WorkflowDecoder {
         let allowed = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz".utf8)
         let lower = member.name.lowercased()
         if lower.isEmpty || !lower.utf8.allSatisfy(allowed.contains) {
-            note(.badHeader, at: member.nameMark, "\(quote(member.name)) is no name of a header")
+            note(.badHeader, at: member.nameMark, "\(quote(member.name)) is not a name of a header")
         } else if owner == .reply, Self.reservedReplyHeaders.contains(lower) {
             note(
                 .badHeader, at: member.nameMark, "a reply cannot set \(quote(member.name))",
@@ -157,7 +157,7 @@ extension WorkflowDecoder {
                 hint: "remove it")
         } else if !seen.insert(lower).inserted {
             note(
-                .badHeader, at: member.nameMark, "\(quote(member.name)) stands twice",
+                .badHeader, at: member.nameMark, "\(quote(member.name)) occurs twice",
                 hint: "keep one of the two")
         }
     }
@@ -265,7 +265,7 @@ extension WorkflowDecoder {
             guard let text = text(item, as: "a sensitive place") else { return nil }
             if let path = SensitivePath(text) { return path }
             note(
-                .badSensitivePath, at: item.mark, "\(quote(text)) is no place in an answer",
+                .badSensitivePath, at: item.mark, "\(quote(text)) is not a place in an answer",
                 hint:
                     "write `body.access_token`, `body.keys[*].secret`, `headers.x-token`, or `body` for all of it"
             )

@@ -37,7 +37,7 @@ extension WorkflowDecoder {
             guard let name = text(item, as: "the name of a workflow") else { return nil }
             if Naming.isWorkflowName(name) { return name }
             note(
-                .badName, at: item.mark, "\(quote(name)) is no workflow name",
+                .badName, at: item.mark, "\(quote(name)) is not a workflow name",
                 hint: "use the `name` of a workflow of this tenant")
             return nil
         }

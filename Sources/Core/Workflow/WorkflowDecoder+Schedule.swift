@@ -42,7 +42,7 @@ extension WorkflowDecoder {
             let count = "\(fields.count) field\(fields.count == 1 ? "" : "s")"
             note(
                 .badCron, at: node.mark,
-                isNamed ? "\(quote(text)) is no cron text" : "cron has 5 fields, not \(count)",
+                isNamed ? "\(quote(text)) is not a cron text" : "cron has 5 fields, not \(count)",
                 hint: fields.count == 6 ? "there is none for seconds or years: \(order)" : "write \(order)")
             return nil
         }
@@ -81,7 +81,7 @@ extension WorkflowDecoder {
             }
         }
         note(
-            .badTimeZone, at: node.mark, "\(quote(name)) is no name of a time zone",
+            .badTimeZone, at: node.mark, "\(quote(name)) is not a name of a time zone",
             hint: "write one of the time zone database, such as Europe/Berlin or UTC")
         return nil
     }

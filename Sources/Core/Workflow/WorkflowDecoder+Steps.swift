@@ -88,7 +88,7 @@ extension WorkflowDecoder {
                 hint: "use another, such as `\(id)_step`")
         } else if !Naming.isStepID(id) {
             note(
-                .badIdentifier, at: mark, "\(quote(id)) is no id of a step",
+                .badIdentifier, at: mark, "\(quote(id)) is not an id of a step",
                 hint: "use at most 64 of a-z, 0-9 and _, starting with a letter")
         }
     }

@@ -69,7 +69,7 @@ extension WorkflowDecoder {
                 hint: "choose another name for an item")
         } else if Naming.isLuaKeyword(name) || !Naming.isStepID(name) {
             note(
-                .badIdentifier, at: node.mark, "\(quote(name)) is no name for an item",
+                .badIdentifier, at: node.mark, "\(quote(name)) is not a name for an item",
                 hint: "use at most 64 of a-z, 0-9 and _, starting with a letter, and no word of Lua")
         } else {
             return name

@@ -142,7 +142,7 @@ extension WorkflowDecoder {
             guard let name = signalName(item) else { continue }
             if names.contains(name) {
                 note(
-                    .badSignalName, at: item.mark, "\(quote(name)) stands twice", hint: "keep one of the two")
+                    .badSignalName, at: item.mark, "\(quote(name)) occurs twice", hint: "keep one of the two")
             } else {
                 names.append(name)
             }
@@ -159,7 +159,7 @@ extension WorkflowDecoder {
         if Naming.isSignalName(name) { return true }
         let hasExpression = name.contains("<<") || name.contains("{{")
         note(
-            .badSignalName, at: mark, "\(quote(name)) is no name of a signal",
+            .badSignalName, at: mark, "\(quote(name)) is not a name of a signal",
             hint: hasExpression
                 ? "what a step waits for is fixed; put what varies into the body of the signal"
                 : "use at most 64 of a-z, 0-9 and _, starting with a letter")

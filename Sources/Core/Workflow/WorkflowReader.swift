@@ -144,7 +144,7 @@ extension WorkflowDecoder {
         guard let node, let name = text(node, as: "a name") else { return nil }
         guard Naming.isWorkflowName(name) else {
             note(
-                .badName, at: node.mark, "\(quote(name)) is no workflow name",
+                .badName, at: node.mark, "\(quote(name)) is not a workflow name",
                 hint: "use at most 64 lowercase letters, digits and single hyphens, starting with a letter")
             return nil
         }
@@ -177,7 +177,7 @@ extension WorkflowDecoder {
             for case .expression(_, let offset) in pieces {
                 note(
                     .notConstant, at: node.mark(ofByte: offset - 2),
-                    "vars are constants and hold no expression",
+                    "vars are constants and cannot contain expressions",
                     hint: "compute it in a `lua` step")
             }
         case .list(let items): for item in items { refuseExpressions(in: item) }

@@ -69,7 +69,7 @@ struct RunOrders {
 
     private static func notOpen(_ run: RunID, _ runtime: Runtime, _ what: String) -> InboundResponse {
         if let problem = runtime.whyStuck(run) {
-            let message = "the run cannot go on, and was not \(what): \(problem)"
+            let message = "the run cannot continue, and was not \(what): \(problem)"
             return Answer.error(409, "run_unreadable", message)
         }
         return Answer.error(409, "run_over", "the run is over: nothing was \(what)")

@@ -49,7 +49,7 @@ struct SignalCalls {
         let signal = RunSignal(id: try id(of: request), name: name, body: try body(of: request))
         runtime.signal(run, of: tenant, signal) { [runtime] result in
             if tellsWhyStuck, result == .runOver, let problem = runtime.whyStuck(run) {
-                let message = "the run cannot go on, and the signal was not kept: \(problem)"
+                let message = "the run cannot continue, and the signal was not stored: \(problem)"
                 return respond(Answer.error(409, "run_unreadable", message))
             }
             respond(Self.answer(to: result, name))

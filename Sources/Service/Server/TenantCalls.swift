@@ -233,7 +233,8 @@ struct TenantCalls {
         case .lastOperatorKey:
             Answer.error(
                 409, "last_operator_key",
-                "this is the operator's last key: create another first, or nobody could operate this server")
+                "this is the operator's last key: create another one first, or this server cannot be operated"
+            )
         }
     }
 }

@@ -189,7 +189,7 @@ struct SchemaCompiler {
             guard let known = SchemaNode.Types.names.first(where: { .string($0.name) == item }) else {
                 let names = SchemaNode.Types.names.map(\.name)
                 fault(
-                    path, "`\(item.text.prefix(60))` is no type of JSON",
+                    path, "`\(item.text.prefix(60))` is not a type of JSON",
                     hint: Suggestion.hint(for: item.text, among: names)
                         ?? "one of: \(names.joined(separator: ", "))")
                 continue
