@@ -1,6 +1,7 @@
 import Commands
 import Foundation
 import Testing
+import Values
 
 @Suite("README")
 struct ReadmeTests {
@@ -24,6 +25,25 @@ struct ReadmeTests {
         let shown = try blocks(of: "yaml", in: "docs/tutorial.md")
         let files = ["payments.yaml", "payments.test.yaml"]
         #expect(try shown == files.map { try Repository.text("examples/tutorial/\($0)") })
+    }
+
+    @Test("the cookbook shows every file of its folder as it is, and their tests reach all of each")
+    func cookbookShowsItsFiles() throws {
+        let folder = Repository.folder.appending(path: "examples/cookbook").path()
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        let tests = names.filter { $0.hasSuffix(".test.yaml") }
+        let files = Set(names.filter { $0.hasSuffix(".yaml") }).subtracting(tests)
+        #expect(files.count >= 20)
+        let shown = try blocks(of: "yaml", in: "docs/cookbook.md")
+        #expect(try Set(shown) == Set(files.map { try Repository.text("examples/cookbook/\($0)") }))
+        #expect(shown.count == files.count)
+        let page = try Repository.text("docs/cookbook.md")
+        for test in tests { #expect(page.contains("millrace test examples/cookbook/\(test)\n")) }
+        let run = CommandLineRun(["test", folder, "--coverage", "--json"])
+        #expect(run.code == 0, "\(run.output)")
+        let reports = run.value["files"]?.array ?? []
+        #expect(reports.count == files.count)
+        for report in reports { #expect(report["coverage"]?["missing"] == [], "\(report)") }
     }
 
     @Test("every command that it shows exists, with the options it shows")

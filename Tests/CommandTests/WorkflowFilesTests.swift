@@ -11,7 +11,7 @@ struct WorkflowFilesTests {
         "examples/payments/3ds", "examples/payments/checkout", "examples/payments/dispute",
         "examples/payments/dunning", "examples/payments/fraud-review", "examples/payments/provider-events",
         "examples/payments/settlement", "examples/payments/webhook-delivery", "examples/ship-order",
-        "examples/tutorial",
+        "examples/tutorial", "examples/cookbook",
     ]
 
     @Test("every file is valid, without a warning", arguments: folders)

@@ -134,8 +134,10 @@ package struct Expectation: Sendable {
         case calls([CallExpected])
         case elapsed(atLeast: Duration?, atMost: Duration?)
         case reply(Value)
-        case compensation(String)
-        case finally(String)
+        /// Nil if there was nothing to undo.
+        case compensation(String?)
+        /// Nil if there are no `finally` steps.
+        case finally(String?)
     }
 
     package var fact: Fact

@@ -31,9 +31,9 @@ extension TestFileReader {
             return one(choice(node, "outcome", words).map { .outcome($0) })
         case "output": return one(.output(node.value))
         case "compensation":
-            return one(choice(node, "end of undoing", ["succeeded", "failed"]).map { .compensation($0) })
+            return one(closing(node, "compensation").map { .compensation($0) })
         case "finally":
-            return one(choice(node, "end of `finally`", ["succeeded", "failed"]).map { .finally($0) })
+            return one(closing(node, "finally").map { .finally($0) })
         case "reply": return one(.reply(node.value))
         case "error": return one(error(node))
         case "elapsed": return one(elapsed(node))
@@ -42,6 +42,12 @@ extension TestFileReader {
         case "steps": return steps(node)
         default: return []
         }
+    }
+
+    /// The end of a part of the run: a word, or null if there was no such part.
+    private mutating func closing(_ node: Node, _ kind: String) -> String?? {
+        if node.value.isNull { return .some(nil) }
+        return choice(node, "value of \(kind)", ["succeeded", "failed"]).map { .some($0) }
     }
 
     private mutating func error(_ node: Node) -> Expectation.Fact? {
