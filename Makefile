@@ -40,7 +40,7 @@ setup: ## install the system packages that are missing (Debian, root)
 build: setup ## release build: .build/release/millrace
 	swift build -c release --static-swift-stdlib $(SWIFT_FLAGS) --product millrace
 
-test: setup lint ## lint, build and run every test
+test: setup lint build ## lint, the release build, and every test
 	swift build --build-tests $(SWIFT_FLAGS)
 	swift test --skip-build $(SWIFT_FLAGS)
 

@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// Files and folders as commands need them, over the system's own calls.
 package enum Files {
@@ -24,7 +24,7 @@ package enum Files {
     }
 
     /// Writes a file that must not exist yet, synced to disk before this returns.
-    package static func create(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(Problem) {
+    package static func create(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(Problem) {
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard file >= 0 else { throw problem(path) }
         defer { close(file) }
@@ -48,7 +48,7 @@ package enum Files {
     }
 
     /// Makes a folder, and those above it with the usual rights; one that exists is left as it is.
-    package static func makeFolder(_ path: String, mode: mode_t) throws(Problem) {
+    package static func makeFolder(_ path: String, mode: UInt32) throws(Problem) {
         if isFolder(path) { return }
         let parent = folder(of: path)
         if parent != path, !isFolder(parent) { try makeFolder(parent, mode: 0o755) }
