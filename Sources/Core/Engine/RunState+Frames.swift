@@ -129,13 +129,14 @@ extension RunState {
         for index in range where !nodes[index].phase.isSettled {
             let isUnbegun = frames[frame].scope == nil && nodes[index].item > frames[frame].admittedCount
             if case .calling(let child, _) = nodes[index].phase { calls.addStray(child, of: index) }
-            if nodes[index].mayHaveLeft, plan.compensationIndex[nodes[index].step] != nil,
-                nodes[index].opened == nil
-            {
+            let canBeUndone = plan.compensationIndex[nodes[index].step] != nil && nodes[index].opened == nil
+            if canBeUndone, nodes[index].mayHaveLeft {
                 nodes[index].isLost = true
                 beginSettling(index)
                 continue
             }
+            // Its child may succeed before the cancel arrives.
+            if canBeUndone, nodes[index].phase.isInFlight { nodes[index].isLost = true }
             set(index, isUnbegun || leavesUnbegun ? .pending : .cancelled)
             if let opened = nodes[index].opened { cancel(opened, leavesUnbegun: false, plan) }
         }

@@ -242,7 +242,9 @@ extension RunState {
             sensitive.add(result.sensitive)
             switch result.content {
             case .response(let response): byteCount += response.body.count
-            case .child(let child): nodes[index].child = child.run
+            case .child(let child):
+                nodes[index].child = child.run
+                _ = calls.endStray(child.run)
             default: break
             }
             let view = conclude(index, result, plan)

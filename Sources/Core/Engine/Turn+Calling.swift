@@ -60,7 +60,7 @@ extension Turn {
 
     /// Notes the end of a child; a second notice of the same end changes nothing.
     mutating func noteChildEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
-        guard !machine.state.calls.endStray(child) else { return }
+        guard !machine.state.calls.endStray(child) else { return noteStrayEnd(index, child, outcome) }
         guard machine.state.nodes.indices.contains(index),
             case .calling(child, _) = machine.state.phase(index)
         else { return }
@@ -133,6 +133,13 @@ extension Turn {
         machine.state.calls.addStray(child, of: index)
         decision.effects.append(.awaitChild(step: index, child))
         cancel(child, of: index)
+    }
+
+    /// Notes the end of a child whose step lost a race: it may have succeeded before its cancel arrived, and is then
+    /// undone like a request that did.
+    private mutating func noteStrayEnd(_ index: Int, _ child: RunID, _ outcome: RunOutcome) {
+        guard outcome.status == .succeeded, machine.state.nodes[index].isLost else { return }
+        settle(index, Self.ended(.child(ChildResult(run: child, output: outcome.output))))
     }
 
     /// Awaits and cancels such children again after a restart.
