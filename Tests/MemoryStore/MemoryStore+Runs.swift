@@ -114,8 +114,8 @@ extension MemoryStore {
         }
     }
 
-    package func dropMail(_ place: MailPlace) throws(StoreError) {
-        try write { tables throws(StoreError) in tables.mail[place] = nil }
+    package func dropMail(_ places: [MailPlace]) throws(StoreError) {
+        try write { tables throws(StoreError) in for place in places { tables.mail[place] = nil } }
     }
 
     package func pendingDepletions() throws(StoreError) -> [Depletion] {

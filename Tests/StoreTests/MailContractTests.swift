@@ -33,8 +33,9 @@ struct MailContractTests {
         start.takes = all[1].place
         _ = try store.commitAndWait(start)
         #expect(try store.pendingMail(after: nil, limit: 9) == [all[0], all[2]])
-        try store.dropMail(all[2].place)
-        try store.dropMail(all[2].place)
+        try store.dropMail([all[2].place, all[1].place])
+        try store.dropMail([all[2].place])
+        try store.dropMail([])
         #expect(try Self.places(store) == [all[0].place])
     }
 

@@ -259,8 +259,8 @@ extension SQLiteStore {
         }
     }
 
-    package func dropMail(_ place: MailPlace) throws(StoreError) {
-        try write { writer throws(StoreError) in try writer.drop(place) }
+    package func dropMail(_ places: [MailPlace]) throws(StoreError) {
+        try write { writer throws(StoreError) in for place in places { try writer.drop(place) } }
     }
 
     package func pendingDepletions() throws(StoreError) -> [Depletion] {

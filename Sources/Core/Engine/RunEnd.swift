@@ -62,25 +62,41 @@ package struct RunEnd: Sendable {
     }
 
     /// The key with which the listener starts once.
-    package var key: String { "\(Self.keyPrefix)\(run)/\(listener)" }
+    package var key: String { Self.key(of: run, for: listener) }
+
+    private static func key(of run: RunID, for listener: String) -> String {
+        "\(keyPrefix)\(run)/\(listener)"
+    }
 }
 
 // MARK: - Stored form
 
 extension RunEnd {
-    /// The mail that notifies a tenant of the end; posting it twice has no effect, because its key is the same.
-    package func mail(to tenant: TenantID, at: Instant) -> Mail {
+    /// The mail that notifies workflows of a tenant of the end of a run; empty if the run is not over.
+    ///
+    /// All of it has one body: an output may be large, and is encoded once. Posting it twice has no effect, because the
+    /// keys are the same.
+    package static func mail(
+        of machine: RunMachine, to listeners: [String], of tenant: TenantID, at: Instant
+    ) -> [Mail] {
+        guard let first = listeners.first, let end = RunEnd(of: machine, for: first, at: at) else { return [] }
+        let body = end.body
+        return listeners.map { listener in
+            Mail(tenant: tenant, key: key(of: end.run, for: listener), body: body, at: at)
+        }
+    }
+
+    private var body: [UInt8] {
         var facts = FactsWriter()
         facts.text("run", "\(run)")
-        facts.text("listener", listener)
         facts.value("notice", notice)
         facts.text("root", "\(lineage.root)")
         facts.int("ordinal", Int64(lineage.ordinal))
         facts.int("depth", Int64(depth))
-        return Mail(tenant: tenant, key: key, body: facts.finish(), at: at)
+        return facts.finish()
     }
 
-    /// Reads what ``mail(to:at:)`` wrote; nil for mail of another kind.
+    /// Reads what ``mail(of:to:of:at:)`` wrote; nil for mail of another kind.
     ///
     /// - Throws: ``JournalProblem`` if it cannot be read.
     package init?(_ mail: Mail) throws(JournalProblem) {
@@ -90,8 +106,9 @@ extension RunEnd {
             throw JournalProblem(key: mail.place.key, reason: "it is not JSON: \(error.reason)")
         }
         let facts = FactsReader(key: mail.place.key, values: values, place: "", sealer: nil)
-        run = try facts.run("run")
-        listener = try facts.text("listener")
+        let run = try facts.run("run")
+        self.run = run
+        listener = String(mail.place.key.dropFirst(Self.key(of: run, for: "").count))
         notice = values["notice"] ?? .null
         lineage = RunLineage(root: try facts.run("root"), ordinal: Int(clamping: try facts.int("ordinal")))
         depth = Int(clamping: try facts.int("depth"))

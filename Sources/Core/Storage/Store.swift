@@ -89,7 +89,7 @@ package protocol RunStore: Sendable {
     /// At most `limit` mails that nobody has acted on yet, in the order of their places, after a place.
     func pendingMail(after: MailPlace?, limit: Int) throws(StoreError) -> [Mail]
     /// Removes a mail that needs no action; does nothing if there is none.
-    func dropMail(_ place: MailPlace) throws(StoreError)
+    func dropMail(_ places: [MailPlace]) throws(StoreError)
     /// Depletions that no run has answered yet, oldest first.
     func pendingDepletions() throws(StoreError) -> [Depletion]
     /// Removes a depletion that needs no answer, because no workflow listens to the hook.

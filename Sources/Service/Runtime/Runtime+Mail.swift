@@ -9,8 +9,12 @@ import Workflow
 
 /// What this process knows of mail that nobody has acted upon.
 struct MailRoom {
-    /// Mail that is being acted upon.
+    /// Mail that is being acted upon, or has been and is to be dropped.
     var inHand: Set<MailPlace> = []
+    /// Mail that needs no action any more: one transaction drops what has come together.
+    var toDrop: [MailPlace] = []
+    /// Tenants that can start nothing just now, until then.
+    var blocked: [TenantID: Instant] = [:]
     /// Whether the store is to be asked again for what could not be acted upon.
     var isSweepScheduled = false
 }
@@ -20,6 +24,8 @@ extension Runtime {
     private static let mailPause = Duration.seconds(5)
     /// Mail that is read at once.
     private static let mailPageSize = 100
+    /// How long mail to be dropped is gathered.
+    private static let dropPause = Duration.milliseconds(200)
 
     /// The mail that the end of a run posts: to each workflow that listens to it.
     ///
@@ -40,9 +46,7 @@ extension Runtime {
                 ])
             return []
         }
-        return listeners.compactMap { listener in
-            RunEnd(of: slot.machine, for: listener, at: at)?.mail(to: slot.tenant, at: at)
-        }
+        return RunEnd.mail(of: slot.machine, to: listeners, of: slot.tenant, at: at)
     }
 
     /// Acts upon mail that was just stored, on the clock's thread: this one may be the store's.
@@ -56,7 +60,14 @@ extension Runtime {
         guard lock.withLock({ !isStopping && fatal == nil }) else { return }
         do throws(StoreError) {
             let page = try store.pendingMail(after: place, limit: Self.mailPageSize)
-            for one in page { act(upon: one) }
+            for one in page {
+                act(upon: one)
+                guard isBlocked(one.place.tenant) else { continue }
+                // The rest of its mail waits as well; keys begin with a letter.
+                let next = MailPlace(tenant: one.place.tenant, key: "~")
+                clock.schedule(after: .zero) { [self] in sweepMail(after: next) }
+                return
+            }
             guard page.count == Self.mailPageSize, let last = page.last else { return }
             clock.schedule(after: .zero) { [self] in sweepMail(after: last.place) }
         } catch {
@@ -77,8 +88,22 @@ extension Runtime {
         }
     }
 
+    private func isBlocked(_ tenant: TenantID) -> Bool {
+        lock.withLock {
+            guard let until = mailRoom.blocked[tenant] else { return false }
+            if until > clock.steady() { return true }
+            mailRoom.blocked[tenant] = nil
+            return false
+        }
+    }
+
     private func act(upon mail: Mail) {
+        guard !isBlocked(mail.place.tenant) else { return sweepMailLater() }
         guard lock.withLock({ !isStopping && mailRoom.inHand.insert(mail.place).inserted }) else { return }
+        // Its expressions have taken too much time already.
+        guard allowance.admits(mail.place.tenant) else { return putBack(mail.place) }
+        let begun = allowance.reading()
+        defer { allowance.charge(mail.place.tenant, since: begun) }
         do throws(StoreError) {
             guard let request = try request(for: mail) else { return drop(mail.place) }
             start(request) { [self] in settle(mail.place, request, $0) }
@@ -164,30 +189,43 @@ extension Runtime {
         switch result {
         // Its own commit has taken the mail.
         case .started: lock.withLock { _ = mailRoom.inHand.remove(place) }
-        // Not on this thread, which may be the store's.
-        case .duplicate, .skipped: clock.schedule(after: .zero) { [self] in drop(place) }
+        case .duplicate, .skipped: drop(place)
         case .refused(let code, let message):
             note("run_end.refused", place, "\(code): \(message)")
-            clock.schedule(after: .zero) { [self] in drop(place) }
+            drop(place)
         case .unfunded, .suspended, .tooManyRuns, .computedTooMuch, .overloaded, .unavailable:
             putBack(place)
         }
     }
 
-    /// It stays in the store, and is looked at again a little later.
+    /// It stays in the store, and is looked at again a little later with all other mail of its tenant.
     private func putBack(_ place: MailPlace) {
-        lock.withLock { _ = mailRoom.inHand.remove(place) }
+        let until = clock.steady() + Self.mailPause
+        lock.withLock {
+            mailRoom.inHand.remove(place)
+            mailRoom.blocked[place.tenant] = until
+        }
         sweepMailLater()
     }
 
     private func drop(_ place: MailPlace) {
-        do throws(StoreError) {
-            try store.dropMail(place)
-            lock.withLock { _ = mailRoom.inHand.remove(place) }
-        } catch {
-            log.write(.warning, "mail.not_dropped", [("error", .string(error.label))])
-            putBack(place)
+        let isFirst = lock.withLock {
+            mailRoom.toDrop.append(place)
+            return mailRoom.toDrop.count == 1
         }
+        if isFirst { clock.schedule(after: Self.dropPause) { [self] in dropGathered() } }
+    }
+
+    private func dropGathered() {
+        let places = lock.withLock {
+            defer { mailRoom.toDrop = [] }
+            return mailRoom.toDrop
+        }
+        do throws(StoreError) { try store.dropMail(places) } catch {
+            log.write(.warning, "mail.not_dropped", [("error", .string(error.label))])
+        }
+        // What is still there is looked at again, and found to need nothing.
+        lock.withLock { mailRoom.inHand.subtract(places) }
     }
 
     private func note(_ event: String, _ place: MailPlace, _ reason: String) {

@@ -145,6 +145,7 @@ struct RunEndTests {
         world.clock.advance(by: .zero)
         #expect(try Self.runs(world).isEmpty)
         #expect(try Self.runs(world, "broken").count == 1)
+        world.clock.advance(by: .seconds(1))
         #expect(try Self.mail(world).isEmpty)
     }
 
@@ -227,7 +228,7 @@ struct RunEndTests {
             } else {
                 try world.deploy(Self.alert, name: "alert", of: Self.tenant)
             }
-            world.clock.advance(by: .zero)
+            world.clock.advance(by: .seconds(1))
             #expect(try Self.runs(world).isEmpty)
             #expect(try Self.mail(world).isEmpty)
             // Nor is it asked for later ones.

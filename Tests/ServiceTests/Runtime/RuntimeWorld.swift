@@ -256,9 +256,7 @@ final class RuntimeWorld: @unchecked Sendable {
             run: run, tenant: tenant, entries: decision.records.map(\.stored), status: .succeeded,
             finishedAt: end,
             isMetered: tenant != .operatorTenant)
-        if mail, let told = RunEnd(of: machine, for: "alert", at: end) {
-            commit.mail = [told.mail(to: tenant, at: end)]
-        }
+        if mail { commit.mail = RunEnd.mail(of: machine, to: ["alert"], of: tenant, at: end) }
         store.commit(commit, inPlace: false) { _ in }
     }
 

@@ -99,8 +99,8 @@ class ForwardingStore: Store, @unchecked Sendable {
         try reading { () throws(StoreError) in try inner.pendingMail(after: after, limit: limit) }
     }
 
-    func dropMail(_ place: MailPlace) throws(StoreError) {
-        try writing("dropMail") { () throws(StoreError) in try inner.dropMail(place) }
+    func dropMail(_ places: [MailPlace]) throws(StoreError) {
+        try writing("dropMail") { () throws(StoreError) in try inner.dropMail(places) }
     }
 
     func pendingDepletions() throws(StoreError) -> [Depletion] {
