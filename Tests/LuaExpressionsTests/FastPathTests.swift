@@ -139,4 +139,13 @@ struct FastPathTests {
     func leavesToLua(source: String) throws {
         #expect(FastParser.parse(try Dialect(source, limits: .standard).tokens) == nil)
     }
+
+    @Test("texts that only look the same are different, on both ways, also inside of lists and maps")
+    func comparesBytes() throws {
+        let scope = MapScope(["a": "\u{E9}", "b": "e\u{301}", "la": ["\u{E9}"], "lb": ["e\u{301}"]])
+        for source in ["a == b", "(a == b) == true", "la == lb", "a in [b]"] {
+            #expect(try Bench.evaluate(source, scope) == false, "\(source)")
+        }
+        #expect(try Bench.evaluate("a ~= b", scope) == true)
+    }
 }

@@ -74,4 +74,18 @@ struct ObjectTests {
             BodyReader.read(same, contentType: "application/x-www-form-urlencoded")["a"]?.array?.count
                 == 100_000)
     }
+
+    @Test("values are the same if their bytes are, and not if they only look the same")
+    func comparesBytes() {
+        // é in one scalar, and as e with an accent.
+        let (one, other) = (Value.string("\u{E9}"), Value.string("e\u{301}"))
+        #expect(one != other)
+        #expect([one] as Value != [other] as Value)
+        #expect((["a": one] as Value) != (["a": other] as Value))
+        #expect(
+            Value.object(Object([Object.Member(name: "\u{E9}", value: 1)]))
+                != Value.object(Object([Object.Member(name: "e\u{301}", value: 1)])))
+        #expect(Set([one, other, "e\u{301}"]).count == 2)
+        #expect((["a": [one, 1, .null, true]] as Value) == (["a": [one, 1, .null, true]] as Value))
+    }
 }

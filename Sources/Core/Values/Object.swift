@@ -7,6 +7,11 @@ package struct Object: Sendable {
         package var name: String
         package var value: Value
 
+        /// Whether both have the same name, by its bytes, and equal values.
+        package static func == (left: Member, right: Member) -> Bool {
+            left.name.hasSameBytes(as: right.name) && left.value == right.value
+        }
+
         package init(name: String, value: Value) {
             self.name = name
             self.value = value

@@ -15,6 +15,23 @@ package enum Value: Sendable, Hashable {
     case array([Value])
     case object(Object)
 
+    /// Whether both are the same content: texts are compared by their bytes, and numbers by their digits.
+    ///
+    /// Swift's own comparison takes canonically equivalent texts as equal; a body, a key or a hash does not.
+    package static func == (left: Value, right: Value) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let one), .bool(let other)): one == other
+        case (.int(let one), .int(let other)): one == other
+        case (.number(let one), .number(let other)): one == other
+        case (.string(let one), .string(let other)): one.hasSameBytes(as: other)
+        case (.bytes(let one), .bytes(let other)): one == other
+        case (.array(let one), .array(let other)): one == other
+        case (.object(let one), .object(let other)): one == other
+        default: false
+        }
+    }
+
     /// Content as a value: a text if it is valid UTF-8, otherwise bytes.
     package init(bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
