@@ -1,3 +1,4 @@
+import Foundation
 import Storage
 import Testing
 import Values
@@ -27,6 +28,21 @@ struct SchemaTests {
                 "1 create_tables", "2 add_run_origin", "3 index_long_runs", "4 add_suspension",
                 "5 add_erasure", "6 add_mail",
             ])
+    }
+
+    @Test("the file of another program is refused and left as it is")
+    func foreignFileIsRefused() throws {
+        let path = directory.file("foreign.db")
+        let foreign = try Connection(path: path, mode: .writing)
+        try foreign.execute("CREATE TABLE songs (title TEXT)")
+        foreign.close()
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect {
+            try StoreHarness.openSQLite(path)
+        } throws: { error in
+            "\(error)".contains("not a database of Millrace: it has a table songs")
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
     }
 
     @Test("a file of the first version is brought up to date, and a run in it is nobody's retry or fork")

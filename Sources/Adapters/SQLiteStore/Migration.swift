@@ -18,9 +18,10 @@ struct Migration {
 
     /// Brings a file up to date, with one transaction per migration.
     ///
-    /// - Throws: ``StoreError/failed(code:message:)`` if a newer version wrote the file; the file is not
-    ///   changed then.
+    /// - Throws: ``StoreError/failed(code:message:)`` if a newer version or another program wrote the file; the file is
+    ///   not changed then.
     static func apply(to connection: Connection, at now: Instant) throws(StoreError) {
+        try refuseForeign(connection)
         try connection.execute(
             """
             CREATE TABLE IF NOT EXISTS schema_migration (
@@ -41,6 +42,19 @@ struct Migration {
                 throw error
             }
         }
+    }
+
+    /// Refuses a file that has tables and none of ours: it belongs to another program.
+    private static func refuseForeign(_ connection: Connection) throws(StoreError) {
+        let names = try connection.all(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name LIMIT 1000"
+        ) {
+            row throws(StoreError) in row.text(0)
+        }
+        guard let first = names.first, !names.contains("schema_migration") else { return }
+        throw .failed(
+            code: SQLITE_MISMATCH,
+            message: "the file is not a database of Millrace: it has a table \(first) of another program")
     }
 
     /// The number of the file's newest migration.
