@@ -147,6 +147,11 @@ struct JournalCodingTests {
         #expect(throws: JournalProblem(key: "k", reason: "the fact status is missing or of another kind")) {
             try read("run.finished", "{\"status\":\"exploded\"}")
         }
+        for (kind, facts) in [
+            ("step.skipped", "{\"path\":\"a\",\"reason\":\"moon\"}"),
+            ("run.finished", "{\"status\":\"failed\",\"compensation\":\"half\"}"),
+            ("run.finalizing", "{\"status\":\"failed\",\"finally\":\"half\"}"),
+        ] { #expect(throws: JournalProblem.self, "\(facts)") { try read(kind, facts) } }
         #expect(throws: JournalProblem.self) { try read("run.paused", "{\"a\":1,\"a\":2}") }
         #expect(throws: JournalProblem.self) { try read("run.started", "{}") }
     }

@@ -197,7 +197,7 @@ struct HostFunctions {
         do throws(JSONProblem) {
             value = try JSON.parse(text)
         } catch {
-            throw .raised("\(error.reason) at byte \(error.offset + 1)")
+            throw .raised("\(error.reason) at byte \(error.offset)")
         }
         HostCallbacks.write(.value(value), evaluation, lua, out)
     }

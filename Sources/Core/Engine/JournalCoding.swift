@@ -160,9 +160,7 @@ extension JournalRecord {
         case "step.succeeded", "step.failed":
             entry = .stepSettled(path: try facts.text("path"), try facts.stepResult(body: stored.body))
         case "step.skipped":
-            entry = .stepSkipped(
-                path: try facts.text("path"),
-                reason: SkipReason(rawValue: try facts.text("reason")) ?? .guardFalse)
+            entry = .stepSkipped(path: try facts.text("path"), reason: try facts.token("reason"))
         case "step.attempt_failed":
             entry = .attemptFailed(
                 path: try facts.text("path"), attempt: Int(try facts.int("attempt")),

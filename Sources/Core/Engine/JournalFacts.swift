@@ -181,6 +181,12 @@ struct FactsReader {
         return text
     }
 
+    /// A word of a fixed set; one that this version does not know is a problem, and not another word.
+    func token<Word: RawRepresentable<String>>(_ name: String) throws(JournalProblem) -> Word {
+        guard let word = Word(rawValue: try text(name)) else { throw problem(name) }
+        return word
+    }
+
     func texts(_ name: String) throws(JournalProblem) -> [String] {
         guard let items = values[name]?.array else { throw problem(name) }
         let texts = items.compactMap(\.string)
@@ -290,14 +296,11 @@ struct FactsReader {
     }
 
     func runOutcome() throws(JournalProblem) -> RunOutcome {
-        guard let status = RunOutcome.Status(rawValue: try text("status")) else { throw problem("status") }
         var outcome = RunOutcome(
-            status: status, output: values["output"] ?? .null,
+            status: try token("status"), output: values["output"] ?? .null,
             error: values["error"] == nil ? nil : try error(), failedStep: values["step"]?.string)
-        outcome.compensation = values["compensation"]?.string.flatMap {
-            RunOutcome.Closing(rawValue: $0)
-        }
-        outcome.finally = values["finally"]?.string.flatMap { RunOutcome.Closing(rawValue: $0) }
+        if values["compensation"] != nil { outcome.compensation = try token("compensation") }
+        if values["finally"] != nil { outcome.finally = try token("finally") }
         return outcome
     }
 }

@@ -79,7 +79,9 @@ extension RunEnd {
     package static func mail(
         of machine: RunMachine, to listeners: [String], of tenant: TenantID, at: Instant
     ) -> [Mail] {
-        guard let first = listeners.first, let end = RunEnd(of: machine, for: first, at: at) else { return [] }
+        guard let first = listeners.first, let end = RunEnd(of: machine, for: first, at: at) else {
+            return []
+        }
         let body = end.body
         return listeners.map { listener in
             Mail(tenant: tenant, key: key(of: end.run, for: listener), body: body, at: at)
