@@ -119,6 +119,53 @@ struct HostileScriptTests {
         #expect(time < .seconds(15))
     }
 
+    /// Each does much within few instructions: the work must be charged, not only be cut off by the clock.
+    static let costly: [String] = [
+        "s < t", "s <= t", "s > t", "s >= t", "not (s > t)", "1 < 2 and s < t", "s == t", "s ~= t",
+        "s in [t]",
+        "math.tointeger(s)", "math.min(#s, 1) < 2 and s < t",
+    ]
+
+    @Test("work on long texts is charged whatever the clock says", arguments: costly)
+    func chargesLongTexts(expression: String) throws {
+        let limits = LuaLimits(
+            workUnits: 250_000, memoryBytes: 2 << 20, time: .seconds(60), sourceBytesMax: 64 << 10,
+            sourceDepthMax: 100, resultNodesMax: 10_000, resultDepthMax: 16)
+        let compiler = LuaExpressionCompiler(cryptography: OpenSSLCryptography(), limits: limits)
+        func outcome(times: Int) throws -> ExpressionFailure? {
+            let source = """
+                local s, t = ('\\0'):rep(300000) .. 'a', ('\\0'):rep(300000) .. 'b'
+                local x
+                for i = 1, \(times) do x = \(expression) end
+                return 1
+                """
+            let compiled = try compiler.compile(source)
+            do throws(ExpressionFailure) {
+                _ = try compiled.evaluate(in: MapScope(Bench.document))
+                return nil
+            } catch { return error }
+        }
+        #expect(try outcome(times: 1) == nil)
+        #expect(try outcome(times: 100) == .budgetExceeded)
+    }
+
+    @Test("an order of texts and numbers is that of Lua, with its errors")
+    func keepsTheOrder() throws {
+        let ordered = [
+            "'' < 'a'", "'a' < 'b'", "'a' < 'aa'", "'a\\0a' < 'a\\0b'", "'a' < 'a\\0'", "'\\127' < '\\128'",
+            "'b' > 'a'",
+            "'a' <= 'a'", "'a' >= 'a'", "not ('a' < 'a')", "not ('a' > 'a')",
+            "trigger.body.n < trigger.body.amount",
+            "trigger.body.amount >= trigger.body.n",
+        ]
+        for source in ordered { #expect(try Bench.evaluate(source) == true, "\(source)") }
+        for source in ["trigger.body.text < trigger.body.n", "'a' > trigger.body.n"] {
+            #expect(try Bench.raised(source).contains("attempt to compare"), "\(source)")
+        }
+        #expect(try Bench.raised("({}) < {}").contains("attempt to compare two table values"))
+        #expect(try Bench.raised("trigger.body.nope <= 'a'").contains("attempt to compare null with string"))
+    }
+
     static let refusedSources: [String] = [
         String(repeating: "(", count: 100_000), String(repeating: "(", count: 30_000) + "1",
         String(repeating: "{", count: 100_000),

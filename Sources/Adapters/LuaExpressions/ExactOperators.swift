@@ -13,6 +13,8 @@ enum ExactOperators {
         "+": "__exact_add", "-": "__exact_sub", "*": "__exact_mul", "//": "__exact_idiv",
     ]
     static let comparisons = ["==": "__exact_eq", "~=": "__exact_ne", "!=": "__exact_ne"]
+    /// Operators that Lua carries out on texts of any length as one instruction, without a charge.
+    static let orders = ["<": "__exact_lt", "<=": "__exact_le", ">": "__exact_gt", ">=": "__exact_ge"]
     /// The prefix of all these names; a source may not use such a name.
     static let prefix = "__exact"
 

@@ -18,10 +18,8 @@ extension SourceReader {
         case "+", "-", "*", "/", "//", "%": makeExactArithmetic(words, operators, operands)
         case "==", "~=", "!=", "<", ">", "<=", ">=", "in":
             for (index, word) in words.enumerated() {
-                guard let function = ExactOperators.comparisons[word] else { continue }
                 let right = operands[index + 1]
-                // No number equals a text, null or boolean, so Lua's own operator is right and faster.
-                if isPlain(operands[index]) || isPlain(right) { continue }
+                guard let function = comparison(word, operands[index], right) else { continue }
                 call(
                     function, [operators[index]], [Span(first: operands[0].first, last: right.last), right])
             }
@@ -73,6 +71,20 @@ extension SourceReader {
         reading.edits.use(function)
         reading.edits.open(first.first, with: "\(function)(\(argument)")
         reading.edits.close(last.last, with: ")")
+    }
+
+    /// The function that stands for a comparison; nil if Lua's own operator is right, and faster.
+    private func comparison(_ word: String, _ left: Span, _ right: Span) -> String? {
+        // Texts and numbers have no order between them, so nothing long is compared with a number.
+        if let order = ExactOperators.orders[word] {
+            return isNumeral(left) || isNumeral(right) ? nil : order
+        }
+        // No number equals a text, null or boolean.
+        return isPlain(left) || isPlain(right) ? nil : ExactOperators.comparisons[word]
+    }
+
+    private func isNumeral(_ span: Span) -> Bool {
+        span.first == span.last && tokens[span.first].kind == .number
     }
 
     private func isPlain(_ span: Span) -> Bool {

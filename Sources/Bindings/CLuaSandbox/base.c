@@ -20,16 +20,6 @@ static int key_rank(lua_State *L, int index) {
     }
 }
 
-static int compare_texts(lua_State *L, int left, int right) {
-    size_t left_count = 0, right_count = 0;
-    const char *left_bytes = lua_tolstring(L, left, &left_count);
-    const char *right_bytes = lua_tolstring(L, right, &right_count);
-    size_t shared = left_count < right_count ? left_count : right_count;
-    int order = memcmp(left_bytes, right_bytes, shared);
-    if (order != 0) return order;
-    return left_count < right_count ? -1 : left_count > right_count;
-}
-
 static int key_order(lua_State *L, int left, int right) {
     int left_rank = key_rank(L, left), right_rank = key_rank(L, right);
     if (left_rank != right_rank) return left_rank - right_rank;

@@ -233,7 +233,24 @@ static int is_any_number(lua_State *L, int index) {
     return lua_type(L, index) == LUA_TNUMBER || is_decimal(L, index);
 }
 
+// Comparing texts reads as many bytes as the shorter one has. Lua compares zero byte by zero byte, each with a call
+// of strcoll, and charges nothing; in the C locale the result is that of memcmp.
+int compare_texts(lua_State *L, int left, int right) {
+    size_t left_count, right_count;
+    const char *left_text = lua_tolstring(L, left, &left_count), *right_text = lua_tolstring(L, right, &right_count);
+    size_t shared = left_count < right_count ? left_count : right_count;
+    charge(L, (int64_t)(shared / 64));
+    int order = memcmp(left_text, right_text, shared);
+    return order != 0 ? order : (left_count > right_count) - (left_count < right_count);
+}
+
+static int are_texts(lua_State *L, int left, int right) {
+    return lua_type(L, left) == LUA_TSTRING && lua_type(L, right) == LUA_TSTRING;
+}
+
 int is_same(lua_State *L, int left, int right) {
+    if (are_texts(L, left, right) && lua_rawlen(L, left) == lua_rawlen(L, right))
+        charge(L, (int64_t)(lua_rawlen(L, left) / 64));
     int is_exact = lua_type(L, left) == LUA_TUSERDATA || lua_type(L, right) == LUA_TUSERDATA;
     if (!is_exact || !(is_decimal(L, left) || is_decimal(L, right)))
         return lua_compare(L, left, right, LUA_OPEQ);
@@ -274,6 +291,31 @@ static int decimal_less_or_equal(lua_State *L) {
     lua_pushboolean(L, order(L, 1, 2) <= 0);
     return 1;
 }
+
+// Whether the left value comes before the right one, as Lua's own operators decide it.
+int is_less(lua_State *L, int left, int right, int or_equal) {
+    if (are_texts(L, left, right)) return or_equal ? compare_texts(L, left, right) <= 0 : compare_texts(L, left, right) < 0;
+    int are_numbers = lua_type(L, left) == LUA_TNUMBER && lua_type(L, right) == LUA_TNUMBER;
+    const char *event = or_equal ? "__le" : "__lt";
+    if (!are_numbers && luaL_getmetafield(L, left, event) == LUA_TNIL && luaL_getmetafield(L, right, event) == LUA_TNIL) {
+        const char *first = kind_name(L, left), *second = kind_name(L, right);
+        if (strcmp(first, second) == 0) luaL_error(L, "attempt to compare two %s values", first);
+        luaL_error(L, "attempt to compare %s with %s", first, second);
+    }
+    return lua_compare(L, left, right, or_equal ? LUA_OPLE : LUA_OPLT);
+}
+
+#define ORDER_OPERATOR(name, left, right, or_equal)             \
+    static int name(lua_State *L) {                             \
+        lua_settop(L, 2);                                       \
+        lua_pushboolean(L, is_less(L, left, right, or_equal));  \
+        return 1;                                               \
+    }
+
+ORDER_OPERATOR(exact_less, 1, 2, 0)
+ORDER_OPERATOR(exact_less_or_equal, 1, 2, 1)
+ORDER_OPERATOR(exact_greater, 2, 1, 0)
+ORDER_OPERATOR(exact_greater_or_equal, 2, 1, 1)
 
 // A start, limit or step of a `for`.
 static int exact_bound(lua_State *L) {
@@ -496,7 +538,9 @@ void fill_exact_operators(lua_State *L) {
         {"__exact_ne", exact_unequal},   {"__exact_for", exact_bound},
         {"__exact_numeral", exact_numeral}, {"__exact_add", exact_add},
         {"__exact_sub", exact_sub},      {"__exact_mul", exact_mul},
-        {"__exact_idiv", exact_idiv},
+        {"__exact_idiv", exact_idiv},    {"__exact_lt", exact_less},
+        {"__exact_le", exact_less_or_equal}, {"__exact_gt", exact_greater},
+        {"__exact_ge", exact_greater_or_equal},
         {NULL, NULL},
     };
     add_functions(L, functions);

@@ -15,6 +15,12 @@ static int64_t clock_ns(clockid_t clock) {
 
 // ---- limits
 
+// Called where nothing may be raised: the hook, or the next charge, ends the evaluation.
+static void charge_memory_work(millrace_lua *lua, int64_t work_units) {
+    lua->work_left -= work_units;
+    lua->work_until_clock -= work_units;
+}
+
 static void *counting_allocator(void *context, void *block, size_t old_size, size_t new_size) {
     millrace_lua *lua = context;
     // For a new block, Lua passes a type instead of the old size.
@@ -26,9 +32,13 @@ static void *counting_allocator(void *context, void *block, size_t old_size, siz
     }
     int64_t growth = (int64_t)new_size - (int64_t)old_size;
     if (new_size > INT64_MAX / 2) return NULL;
-    if (growth > 0 && lua->memory_used + growth > lua->memory_ceiling) return NULL;
-    // Copying large blocks takes time that no instruction count includes; the hook checks it next.
-    if (growth > 0 && new_size > 512) lua->work_left -= (int64_t)(new_size / 128);
+    if (growth > 0 && lua->memory_used + growth > lua->memory_ceiling) {
+        // Lua now collects all garbage, which takes time for each byte that it holds, and asks once more.
+        charge_memory_work(lua, lua->memory_used / 64);
+        return NULL;
+    }
+    // Copying large blocks takes time that no instruction count includes, and filling a table anew takes more.
+    if (growth > 0 && new_size > 512) charge_memory_work(lua, (int64_t)(new_size / (new_size > 4096 ? 32 : 128)));
     void *moved = realloc(block, new_size);
     if (moved != NULL) lua->memory_used += growth;
     return moved;

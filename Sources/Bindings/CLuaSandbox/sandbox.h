@@ -101,6 +101,10 @@ int is_same(lua_State *L, int left, int right);
 void make_decimal_metatable(lua_State *L);
 // Adds the operators that texts and decimals share to the metatable on top.
 void add_arithmetic(lua_State *L);
+// The order of two texts: negative, zero or positive. Charges for the bytes.
+int compare_texts(lua_State *L, int left, int right);
+// The result of `<`, or of `<=`; raises Lua's error if the values have no order.
+int is_less(lua_State *L, int left, int right, int or_equal);
 // Adds the functions that the compiler uses in place of operators.
 void fill_exact_operators(lua_State *L);
 

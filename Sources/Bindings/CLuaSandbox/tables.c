@@ -82,10 +82,7 @@ static int table_remove(lua_State *L) {
 
 static int comes_before(lua_State *L, int left, int right) {
     charge(L, 5);
-    if (lua_isnil(L, 2)) {
-        if (lua_type(L, left) == LUA_TSTRING) charge(L, (int64_t)(lua_rawlen(L, left) / 64));
-        return lua_compare(L, left, right, LUA_OPLT);
-    }
+    if (lua_isnil(L, 2)) return is_less(L, left, right, 0);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, left);
     lua_pushvalue(L, right);
@@ -212,6 +209,8 @@ static int math_min(lua_State *L) { return extreme(L, 0); }
 
 static int math_tointeger(lua_State *L) {
     int is_whole = 0;
+    // Reading a number from a text goes through all of it.
+    if (lua_type(L, 1) == LUA_TSTRING) charge(L, (int64_t)(lua_rawlen(L, 1) / 16));
     lua_Integer number = lua_tointegerx(L, 1, &is_whole);
     if (is_whole) lua_pushinteger(L, number);
     else lua_pushnil(L);
