@@ -16,6 +16,21 @@ struct HostileRestartTests {
         steps: [{lua: return trigger.body}]
         output: {body: << trigger.body >>, again: << steps.step_1.output >>}
         """
+    /// A digest that tells bytes, texts and maps apart, which a view shows alike.
+    private static func digest(of source: String) -> String {
+        """
+        |
+              local function mark(v)
+                if type(v) == 'string' then return 's' .. hex.encode(v) end
+                if type(v) ~= 'table' then return type(v) .. tostring(v) end
+                local parts = {}
+                for k, item in pairs(v) do parts[#parts + 1] = hex.encode(tostring(k)) .. '=' .. mark(item) end
+                return '{' .. table.concat(parts, ',') .. '}'
+              end
+              return crypto.sha256(mark(\(source)))
+        """
+    }
+    private static let input = "{trigger.body, trigger.raw_body, trigger.query, trigger.headers}"
     private static let flow = """
         name: hostile
         version: 1
@@ -27,13 +42,23 @@ struct HostileRestartTests {
               return {body = trigger.body, raw = trigger.raw_body, query = trigger.query, headers = trigger.headers,
               list = {{trigger.query}, trigger.body}, token = run.token}
           - {id: call, call: other, input: {all: << steps.take.output >>, body: << trigger.body >>}}
+          - id: early
+            lua: \(digest(of: input))
           - {id: first, wait: go}
+          - id: heard
+            lua: \(digest(of: "{steps.first.signal}"))
           - {id: second, wait: go}
           - id: each
             strategy: {type: scatter, over: ["<< trigger.body >>", "<< steps.first.signal >>", "<< steps.second.signal >>"]}
             lua: "return {item = item, raw = trigger.raw_body}"
+          - id: late
+            lua: \(digest(of: input))
+          - id: remembered
+            lua: \(digest(of: "{steps.first.signal}"))
         output:
           first: << steps.take.output >>
+          digests: << {steps.early.output, steps.heard.output} >>
+          digests_now: << {steps.late.output, steps.remembered.output} >>
           now: {body: << trigger.body >>, raw: << trigger.raw_body >>, query: << trigger.query >>, headers: << trigger.headers >>}
           call: << steps.call.output >>
           each: << steps.each.items >>
@@ -147,6 +172,7 @@ struct HostileRestartTests {
             for name in ["body", "raw", "query", "headers"] {
                 #expect(output["now"]?[name] == first[name] ?? .null, "\(run): \(name)")
             }
+            #expect(output["digests"]?[0] != nil && output["digests"] == output["digests_now"], "\(run)")
             #expect(output["call"]?["body"]?["all"] == first)
             #expect(output["call"]?["again"] == output["call"]?["body"])
         }
