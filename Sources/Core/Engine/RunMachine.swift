@@ -27,8 +27,17 @@ package struct RunMachine: Sendable {
     /// Adds the bytes of stored facts to what the run keeps.
     ///
     /// To be called with the facts of each decision, and once with those of a journal that is read back, so
-    /// that the sum is the same after a restart.
-    package mutating func noteFacts(byteCount: Int) { state.byteCount += byteCount }
+    /// that the sums are the same after a restart.
+    ///
+    /// - Parameter facts: The entries in their order, each with the size of its facts in bytes.
+    package mutating func noteFacts(_ facts: some Sequence<(entry: JournalEntry, byteCount: Int)>) {
+        var sum = 0
+        for (entry, byteCount) in facts {
+            sum += byteCount
+            if case .runFinalizing = entry { state.noteFactsBeforeFinally(byteCount: sum) }
+        }
+        state.byteCount += sum
+    }
 
     /// The path of a node in the journal, such as `charge` or `charge/compensate`.
     package func path(of node: Int) -> String { state.path(node, plan) }

@@ -36,7 +36,7 @@ package struct RunState: Sendable {
     /// All instants that the state compares or subtracts are times of that wall clock.
     package private(set) var clockShift = Duration.zero
     /// The bytes of the journal: bodies as they are folded, and facts through
-    /// ``RunMachine/noteFacts(byteCount:)``.
+    /// ``RunMachine/noteFacts(_:)``.
     package internal(set) var byteCount = 0
     /// Whether the run is ending because its journal is too large.
     private(set) var isTooLarge = false
@@ -456,6 +456,9 @@ extension RunState {
         }
         ready.removeAll()
     }
+
+    /// Facts of entries up to the begin of the `finally` steps, which were not yet known when it was folded.
+    mutating func noteFactsBeforeFinally(byteCount: Int) { byteCountBeforeFinally += byteCount }
 
     /// Begins the `finally` steps: no other step starts or continues.
     private mutating func finalize(as outcome: RunOutcome, _ plan: RunPlan) {

@@ -146,7 +146,8 @@ extension Runtime {
             run: slot.run, tenant: slot.tenant,
             entries: decision.records.map { $0.stored(of: slot.run, by: slot.sealer) },
             isMetered: slot.isMetered)
-        slot.machine.noteFacts(byteCount: commit.entries.reduce(0) { $0 + $1.facts.count })
+        slot.machine.noteFacts(
+            zip(decision.records, commit.entries).lazy.map { ($0.entry, $1.facts.count) })
         for record in decision.records {
             switch record.entry {
             case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested, .runTimedOut,

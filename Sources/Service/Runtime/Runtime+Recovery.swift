@@ -87,19 +87,20 @@ extension Runtime {
             return nil
         }
         var records: [JournalRecord] = []
-        var factByteCount = 0
+        var facts: [(entry: JournalEntry, byteCount: Int)] = []
         for entry in try store.entries(of: record.run) {
-            factByteCount += entry.facts.count
             do throws(JournalProblem) {
-                records.append(
-                    try JournalRecord(stored: entry, of: record.run, by: vault.sealer(of: record.tenant)))
+                let read = try JournalRecord(
+                    stored: entry, of: record.run, by: vault.sealer(of: record.tenant))
+                records.append(read)
+                facts.append((read.entry, entry.facts.count))
             } catch {
                 strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
                 return nil
             }
         }
         var machine = RunMachine(run: record.run, plan: plan, records: records)
-        machine.noteFacts(byteCount: factByteCount)
+        machine.noteFacts(facts)
         return machine
     }
 

@@ -152,4 +152,36 @@ struct RunSizeTests {
         #expect(results.items.filter { $0 == .stored }.count == 8)
         #expect(results.items.last == .runOver)
     }
+
+    static let beforeFinally = [
+        "a: {strategy: {type: fan_out, over: 6, concurrency: 1}, request: {url: https://a.example/}}",
+        "a: {lua: \"return ('x'):rep(12000)\"}",
+    ]
+
+    @Test(
+        "what the steps kept does not count against `finally`, whether or not the process dies meanwhile",
+        arguments: beforeFinally, [false, true])
+    func finallyHasItsOwn(step: String, dies: Bool) throws {
+        let script: ScriptedTransport.Script = { _ in Self.answer(header: 2_000) }
+        var world = try Self.world(script)
+        let plan = try world.deploy(
+            """
+            steps:
+              \(step)
+            finally:
+              f: {sleep: 3s}
+              g: {after: [f], request: {url: https://a.example/unlock}}
+            """)
+        try world.start(plan)
+        let run = world.runs[0]
+        #expect(try Self.byteCount(world, run) > Self.byteCountMax / 2)
+        if dies {
+            world = try world.crashed(script: script)
+            try world.runtime.recover()
+        }
+        world.clock.advance(by: .seconds(4))
+        #expect(world.transport.requests.last?.url == "https://a.example/unlock")
+        #expect(try world.status(of: run) == .succeeded)
+        #expect(try !world.kinds(of: run).contains("run.finally_cut"))
+    }
 }
