@@ -3,7 +3,7 @@ package import Storage
 package import Values
 package import Workflow
 
-/// The run whose end started this one.
+/// The run whose end started this one, or one of the runs that called it.
 package struct RunCause: Sendable, Hashable {
     package var run: RunID
     /// The length of the chain of ends that led to this run, from 1.

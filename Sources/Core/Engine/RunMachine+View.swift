@@ -32,7 +32,9 @@ extension RunMachine {
             })
         if leftOutCount > 0 { object["steps_left_out"] = .int(Int64(leftOutCount)) }
         object["parent"] = state.start?.parent?.value ?? .null
-        object["cause"] = state.start?.cause.map { ["run": .string("\($0.run)")] } ?? .null
+        // A child has the cause of its parent, where it is shown.
+        let cause = state.start?.parent == nil ? state.start?.cause : nil
+        object["cause"] = cause.map { ["run": .string("\($0.run)")] } ?? .null
         object["children"] = .array(children)
         object["concurrency_key"] = state.start?.concurrencyKey.map { .string($0) } ?? .null
         object["trigger_body"] = state.trigger?.shownBody ?? .null

@@ -34,6 +34,8 @@ extension Runtime {
             }
             start.sensitive = call.sensitive.map { $0.below("body") }
             start.parent = call.parent
+            // The chain of ends goes on through calls, or two workflows could start each other for ever.
+            start.cause = lock.withLock { slots[parent]?.machine.state.start?.cause }
             guard let place = placeOfChild(of: parent) else {
                 return try refuseDescendant(call, plan.definition.name, of: tenant, step: step)
             }

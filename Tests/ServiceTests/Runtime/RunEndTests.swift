@@ -178,6 +178,19 @@ struct RunEndTests {
         #expect(try Self.runs(world, "one").count + Self.runs(world, "two").count == 2 * RunEnd.depthMax)
     }
 
+    @Test("a chain goes on through calls", arguments: ["{call: work}", "{call: work, detach: true}"])
+    func chainsThroughCalls(step: String) throws {
+        let world = try Self.world()
+        _ = try world.deploy("steps: [{lua: return 1}]", name: "work", of: Self.tenant)
+        try Self.listen(
+            world, "{type: run, on: succeeded, workflows: [work]}", name: "again", "steps: [\(step)]")
+        try world.start(
+            try world.deploy("steps: [{call: work}]", name: "first", of: Self.tenant), of: Self.tenant)
+        for _ in 0..<40 { world.clock.advance(by: .seconds(1)) }
+        #expect(try Self.mail(world).isEmpty)
+        #expect(try Self.runs(world, "again").count == RunEnd.depthMax)
+    }
+
     @Test("runs that ends start count among what the first start has led to")
     func descendantsAreBounded() throws {
         var options = RuntimeOptions()

@@ -111,8 +111,9 @@ struct KnownRun {
             isQueued = facts["queued"]?.bool ?? false
             concurrencyKey = facts["concurrency_key"]?.string
             origin = facts["origin"].flatMap { RunOrigin($0) }
-            cause = facts["cause_run"]?.string.flatMap { RunID($0) }
             parent = facts["parent_run"]?.string.flatMap { RunID($0) }
+            // A child carries the cause of its parent on.
+            cause = parent == nil ? facts["cause_run"]?.string.flatMap { RunID($0) } : nil
         case "run.admitted": isQueued = false
         case "run.cancel_requested":
             // It also ends a pause by a person.
