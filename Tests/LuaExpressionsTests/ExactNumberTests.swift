@@ -142,4 +142,28 @@ struct ExactNumberTests {
     func ownNamesAreRefused() {
         #expect(Bench.problem("__exact_add(1, 2)") != nil)
     }
+
+    @Test("a whole number that JSON writes with a point is a position in a list")
+    func wholeDecimals() throws {
+        let scope = MapScope(["trigger": ["list": ["a", "b"], "two": .number("2.0"), "e": .number("1e0")]])
+        let table: [(String, Value)] = [
+            ("trigger.list[trigger.two]", "b"), ("trigger.list[trigger.e]", "a"),
+            ("trigger.list[trigger.two + 0.5]", nil), ("math.tointeger(trigger.two)", 2),
+        ]
+        for (source, expected) in table {
+            #expect(try Bench.evaluate(source, scope) == expected, "\(source)")
+        }
+        #expect(try Bench.raised("math.abs(math.mininteger)").contains("integer overflow"))
+    }
+
+    @Test("string.format keeps all digits of large integers")
+    func formatsIntegers() throws {
+        let table: [(String, Value)] = [
+            ("string.format('%.2f', 9007199254740993)", "9007199254740993.00"),
+            ("string.format('%.0f', math.mininteger)", "-9223372036854775808"),
+            ("string.format('%+08.1f', 7)", "+00007.0"), ("string.format('%-6.1f|', 0)", "0.0   |"),
+            ("string.format('%.1f', '9007199254740993')", "9007199254740993.0"),
+        ]
+        for (source, expected) in table { #expect(try Bench.evaluate(source) == expected, "\(source)") }
+    }
 }

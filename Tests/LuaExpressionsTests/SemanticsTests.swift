@@ -103,6 +103,8 @@ struct SemanticsTests {
         ("json.decode('{')", "expected a name in quotes"),
         ("json.encode({1, a = 2})", "a list and a map at once"),
         ("money.to_minor('10.005')", "more than 2 decimals"),
+        ("money.to_minor('10.00', trigger.body.nope)", "the currency is null"),
+        ("money.from_minor(1000, trigger.body.nothing)", "the currency is null"),
         (
             "local a = 1\nlocal b = nil\nreturn a + b",
             "line 3: attempt to perform arithmetic on a nil value (local 'b')"

@@ -247,6 +247,10 @@ struct HostFunctions {
             }
             return digits
         }
+        // A currency that is missing from the input must not count as one with two decimals.
+        if let kind = argument(index)?.kind, [MILLRACE_LUA_NIL, MILLRACE_LUA_NULL].contains(Int(kind)) {
+            throw .raised("the currency is null: give a code such as EUR, or a number of decimals")
+        }
         let digits = try integer(index, or: 2)
         guard (0...6).contains(digits) else { throw .raised("a currency has 0 to 6 decimals") }
         return Int(digits)

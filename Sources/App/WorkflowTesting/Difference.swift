@@ -74,10 +74,7 @@ struct Comparison {
 
     private static func isSame(_ left: Value, _ right: Value) -> Bool {
         if left == right { return true }
-        guard case .number = left else {
-            guard case .number = right, case .int = left else { return false }
-            return left.double == right.double
-        }
-        return left.double != nil && left.double == right.double
+        guard let expected = DecimalNumber(left), let actual = DecimalNumber(right) else { return false }
+        return expected == actual
     }
 }

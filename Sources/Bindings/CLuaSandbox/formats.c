@@ -114,7 +114,8 @@ static void add_digits(text_buffer *out, const layout *how, char sign, const cha
 void add_decimal(text_buffer *out, const char *directive, char conversion, int argument) {
     lua_State *L = out->state;
     size_t byte_count = 0;
-    const char *text = decimal_text(L, argument, &byte_count);
+    make_text(L, argument);
+    const char *text = lua_tolstring(L, argument, &byte_count);
     charge(L, 20 + (int64_t)(byte_count / 16));
     layout how = layout_of(directive);
     int places = conversion != 'f' ? -1 : how.precision < 0 ? 6 : how.precision;

@@ -229,6 +229,17 @@ static int order(lua_State *L, int left, int right) {
     return lua->host.compare(lua->context, &first, &second);
 }
 
+int whole_of_decimal(lua_State *L, int index, lua_Integer *out) {
+    double nearest = strtod(to_decimal(L, index)->text, NULL);
+    // Above, a float is at the next whole number only by chance.
+    if (!(fabs(nearest) < 9007199254740992.0) || floor(nearest) != nearest) return 0;
+    lua_pushinteger(L, (lua_Integer)nearest);
+    int is_whole = order(L, index, lua_gettop(L)) == 0;
+    *out = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return is_whole;
+}
+
 static int is_any_number(lua_State *L, int index) {
     return lua_type(L, index) == LUA_TNUMBER || is_decimal(L, index);
 }

@@ -101,6 +101,8 @@ int is_same(lua_State *L, int left, int right);
 void make_decimal_metatable(lua_State *L);
 // Adds the operators that texts and decimals share to the metatable on top.
 void add_arithmetic(lua_State *L);
+// Whether a decimal such as 2.0 is a whole number that a float represents, and which.
+int whole_of_decimal(lua_State *L, int index, lua_Integer *out);
 // The order of two texts: negative, zero or positive. Charges for the bytes.
 int compare_texts(lua_State *L, int left, int right);
 // The result of `<`, or of `<=`; raises Lua's error if the values have no order.

@@ -309,7 +309,8 @@ static void add_argument(lua_State *L, text_buffer *out, const directive *how, i
     charge(L, 10);
     if (strchr("dif", how->conversion) != NULL) {
         if (lua_type(L, argument) == LUA_TSTRING && push_number_of_text(L, argument)) lua_replace(L, argument);
-        if (is_decimal(L, argument)) {
+        // A float would lose digits of a large integer.
+        if (is_decimal(L, argument) || (how->conversion == 'f' && lua_isinteger(L, argument))) {
             add_decimal(out, how->text, how->conversion, argument);
             return;
         }

@@ -183,8 +183,8 @@ static int math_ceil(lua_State *L) {
 static int math_abs(lua_State *L) {
     if (lua_isinteger(L, 1)) {
         lua_Integer number = lua_tointeger(L, 1);
-        // The least integer is unchanged, as in Lua.
-        lua_pushinteger(L, number < 0 ? (lua_Integer)(0u - (lua_Unsigned)number) : number);
+        if (number == LUA_MININTEGER) return luaL_error(L, "integer overflow: math.abs(%I) does not fit 64 bits", number);
+        lua_pushinteger(L, number < 0 ? -number : number);
     } else {
         lua_pushnumber(L, fabs(checked_number(L, 1)));
     }
@@ -211,7 +211,9 @@ static int math_tointeger(lua_State *L) {
     int is_whole = 0;
     // Reading a number from a text goes through all of it.
     if (lua_type(L, 1) == LUA_TSTRING) charge(L, (int64_t)(lua_rawlen(L, 1) / 16));
-    lua_Integer number = lua_tointegerx(L, 1, &is_whole);
+    lua_Integer number = 0;
+    if (is_decimal(L, 1)) is_whole = whole_of_decimal(L, 1, &number);
+    else number = lua_tointegerx(L, 1, &is_whole);
     if (is_whole) lua_pushinteger(L, number);
     else lua_pushnil(L);
     return 1;

@@ -131,7 +131,12 @@ static int proxy_index(lua_State *L) {
         if (is_whole) break;
         lua_pushnil(L);
         return 1;
-    default: lua_pushnil(L); return 1;
+    default:
+        // A number such as 2.0 from JSON.
+        key.kind = MILLRACE_LUA_INTEGER;
+        if (is_decimal(L, 2) && whole_of_decimal(L, 2, &key.integer)) break;
+        lua_pushnil(L);
+        return 1;
     }
     charge(L, 10);
     begin_host_call(lua);
