@@ -155,6 +155,33 @@ struct BackupTests {
         #expect(!Files.exists(target))
     }
 
+    @Test("a workflow's source that was changed in the file is found")
+    func changedSources() throws {
+        let (folder, data, _) = try installation()
+        let source = Array("name: nap\nversion: 1\ntriggers: [{type: http}]\nsteps: [{sleep: 3s}]\n".utf8)
+        let cryptography = OpenSSLCryptography()
+        let store = try SQLiteStore.open(
+            path: "\(data)/millrace.db", sha256: { cryptography.sha256($0) },
+            clock: { Instant(microseconds: 1) })
+        _ = try store.deployWorkflow(
+            "nap", of: .operatorTenant, digest: cryptography.sha256(source), source: source,
+            at: Instant(microseconds: 1), listensToRuns: false)
+        store.close()
+        let backup = "\(folder.path)/b.db"
+        let backed = CommandLineRun(["backup", backup, "--data", data])
+        #expect(backed.code == 0, "\(backed.error)")
+        let changed = try Files.read(backup).split(
+            separator: Array("sleep: 3s".utf8), omittingEmptySubsequences: false)
+        try #require(changed.count > 1)
+        try Files.replace("\(folder.path)/bad.db", Array(changed.joined(separator: Array("sleep: 9s".utf8))))
+        let target = "\(folder.path)/t.db"
+        let restored = CommandLineRun(["restore", "\(folder.path)/bad.db", "--to", target, "--json"])
+        #expect(restored.code == 1 && restored.problem["code"] == "copy_failed")
+        #expect(restored.error.contains("version 1 of workflow nap"), "\(restored.error)")
+        #expect(!Files.exists(target))
+        #expect(CommandLineRun(["restore", backup, "--to", target]).code == 0)
+    }
+
     @Test("a restore replaces nothing, writes where no server runs, and wants the backup's master key")
     func restoreIsCareful() throws {
         let (folder, data, _) = try installation()

@@ -11,7 +11,8 @@ package struct DatabaseCheck: Sendable, Hashable {
     package var newestRun: RunRecord?
     package var ledger: LedgerVerification
 
-    /// Reads a whole file: SQLite's integrity check of every page and index, then every ledger.
+    /// Reads a whole file: SQLite's integrity check of every page and index, the digest of every workflow's
+    /// source, and every ledger.
     ///
     /// Changes nothing.
     ///
@@ -22,6 +23,7 @@ package struct DatabaseCheck: Sendable, Hashable {
         defer { connection.close() }
         try Migration.check(connection)
         try Self.checkPages(connection)
+        try Self.checkSources(connection, sha256)
         var verifier = LedgerVerifier(connection: connection, sha256: sha256)
         ledger = try verifier.verify()
         tenantCount = Int(try connection.integer("SELECT count(*) FROM tenant") ?? 0)
@@ -44,5 +46,22 @@ package struct DatabaseCheck: Sendable, Hashable {
                 code: SQLITE_CORRUPT,
                 message: "the file is damaged: " + found.joined(separator: "; ").prefix(1000))
         }
+    }
+
+    /// A changed source would run, because SQLite has no checksums of content.
+    private static func checkSources(
+        _ connection: Connection, _ sha256: @Sendable ([UInt8]) -> [UInt8]
+    ) throws(StoreError) {
+        let found = try connection.all(
+            "SELECT tenant_id, name, number, digest, source, deployed_at_us FROM workflow_version"
+        ) { row throws(StoreError) -> String? in
+            let version = try Rows.workflow(row)
+            return sha256(version.source) == version.digest
+                ? nil : "version \(version.number) of workflow \(version.name) of tenant \(version.tenant)"
+        }
+        guard let changed = found.compactMap({ $0 }).first else { return }
+        throw .failed(
+            code: SQLITE_CORRUPT,
+            message: "the file is damaged: the source of \(changed) does not match its digest")
     }
 }

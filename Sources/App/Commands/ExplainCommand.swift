@@ -60,7 +60,12 @@ enum ExplainCommand {
     private static func text(of record: Value, _ times: Times) -> String {
         let run = record["run_id"]?.text ?? ""
         if RunCommands.isOver(record) {
-            return "\(run) has \(record["status"]?.text ?? ""): nothing is wrong, nothing is waited for"
+            let status = record["status"]?.text ?? ""
+            guard record["finally"]?.string != "failed" else {
+                return
+                    "\(run) has \(status), but its `finally` steps failed or were cut: see `millrace run \(run)`"
+            }
+            return "\(run) has \(status): nothing is wrong, nothing is waited for"
         }
         var lines = ["\(run) is \(record["status"]?.text ?? "")"]
         lines += (record["paused_by"]?.array ?? []).map { "paused by " + text(ofPause: $0, times) }
