@@ -32,6 +32,9 @@ struct TemplateKeyTests {
             try Self.key("<< trigger.body.x >>-<< trigger.body.y >>", ["x": 1, "y": ""])
         }
         #expect(throws: KeyFault.missingPart(1)) { try Self.key("a-<< trigger.body.x >>", ["x": nil]) }
+        for empty in [[], [:]] as [Value] {
+            #expect(throws: KeyFault.missingPart(1)) { try Self.key("a-<< trigger.body.x >>", ["x": empty]) }
+        }
         #expect(KeyFault.missingPart(1).message.contains("expression 1"))
     }
 

@@ -110,7 +110,11 @@ extension ScopeNames {
                 : "read `steps.\(step).outcome`"
         case "body", "headers", "json": "read `steps.\(step).response.\(name == "json" ? "body" : name)`"
         case "result", "outputs", "value", "data", "output":
-            kind == "wait" ? "read `steps.\(step).signal.body`" : "read `steps.\(step).output`"
+            switch kind {
+            case "wait": "read `steps.\(step).signal.body`"
+            case "sleep": "a `sleep` has no result: read `steps.\(step).outcome`"
+            default: "read `steps.\(step).output`"
+            }
         case "state", "succeeded", "failed", "success", "conclusion": "read `steps.\(step).outcome`"
         case "code", "message": "read `steps.\(step).error.\(name)`"
         default: nil

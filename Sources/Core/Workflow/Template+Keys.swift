@@ -23,7 +23,7 @@ extension Template {
     ///
     /// A single expression may be null, which means that there is no key.
     ///
-    /// - Throws: ``KeyFault`` if a part is null, empty, blank or bytes, or its evaluation fails.
+    /// - Throws: ``KeyFault`` if a part is null, empty (a text, a list or a map), blank or bytes, or its evaluation fails.
     package func key(in scope: any ExpressionScope) throws(KeyFault) -> Value {
         guard case .text(let parts) = self else {
             do throws(ExpressionFailure) { return try value(in: scope) } catch { throw .failed(error) }
@@ -40,6 +40,9 @@ extension Template {
                     throw .failed(error)
                 }
                 if case .bytes = value { throw .failed(.notAValue(reason: "a key is text, not bytes")) }
+                if value.array?.isEmpty == true || value.object?.members.isEmpty == true {
+                    throw .missingPart(number)
+                }
                 let added = value.text
                 // Blanks identify nothing, and a header's value loses the blanks at its ends.
                 guard !added.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else { throw .missingPart(number) }

@@ -56,7 +56,9 @@ extension WorkflowDecoder {
         let name = read.root.name
         // A trigger's read of a step is reported in checkReads.
         if case .trigger = use.owner, name == "steps", !read.members.isEmpty { return }
-        if let contents = library[name] { return checkLibrary(read, contents, use) }
+        if let contents = library[name] {
+            return isFilter(read) ? noteFilter(read, use) : checkLibrary(read, contents, use)
+        }
         guard let shape = rootShape(name, use) else { return noteUnknownName(read, use, library) }
         if case .assigned = read.use {
             return note(
@@ -91,6 +93,26 @@ extension WorkflowDecoder {
             hint: "choose another name for the variable: `local x = …`")
     }
 
+    /// Whether a function or a library follows `|`, whose operands are numbers.
+    private func isFilter(_ read: NameRead) -> Bool {
+        guard read.followsBar, case .read = read.use else { return false }
+        // `math` has numbers, too.
+        return read.root.name != "math" || read.members.isEmpty
+    }
+
+    private mutating func noteFilter(_ read: NameRead, _ use: Use) {
+        let name = ([read.root.name] + read.members.map(\.name)).joined(separator: ".")
+        note(
+            .unknownName, at: mark(read.root, use),
+            "\(quote(name)) cannot follow `|`, which combines numbers",
+            hint: filterHint(name))
+    }
+
+    private func filterHint(_ name: String) -> String {
+        ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
+            ?? "there are no filters: call a function, as in `x:upper()` or `json.encode(x)`"
+    }
+
     private mutating func noteUnknownName(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) {
         let name = read.root.name
         if case .assigned = read.use {
@@ -107,10 +129,7 @@ extension WorkflowDecoder {
         -> String
     {
         let name = read.root.name
-        if read.followsBar {
-            return ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
-                ?? "there are no filters: call a function, as in `x:upper()` or `json.encode(x)`"
-        }
+        if read.followsBar { return filterHint(name) }
         if stepNames(around: use).contains(where: { $0.hasSameBytes(as: name) }) {
             let rest = read.members.map { ".\($0.name)" }.joined()
             return "write `steps.\(name)\(rest)`"
