@@ -166,4 +166,17 @@ struct ExactNumberTests {
         ]
         for (source, expected) in table { #expect(try Bench.evaluate(source) == expected, "\(source)") }
     }
+
+    @Test("a list of decimals is sorted")
+    func sortsDecimals() throws {
+        let list = Value.array((0..<100).map { .number("\(($0 * 37) % 100).50") })
+        let source = """
+            local t = {}
+            for i, n in ipairs(trigger.list) do t[i] = n end
+            table.sort(t)
+            for i = 2, #t do if t[i] < t[i - 1] then return i end end
+            return #t
+            """
+        #expect(try Bench.evaluate(source, MapScope(["trigger": ["list": list]])) == 100)
+    }
 }

@@ -230,7 +230,9 @@ static int order(lua_State *L, int left, int right) {
 }
 
 int whole_of_decimal(lua_State *L, int index, lua_Integer *out) {
-    double nearest = strtod(to_decimal(L, index)->text, NULL);
+    decimal *number = to_decimal(L, index);
+    charge(L, 2 + (int64_t)(number->byte_count / 16));
+    double nearest = strtod(number->text, NULL);
     // Above, a float is at the next whole number only by chance.
     if (!(fabs(nearest) < 9007199254740992.0) || floor(nearest) != nearest) return 0;
     lua_pushinteger(L, (lua_Integer)nearest);
@@ -303,12 +305,18 @@ static int decimal_less_or_equal(lua_State *L) {
     return 1;
 }
 
-// Whether the left value comes before the right one, as Lua's own operators decide it.
+static int has_order(lua_State *L, int index) {
+    if (luaL_getmetafield(L, index, "__lt") == LUA_TNIL) return 0;
+    lua_pop(L, 1);
+    return 1;
+}
+
+// Whether the left value comes before the right one, as Lua's own operators decide it. Leaves the stack as it was,
+// because a sort calls it many times.
 int is_less(lua_State *L, int left, int right, int or_equal) {
-    if (are_texts(L, left, right)) return or_equal ? compare_texts(L, left, right) <= 0 : compare_texts(L, left, right) < 0;
+    if (are_texts(L, left, right)) return compare_texts(L, left, right) < or_equal;
     int are_numbers = lua_type(L, left) == LUA_TNUMBER && lua_type(L, right) == LUA_TNUMBER;
-    const char *event = or_equal ? "__le" : "__lt";
-    if (!are_numbers && luaL_getmetafield(L, left, event) == LUA_TNIL && luaL_getmetafield(L, right, event) == LUA_TNIL) {
+    if (!are_numbers && !has_order(L, left) && !has_order(L, right)) {
         const char *first = kind_name(L, left), *second = kind_name(L, right);
         if (strcmp(first, second) == 0) luaL_error(L, "attempt to compare two %s values", first);
         luaL_error(L, "attempt to compare %s with %s", first, second);

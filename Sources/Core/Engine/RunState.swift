@@ -457,7 +457,7 @@ extension RunState {
         ready.removeAll()
     }
 
-    /// Facts of entries up to the begin of the `finally` steps, which were not yet known when it was folded.
+    /// Adds facts from before the `finally` steps, which were not yet counted when those steps began.
     mutating func noteFactsBeforeFinally(byteCount: Int) { byteCountBeforeFinally += byteCount }
 
     /// Begins the `finally` steps: no other step starts or continues.
