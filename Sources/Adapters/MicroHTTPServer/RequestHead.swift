@@ -37,13 +37,13 @@ struct RequestHead {
             guard let name = text(field.name, field.name_size),
                 let value = text(field.value, field.value_size)
             else { return .failure(.badHeader) }
-            if name.utf8.count == 4, name.lowercased() == "host", !value.utf8.allSatisfy(isAuthorityByte) {
-                return .failure(.badHost)
-            }
-            if isSingle(name), headers.contains(where: { $0.name.lowercased() == name.lowercased() }) {
+            // The shim writes names in lower case.
+            let header = HTTPHeader(name, value)
+            if header.name == "host", !value.utf8.allSatisfy(isAuthorityByte) { return .failure(.badHost) }
+            if isSingle(header.name), headers.contains(where: { $0.name == header.name }) {
                 return .failure(.repeatedHeader)
             }
-            headers.append(HTTPHeader(name, value))
+            headers.append(header)
         }
         if let authority = parsed.authority {
             for index in headers.indices where headers[index].name == "host" {
@@ -59,8 +59,7 @@ struct RequestHead {
 
     /// Whether a second header of that name would make the framing of the body ambiguous.
     private static func isSingle(_ name: String) -> Bool {
-        guard name.utf8.count == 12 || name.utf8.count == 16 else { return false }
-        return ["content-type", "content-encoding"].contains(name.lowercased())
+        name == "content-type" || name == "content-encoding"
     }
 
     /// The characters of a host and port (RFC 3986, 3.2), without `@`, because Host contains no user.

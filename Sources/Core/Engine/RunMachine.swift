@@ -1,4 +1,5 @@
 import Billing
+package import Storage
 package import Values
 import Workflow
 
@@ -29,12 +30,14 @@ package struct RunMachine: Sendable {
     /// To be called with the facts of each decision, and once with those of a journal that is read back, so
     /// that the sums are the same after a restart.
     ///
-    /// - Parameter facts: The entries in their order, each with the size of its facts in bytes.
-    package mutating func noteFacts(_ facts: some Sequence<(entry: JournalEntry, byteCount: Int)>) {
+    /// - Parameters:
+    ///   - records: The entries in their order.
+    ///   - stored: The same entries, as they are stored.
+    package mutating func noteFacts(of records: [JournalRecord], stored: [StoredEntry]) {
         var sum = 0
-        for (entry, byteCount) in facts {
-            sum += byteCount
-            if case .runFinalizing = entry { state.noteFactsBeforeFinally(byteCount: sum) }
+        for index in records.indices {
+            sum += stored[index].facts.count
+            if case .runFinalizing = records[index].entry { state.noteFactsBeforeFinally(byteCount: sum) }
         }
         state.byteCount += sum
     }

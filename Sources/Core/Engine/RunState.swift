@@ -36,7 +36,7 @@ package struct RunState: Sendable {
     /// All instants that the state compares or subtracts are times of that wall clock.
     package private(set) var clockShift = Duration.zero
     /// The bytes of the journal: bodies as they are folded, and facts through
-    /// ``RunMachine/noteFacts(_:)``.
+    /// ``RunMachine/noteFacts(of:stored:)``.
     package internal(set) var byteCount = 0
     /// Whether the run is ending because its journal is too large.
     private(set) var isTooLarge = false

@@ -146,8 +146,7 @@ extension Runtime {
             run: slot.run, tenant: slot.tenant,
             entries: decision.records.map { $0.stored(of: slot.run, by: slot.sealer) },
             isMetered: slot.isMetered)
-        slot.machine.noteFacts(
-            zip(decision.records, commit.entries).lazy.map { ($0.entry, $1.facts.count) })
+        slot.machine.noteFacts(of: decision.records, stored: commit.entries)
         for record in decision.records {
             switch record.entry {
             case .runPaused, .runResumed, .runHeld, .runReleased, .cancelRequested, .runTimedOut,

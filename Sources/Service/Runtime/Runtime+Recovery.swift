@@ -87,20 +87,18 @@ extension Runtime {
             return nil
         }
         var records: [JournalRecord] = []
-        var facts: [(entry: JournalEntry, byteCount: Int)] = []
-        for entry in try store.entries(of: record.run) {
+        let stored = try store.entries(of: record.run)
+        for entry in stored {
             do throws(JournalProblem) {
-                let read = try JournalRecord(
-                    stored: entry, of: record.run, by: vault.sealer(of: record.tenant))
-                records.append(read)
-                facts.append((read.entry, entry.facts.count))
+                records.append(
+                    try JournalRecord(stored: entry, of: record.run, by: vault.sealer(of: record.tenant)))
             } catch {
                 strand(record.run, "its journal entry \(error.key) cannot be read: \(error.reason)")
                 return nil
             }
         }
         var machine = RunMachine(run: record.run, plan: plan, records: records)
-        machine.noteFacts(facts)
+        machine.noteFacts(of: records, stored: stored)
         return machine
     }
 
