@@ -33,8 +33,29 @@ struct ProtocolTests {
             let client = try RawClient(port: listener.port)
             client.send("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
             client.send("5;e=1\r\ndefgh\r\n0\r\n\r\n")
-            try #expect(client.response().text == "abcdefgh")
+            let response = try client.response()
+            #expect(response.text == "abcdefgh")
+            #expect(response.headers["connection"]?.lowercased() == "close")
         }
+    }
+
+    @Test(
+        "Nothing that follows a chunked body is read as a request",
+        arguments: ["3\r\nabc\r\n0\r\n\r\n", "3\nabc\n0\n\n", "3\r\nabc\r\n0\r\n\n"])
+    func chunkedBodyIsLast(body: String) throws {
+        let seen = Tally()
+        let count: @Sendable (InboundRequest, @escaping @Sendable (InboundResponse) -> Void) -> Void = {
+            seen.increase()
+            echo($0, $1)
+        }
+        try withListener(handler: count) { listener in
+            let client = try RawClient(port: listener.port)
+            let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            client.send(head + body + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+            let end = try #require(client.readToEnd())
+            #expect(!String(decoding: end, as: UTF8.self).contains("smuggled"))
+        }
+        #expect(seen.count <= 1)
     }
 
     @Test("A caller that expects 100-continue gets it before its body is read")

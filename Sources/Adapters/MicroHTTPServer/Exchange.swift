@@ -12,6 +12,11 @@ final class Exchange: @unchecked Sendable {
     private var stage = Stage.head
     private var head: RequestHead?
     private var body: [UInt8] = []
+    /// Whether the response closes the connection.
+    ///
+    /// The library takes bare line feeds between chunks. A proxy in front may see another end of the body than
+    /// the library does, so nothing after that end may be read as a request.
+    private var isLast = false
     private var response: InboundResponse?
     private var handle: OpaquePointer?
 
@@ -64,6 +69,7 @@ final class Exchange: @unchecked Sendable {
         case .failure(let refusal): return send(refusal.response(server.limits), on: handle)
         case .success(let head):
             self.head = head
+            isLast = head.isChunked
             connection.lock.withLock { stage = .body }
             // A declared length is only a claim, so little memory is reserved for it.
             body.reserveCapacity(min(head.contentLength, 64 << 10))
@@ -168,7 +174,7 @@ final class Exchange: @unchecked Sendable {
         }
         // Returning false makes the library close the connection without sending a byte.
         if response.dropsConnection { return false }
-        let closes = !isBegun || server.currentPhase != .serving
+        let closes = !isBegun || isLast || server.currentPhase != .serving
         if ResponseWriter.queue(response, on: handle, closes: closes) { return true }
         server.noteRefusedResponse()
         return ResponseWriter.queue(.refusedResponse, on: handle, closes: closes)

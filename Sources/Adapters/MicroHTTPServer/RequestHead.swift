@@ -11,6 +11,8 @@ struct RequestHead {
     var headers: [HTTPHeader]
     /// 0 if the request declares no length.
     var contentLength: Int
+    /// Whether the end of the body is where the chunks end.
+    var isChunked: Bool
 
     /// Reads the head of the request that `handle` has just received.
     ///
@@ -54,7 +56,8 @@ struct RequestHead {
             RequestHead(
                 method: String(cString: raw.method), path: parsed.path, segments: parsed.segments,
                 query: parsed.query, headers: headers,
-                contentLength: Int(clamping: max(0, fields.content_length))))
+                contentLength: Int(clamping: max(0, fields.content_length)),
+                isChunked: headers.contains { $0.name == "transfer-encoding" }))
     }
 
     /// Whether a second header of that name would make the framing of the body ambiguous.
