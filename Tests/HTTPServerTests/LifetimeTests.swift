@@ -123,4 +123,46 @@ struct LifetimeTests {
             #expect(throws: ClientProblem.self) { try third.response() }
         }
     }
+
+    @Test(
+        "However many requests are ready together, all are answered at once",
+        arguments: [127, 128, 129, 256, 384], [1, 2])
+    func requestsReadyTogether(count: Int, threadCount: Int) throws {
+        // The first request of each thread keeps it busy until the others have arrived.
+        let (busy, gate, answered) = (Tally(), Lock(), Tally())
+        let handle: @Sendable (InboundRequest, @escaping @Sendable (InboundResponse) -> Void) -> Void = {
+            if $0.path == "/busy" {
+                busy.increase()
+                gate.withLock {}
+            } else {
+                answered.increase()
+            }
+            $1(InboundResponse(status: 200))
+        }
+        try withListener(threadCount: threadCount, handler: handle) { listener in
+            let clients = try (0..<count).map { _ in try RawClient(port: listener.port) }
+            for client in clients {
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                _ = try client.response()
+            }
+            #expect(answered.count == count)
+            gate.lock()
+            var blockers: [RawClient] = []
+            for number in 1...threadCount {
+                // Which thread accepts is not ours to choose, so we try until each has one.
+                let isBusy = eventually {
+                    guard busy.count < number, let blocker = try? RawClient(port: listener.port) else {
+                        return busy.count >= number
+                    }
+                    blockers.append(blocker)
+                    blocker.send("GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
+                    return eventually(within: .milliseconds(200)) { busy.count >= number }
+                }
+                #expect(isBusy)
+            }
+            for client in clients { client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") }
+            gate.unlock()
+            #expect(eventually(within: .seconds(4)) { answered.count == 2 * count })
+        }
+    }
 }

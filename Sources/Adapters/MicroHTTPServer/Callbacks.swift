@@ -8,10 +8,12 @@ enum Callbacks {
     static func table(for server: MicroHTTPServer) -> millrace_http_callbacks {
         millrace_http_callbacks(
             context: Unmanaged.passUnretained(server).toOpaque(),
-            opened: { context, socket, peer in
+            opened: { context, socket, loop, peer in
                 guard let server = borrow(MicroHTTPServer.self, context), let peer else { return nil }
-                let connection = Connection(server: server, socket: socket, peer: String(cString: peer))
-                server.connections.add(connection)
+                let connection = Connection(
+                    server: server, socket: socket, loop: loop, peer: String(cString: peer))
+                // Before its first byte is read, so that it gets no response; the library closes it.
+                if !server.connections.add(connection) { millrace_http_cut(socket) }
                 return Unmanaged.passRetained(connection).toOpaque()
             },
             closed: { context in

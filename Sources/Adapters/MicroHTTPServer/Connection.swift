@@ -9,6 +9,8 @@ final class Connection: @unchecked Sendable {
     let lock = Lock()
     let peer: String
     let socket: Int32
+    /// The thread of this connection.
+    let loop: OpaquePointer?
     private(set) weak var server: MicroHTTPServer?
     private let requestMilliseconds: Int64
     private let idleMilliseconds: Int64
@@ -17,9 +19,10 @@ final class Connection: @unchecked Sendable {
     private var deadline: Int64
     private var exchange: Exchange?
 
-    init(server: MicroHTTPServer, socket: Int32, peer: String) {
+    init(server: MicroHTTPServer, socket: Int32, loop: OpaquePointer?, peer: String) {
         self.server = server
         self.socket = socket
+        self.loop = loop
         self.peer = peer
         requestMilliseconds = server.limits.requestTime.milliseconds
         idleMilliseconds = server.limits.idleTime.milliseconds
@@ -81,16 +84,33 @@ final class Connection: @unchecked Sendable {
     }
 }
 
-/// The open connections.
+/// The open connections, with their number for each address.
 final class ConnectionRegistry: @unchecked Sendable {
-    // Unchecked: `open` is guarded by `lock`.
+    // Unchecked: `open` and `counts` are guarded by `lock`.
     private let lock = Lock()
+    private let countMaxPerAddress: Int
     private var open: [ObjectIdentifier: Connection] = [:]
+    private var counts: [String: Int] = [:]
 
-    func add(_ connection: Connection) { lock.withLock { open[ObjectIdentifier(connection)] = connection } }
-    func remove(_ connection: Connection) {
-        lock.withLock { _ = open.removeValue(forKey: ObjectIdentifier(connection)) }
+    init(countMaxPerAddress: Int) { self.countMaxPerAddress = countMaxPerAddress }
+
+    /// Adds a connection, which has to be removed once; false if its address has too many with it.
+    func add(_ connection: Connection) -> Bool {
+        lock.withLock {
+            open[ObjectIdentifier(connection)] = connection
+            counts[connection.peer, default: 0] += 1
+            return counts[connection.peer, default: 0] <= countMaxPerAddress
+        }
     }
+
+    func remove(_ connection: Connection) {
+        lock.withLock {
+            guard open.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+            let rest = counts[connection.peer, default: 1] - 1
+            counts[connection.peer] = rest > 0 ? rest : nil
+        }
+    }
+
     var all: [Connection] { lock.withLock { Array(open.values) } }
 }
 

@@ -137,15 +137,20 @@ final class Exchange: @unchecked Sendable {
     /// Responds once, from any thread; further responses, and one to a caller that has left, are ignored.
     @Sendable
     func respond(_ response: InboundResponse) {
-        let waiting: OpaquePointer? = connection.lock.withLock {
-            guard self.response == nil, stage == .handling || stage == .suspended else { return nil }
+        connection.lock.withLock {
+            guard self.response == nil, stage == .handling || stage == .suspended else { return }
             self.response = response
-            guard stage == .suspended else { return nil }
-            stage = .resumed
-            return handle
+            resume()
         }
-        // Only one caller gets here, and a suspended connection stays open until it is resumed.
-        if let waiting { millrace_http_resume(waiting) }
+    }
+
+    /// Resumes the request if it is suspended; a suspended connection stays open until it is resumed.
+    ///
+    /// Call under the connection's lock, without which the request cannot end.
+    private func resume() {
+        guard stage == .suspended, let handle else { return }
+        stage = .resumed
+        millrace_http_resume(handle, connection.loop)
     }
 
     /// Whether the request waits for its response.
@@ -155,12 +160,7 @@ final class Exchange: @unchecked Sendable {
 
     /// Wakes a waiting request without a response, because its caller has left.
     func abandon() {
-        let waiting: OpaquePointer? = connection.lock.withLock {
-            guard stage == .suspended else { return nil }
-            stage = .resumed
-            return handle
-        }
-        if let waiting { millrace_http_resume(waiting) }
+        connection.lock.withLock { resume() }
     }
 
     private func send(_ response: InboundResponse, on handle: OpaquePointer) -> Bool {

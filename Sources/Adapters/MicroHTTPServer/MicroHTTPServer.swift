@@ -14,13 +14,13 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
     // everything else is synchronised by itself.
     package private(set) var port: UInt16 = 0
     private var server: OpaquePointer?
-    /// A reference to itself from start to end, because the library's threads hold it unretained.
+    /// A reference to itself from start to end, because the listener's threads hold it unretained.
     private var running: MicroHTTPServer?
 
     let limits: ListenerLimits
     let clock: @Sendable () -> Instant
     let handler: any InboundHandler
-    let connections = ConnectionRegistry()
+    let connections: ConnectionRegistry
     private let watchdog: Watchdog
 
     private let phase = Atomic<Int>(Phase.serving.rawValue)
@@ -44,6 +44,7 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         self.limits = limits
         self.clock = clock
         self.handler = handler
+        connections = ConnectionRegistry(countMaxPerAddress: max(1, limits.connectionCountMaxPerAddress))
         watchdog = Watchdog(connections: connections, limits: limits)
     }
 
@@ -75,7 +76,6 @@ package final class MicroHTTPServer: HTTPListener, @unchecked Sendable {
         var options = millrace_http_options(
             thread_count: UInt32(clamping: max(1, threadCount)),
             connection_count_max: UInt32(clamping: max(1, limits.connectionCountMax)),
-            connection_count_max_per_address: UInt32(clamping: max(1, limits.connectionCountMaxPerAddress)),
             connection_memory_byte_count: memory)
         var callbacks = Callbacks.table(for: self)
         var errorNumber: Int32 = 0

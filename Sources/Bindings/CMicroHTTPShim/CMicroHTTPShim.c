@@ -2,11 +2,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -200,11 +206,56 @@ static void check_lines(char *target) {
 
 /* ---- The daemon ---- */
 
-struct millrace_http_server {
+/* One thread with a daemon of its own. The library's own threads are not used: they read at most 128 events and, if
+   there were exactly so many, sleep before they act upon them, for as long as no other event comes. So this thread
+   sleeps, and the library is called only with the order not to wait. It has no way to wake a thread that is not its own,
+   so a resumption does. */
+struct millrace_http_loop {
+    struct millrace_http_server *server;
     struct MHD_Daemon *daemon;
-    struct millrace_http_callbacks callbacks;
-    int listener;
+    pthread_t thread;
+    int epoll;
+    int wake; /* an eventfd */
+    atomic_bool is_woken; /* `wake` is readable, or its thread is about to call the library */
+    int quiesced; /* the listening socket that the daemon gave back, or -1 */
+    /* Only used by the thread: a connection was closed, so the library has to be called once more, because it may accept
+       again. */
+    bool has_room;
 };
+
+struct millrace_http_server {
+    struct millrace_http_callbacks callbacks;
+    int listener; /* shared by all loops; -1 after the quiesce */
+    atomic_bool is_stopping;
+    unsigned loop_count, running_count;
+    struct millrace_http_loop loops[];
+};
+
+static int wait_milliseconds(struct millrace_http_loop *loop) {
+    MHD_UNSIGNED_LONG_LONG timeout;
+    if (loop->has_room) return 0;
+    if (MHD_get_timeout(loop->daemon, &timeout) != MHD_YES) return -1;
+    return timeout < INT_MAX ? (int)timeout : INT_MAX;
+}
+
+static void wake(struct millrace_http_loop *loop) {
+    if (!atomic_exchange(&loop->is_woken, true)) (void)!eventfd_write(loop->wake, 1);
+}
+
+static void *run_loop(void *context) {
+    struct millrace_http_loop *loop = context;
+    struct pollfd watched[] = {{.fd = loop->epoll, .events = POLLIN}, {.fd = loop->wake, .events = POLLIN}};
+    while (!atomic_load(&loop->server->is_stopping)) {
+        if (poll(watched, 2, wait_milliseconds(loop)) < 0 && errno != EINTR) abort();
+        eventfd_t count;
+        if (watched[1].revents != 0) (void)!eventfd_read(loop->wake, &count);
+        /* Whoever resumes from here on wakes the thread once more. */
+        atomic_store(&loop->is_woken, false);
+        loop->has_room = false;
+        MHD_run(loop->daemon);
+    }
+    return NULL;
+}
 
 /* The path is decoded after it was split into segments, so that an encoded slash stays one. */
 static size_t on_unescape(void *context, struct MHD_Connection *connection, char *text) {
@@ -232,15 +283,19 @@ static void peer_text(struct MHD_Connection *connection, char *out, size_t size)
 
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code) {
-    struct millrace_http_server *server = context;
+    struct millrace_http_loop *loop = context;
+    struct millrace_http_server *server = loop->server;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         char peer[INET6_ADDRSTRLEN];
         peer_text(connection, peer, sizeof peer);
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context =
-            server->callbacks.opened(server->callbacks.context, info ? info->connect_fd : -1, peer);
-    } else if (*socket_context != NULL) {
+            server->callbacks.opened(server->callbacks.context, info ? info->connect_fd : -1, loop, peer);
+        return;
+    }
+    loop->has_room = true;
+    if (*socket_context != NULL) {
         server->callbacks.closed(*socket_context);
         *socket_context = NULL;
     }
@@ -319,61 +374,109 @@ static int listener_on(const char *address, uint16_t port, uint16_t *real_port) 
     return listener;
 }
 
-struct millrace_http_server *millrace_http_start(const char *address, uint16_t port,
-                                                 const struct millrace_http_options *options,
-                                                 const struct millrace_http_callbacks *callbacks,
-                                                 uint16_t *real_port, int *error_number) {
-    struct millrace_http_server *server = calloc(1, sizeof *server);
-    if (server == NULL) {
-        *error_number = ENOMEM;
-        return NULL;
+static bool start_loop(struct millrace_http_server *server, const struct millrace_http_options *options) {
+    struct millrace_http_loop *loop = &server->loops[server->loop_count];
+    unsigned share = (options->connection_count_max + options->thread_count - 1) / options->thread_count;
+    loop->server = server;
+    loop->quiesced = -1;
+    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake < 0) return false;
+    /* The library closes the socket that it is given, and each daemon needs one for itself. */
+    int listener = fcntl(server->listener, F_DUPFD_CLOEXEC, 0);
+    if (listener < 0) {
+        close(loop->wake);
+        return false;
     }
-    server->callbacks = *callbacks;
-    server->listener = listener_on(address, port, real_port);
-    if (server->listener < 0) {
-        *error_number = errno;
-        free(server);
-        return NULL;
-    }
-    unsigned pool_size = options->thread_count > 1 ? options->thread_count : 0;
     struct MHD_OptionItem items[] = {
-        {MHD_OPTION_LISTEN_SOCKET, server->listener, NULL},
-        {MHD_OPTION_THREAD_POOL_SIZE, pool_size, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, options->connection_count_max, NULL},
-        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connection_count_max_per_address, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, listener, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, share, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options->connection_memory_byte_count, NULL},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, loop},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)on_unescape, server},
         {MHD_OPTION_END, 0, NULL},
     };
     errno = 0;
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_access,
-        server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        *error_number = errno != 0 ? errno : ENOMEM;
-        close(server->listener);
-        free(server);
+    loop->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access,
+                                    server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    if (loop->daemon == NULL) {
+        int saved = errno != 0 ? errno : ENOMEM;
+        close(listener);
+        close(loop->wake);
+        errno = saved;
+        return false;
+    }
+    server->loop_count++;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    loop->epoll = info ? info->epoll_fd : -1;
+    if (loop->epoll < 0) {
+        errno = ENOSYS;
+        return false;
+    }
+    return true;
+}
+
+/* Starts the threads last, so that a failure before needs none of them to end. */
+static bool start_threads(struct millrace_http_server *server) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = 0;
+    while (error == 0 && server->running_count < server->loop_count) {
+        struct millrace_http_loop *loop = &server->loops[server->running_count];
+        error = pthread_create(&loop->thread, NULL, run_loop, loop);
+        if (error == 0) server->running_count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return error == 0;
+}
+
+struct millrace_http_server *millrace_http_start(const char *address, uint16_t port,
+                                                 const struct millrace_http_options *options,
+                                                 const struct millrace_http_callbacks *callbacks,
+                                                 uint16_t *real_port, int *error_number) {
+    struct millrace_http_server *server =
+        calloc(1, sizeof *server + options->thread_count * sizeof(struct millrace_http_loop));
+    if (server == NULL) {
+        *error_number = ENOMEM;
         return NULL;
     }
-    return server;
+    server->callbacks = *callbacks;
+    server->listener = listener_on(address, port, real_port);
+    bool has_started = server->listener >= 0;
+    while (has_started && server->loop_count < options->thread_count) has_started = start_loop(server, options);
+    if (has_started && start_threads(server)) return server;
+    *error_number = errno;
+    millrace_http_stop(server);
+    return NULL;
 }
 
 void millrace_http_quiesce(struct millrace_http_server *server) {
     if (server->listener < 0) return;
-    int listener = MHD_quiesce_daemon(server->daemon);
-    if (listener >= 0) {
-        /* Connections still in its queue are refused at once, instead of waiting for the last thread. */
-        shutdown(listener, SHUT_RDWR);
-        server->listener = listener;
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        /* Its thread may be about to accept, so the number must not be reused before the thread has ended. */
+        server->loops[i].quiesced = MHD_quiesce_daemon(server->loops[i].daemon);
     }
+    /* Connections still in its queue are refused at once, instead of waiting for the last thread. */
+    shutdown(server->listener, SHUT_RDWR);
+    close(server->listener);
+    server->listener = -1;
 }
 
 void millrace_http_stop(struct millrace_http_server *server) {
-    MHD_stop_daemon(server->daemon);
-    close(server->listener);
+    atomic_store(&server->is_stopping, true);
+    for (unsigned i = 0; i < server->running_count; i++) {
+        wake(&server->loops[i]);
+        pthread_join(server->loops[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        MHD_stop_daemon(server->loops[i].daemon);
+        if (server->loops[i].quiesced >= 0) close(server->loops[i].quiesced);
+        close(server->loops[i].wake);
+    }
+    if (server->listener >= 0) close(server->listener);
     free(server);
 }
 
@@ -410,8 +513,9 @@ void millrace_http_suspend(struct MHD_Connection *connection) {
     MHD_suspend_connection(connection);
 }
 
-void millrace_http_resume(struct MHD_Connection *connection) {
+void millrace_http_resume(struct MHD_Connection *connection, struct millrace_http_loop *loop) {
     MHD_resume_connection(connection);
+    wake(loop);
 }
 
 /* ---- Sockets ---- */

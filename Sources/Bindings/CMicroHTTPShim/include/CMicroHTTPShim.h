@@ -39,10 +39,14 @@ void millrace_http_read_head(struct MHD_Connection *connection, const char *meth
                              const char *version, size_t target_size, size_t field_max,
                              struct millrace_http_head *out);
 
+/* A thread that serves connections. */
+struct millrace_http_loop;
+
 struct millrace_http_callbacks {
     void *context;
-    /* A connection was opened; returns the context of the connection. */
-    void *(*opened)(void *context, int socket, const char *peer);
+    /* A connection was opened; returns the context of the connection, which may have shut the socket down. The loop
+       is for millrace_http_resume. */
+    void *(*opened)(void *context, int socket, struct millrace_http_loop *loop, const char *peer);
     /* Its socket is about to be closed. */
     void (*closed)(void *connection);
     /* A request line has arrived; returns the context of the request. */
@@ -56,14 +60,13 @@ struct millrace_http_callbacks {
 
 struct millrace_http_options {
     unsigned thread_count;
-    unsigned connection_count_max;
-    unsigned connection_count_max_per_address;
+    unsigned connection_count_max; /* shared evenly by the threads */
     size_t connection_memory_byte_count;
 };
 
 struct millrace_http_server;
 
-/* Listens and starts the library's threads. On failure returns NULL and sets *error_number. */
+/* Listens and starts thread_count threads, at least 1. On failure returns NULL and sets *error_number. */
 struct millrace_http_server *millrace_http_start(const char *address, uint16_t port,
                                                  const struct millrace_http_options *options,
                                                  const struct millrace_http_callbacks *callbacks,
@@ -82,7 +85,8 @@ bool millrace_http_add_header(struct MHD_Response *response, const char *name, s
 bool millrace_http_queue(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response);
 void millrace_http_discard(struct MHD_Response *response);
 void millrace_http_suspend(struct MHD_Connection *connection);
-void millrace_http_resume(struct MHD_Connection *connection);
+/* Resumes a suspended connection and wakes its thread. The request must not end before this returns. */
+void millrace_http_resume(struct MHD_Connection *connection, struct millrace_http_loop *loop);
 
 /* Whether the peer has closed its side. */
 bool millrace_http_peer_has_left(int socket);
