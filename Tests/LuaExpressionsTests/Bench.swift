@@ -44,8 +44,9 @@ private struct MapBranch: ScopeBranch {
 
 /// The compiler under test and short ways to ask it.
 enum Bench {
-    /// Has the limits of every server except the time, because a debug build on a loaded machine is slow. Work
-    /// must be bounded by its units, not only by its time.
+    /// Has the limits of every server except the time, because a debug build on a loaded machine is slow.
+    ///
+    /// Work must be bounded by its units, not only by its time.
     static let compiler: LuaExpressionCompiler = {
         var limits = LuaLimits.standard
         limits.time = .seconds(20)

@@ -6,6 +6,7 @@ final class LuaExpression: CompiledExpression {
     let text: String
     let secretNames: [String]
     let stepNames: [String]
+    let composition: ExpressionComposition
 
     /// The key of its chunk in every sandbox; unique within the process.
     private let number: UInt64
@@ -19,9 +20,11 @@ final class LuaExpression: CompiledExpression {
 
     init(
         number: UInt64, exactLua: String, isExpression: Bool, dialect: Dialect, fast: FastExpression?,
-        pool: SandboxPool, cryptography: any Cryptography, timeZones: (any TimeZones)?
+        composition: ExpressionComposition, pool: SandboxPool, cryptography: any Cryptography,
+        timeZones: (any TimeZones)?
     ) {
         self.number = number
+        self.composition = composition
         self.exactLua = exactLua
         self.isExpression = isExpression
         text = dialect.source

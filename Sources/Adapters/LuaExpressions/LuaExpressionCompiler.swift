@@ -60,10 +60,11 @@ package final class LuaExpressionCompiler: ExpressionCompiler {
                 throw ExpressionProblem(line: 1, message: "the expression is too large to compile")
             }
         }
+        let fast = isFast ? FastParser.parse(dialect.tokens) : nil
         let expression = LuaExpression(
             number: compiledCount.add(1, ordering: .relaxed).newValue, exactLua: exact,
-            isExpression: isExpression, dialect: dialect,
-            fast: isFast ? FastParser.parse(dialect.tokens) : nil, pool: pool, cryptography: cryptography,
+            isExpression: isExpression, dialect: dialect, fast: fast,
+            composition: reading.composition(dialect.tokens), pool: pool, cryptography: cryptography,
             timeZones: timeZones)
         return (expression, reading)
     }

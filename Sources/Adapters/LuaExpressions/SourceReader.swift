@@ -16,7 +16,32 @@ struct SourceReader {
     /// What was found in a source.
     struct Reading {
         var reads: [NameRead] = []
+        /// The reads, by index, that only give a local variable its meaning.
+        var aliases: Set<Int> = []
         var edits = SourceEdits()
+
+        private static let choices: Set<String> = ["or", "and", "if", "for", "while", "repeat", "goto"]
+
+        /// What the value is composed from; empty if the source is a path and nothing else.
+        func composition(_ tokens: [SourceToken]) -> ExpressionComposition {
+            var paths: [[String]] = []
+            for (index, read) in reads.enumerated() where !aliases.contains(index) {
+                let path = [read.root.name] + read.members.map(\.name)
+                switch read.use {
+                case .read, .method: if path.count > 1, !paths.contains(path) { paths.append(path) }
+                case .called, .assigned: break
+                }
+                guard paths.count < Self.pathCountMax else { break }
+            }
+            let isPath = reads.count == 1 && tokens.count == 2 * paths.joined().count - 1
+            if isPath { return ExpressionComposition() }
+            return ExpressionComposition(
+                paths: paths,
+                hasChoice: tokens.contains { $0.kind == .keyword && Self.choices.contains($0.spelling) })
+        }
+
+        /// Further paths of one expression are not looked at.
+        private static let pathCountMax = 32
     }
 
     let tokens: [SourceToken]
@@ -228,6 +253,7 @@ struct SourceReader {
                 continue
             }
             declare(name.name, .path(path))
+            if !reading.reads.isEmpty { reading.aliases.insert(reading.reads.count - 1) }
         }
     }
 

@@ -38,6 +38,7 @@ extension RunStart {
         start.query = query.map { (redaction.redact($0.name), redaction.redact($0.value)) }
         start.input = input.map { redaction.redact($0) }
         start.concurrencyKey = concurrencyKey.map { redaction.redact($0) }
+        start.fault = fault?.redacted(by: redaction)
         let body = redaction.redact(body: body, contentType: headers["content-type"])
         // The value parsed from the original body would still contain the secret.
         if body != self.body { (start.body, start.parsedBody) = (body, nil) }

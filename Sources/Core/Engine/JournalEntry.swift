@@ -85,6 +85,7 @@ package struct RunStart: Sendable {
         var parsedBody: Value?
         var input: Value?
         var sensitive: [SensitivePart] = []
+        var fault: StepError?
 
         init(
             triggerKind: String, headers: [HTTPHeader], query: [(name: String, value: String)], body: [UInt8],
@@ -113,6 +114,7 @@ package struct RunStart: Sendable {
             copy.parsedBody = parsedBody
             copy.input = input
             copy.sensitive = sensitive
+            copy.fault = fault
             return copy
         }
     }
@@ -219,6 +221,13 @@ package struct RunStart: Sendable {
     package var sensitive: [SensitivePart] {
         get { facts.sensitive }
         set { ownFacts.sensitive = newValue }
+    }
+    /// Why the run fails before its first step; nil for a run that can start.
+    ///
+    /// It makes a start visible that nobody waits for, and that would otherwise be refused.
+    package var fault: StepError? {
+        get { facts.fault }
+        set { ownFacts.fault = newValue }
     }
 }
 

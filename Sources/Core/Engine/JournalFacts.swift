@@ -89,6 +89,7 @@ struct FactsWriter {
         if start.isQueued { value("queued", true) }
         if start.clockShift != .zero { int("clock_shift", start.clockShift.microseconds) }
         if let input = start.input { value("input", input) }
+        if let fault = start.fault { write(fault) }
     }
 
     /// Writes a result and returns the body to store beside the facts.
@@ -251,6 +252,7 @@ struct FactsReader {
         start.sensitive = try sensitive()
         start.clockShift = .microseconds(values["clock_shift"]?.int ?? 0)
         start.input = values["input"]
+        if values["error"] != nil { start.fault = try error() }
         return start
     }
 

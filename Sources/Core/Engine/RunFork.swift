@@ -76,6 +76,7 @@ package struct RunFork: Sendable {
         start.parent = nil
         start.concurrencyKey = nil
         start.isQueued = false
+        start.fault = nil
         start.origin = RunOrigin(run: run.state.run, kind: wish.kind, step: chosen)
         if let body = wish.body {
             start.body = JSON.bytes(body)

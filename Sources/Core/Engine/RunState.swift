@@ -236,6 +236,7 @@ extension RunState {
             isQueued = start.isQueued
             byteCount += start.body.count
             startFrame(0)
+            if let fault = start.fault { end(RunOutcome(status: .failed, error: fault)) }
         case .stepSettled(let path, let result):
             guard let index = known ?? node(path, plan) else { return }
             measure(result.interval)

@@ -99,7 +99,8 @@ extension Turn {
         var outcome = outcome
         let undone = outcome.status == .succeeded ? machine.state.lost : machine.state.undoable
         outcome.compensation = compensationResult(undone)
-        guard let finally = plan.finallyIndex, !machine.state.isQueued else { return finish(outcome) }
+        let hadItsTurn = !machine.state.isQueued && machine.state.start?.fault == nil
+        guard let finally = plan.finallyIndex, hadItsTurn else { return finish(outcome) }
         record(.runFinalizing(outcome))
         meter.beginGroup()
         open(finally)

@@ -144,7 +144,7 @@ struct Turn {
     private mutating func begin(_ start: RunStart, copies: [JournalEntry], isFunded: Bool) {
         record(.runStarted(start))
         for entry in copies { record(entry) }
-        if !isFunded { record(.runPaused) }
+        if !isFunded, start.fault == nil { record(.runPaused) }
         if let timeout = plan.definition.timeout { decision.effects.append(.wakeRun(at: at + timeout)) }
     }
 

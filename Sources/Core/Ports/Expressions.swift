@@ -40,11 +40,27 @@ package protocol CompiledExpression: Sendable {
     /// The steps that the source names as `steps.x` or `steps['x']`; `*` as for ``secretNames``.
     var stepNames: [String] { get }
 
+    /// What it composes its value from, for keys; empty if it is a path and nothing else.
+    var composition: ExpressionComposition { get }
+
     /// The value in `scope`; the same scope always gives the same value.
     ///
     /// - Throws: ``ExpressionFailure`` if the script raises an error, reads a missing secret, exceeds its
     ///   budget of work or memory, or returns something that is no value.
     func evaluate(in scope: any ExpressionScope) throws(ExpressionFailure) -> Value
+}
+
+/// The outer paths from which an expression composes its value.
+package struct ExpressionComposition: Sendable, Hashable {
+    /// Names and members, such as `["trigger", "body", "id"]`; a computed member ends a path.
+    package var paths: [[String]]
+    /// Whether the expression may choose between them, as `a or b` does.
+    package var hasChoice: Bool
+
+    package init(paths: [[String]] = [], hasChoice: Bool = false) {
+        self.paths = paths
+        self.hasChoice = hasChoice
+    }
 }
 
 /// Why a source does not compile.

@@ -131,6 +131,8 @@ package struct TriggerRefusal: Sendable, Hashable {
         case schema
         /// A part of the `dedupe` key was missing: 422.
         case dedupeKey = "dedupe_key"
+        /// A part of `concurrency.key` was missing: 422.
+        case concurrencyKey = "concurrency_key"
         /// The tenant's balance was used up: 402.
         case balance
         /// The tenant was suspended: 403.

@@ -70,7 +70,7 @@ package final class Ingress: Sendable {
             reply(.malformedBody(reason: shown(reason, to: call)))
         case .keyMissing(let reason):
             refuse(call, .dedupeKey, reason)
-            reply(.keyMissing(reason: reason))
+            reply(.keyMissing(code: "dedupe_key_missing", reason: reason))
         case .refused:
             refuse(call, .guardFalse, "the guard was false")
             reply(.refused)
@@ -150,6 +150,9 @@ package final class Ingress: Sendable {
             case .duplicate(let first, let isSameContent):
                 reply(isSameContent ? .accepted(first, duplicate: true) : .keyReused(first))
             case .skipped(let active): reply(.skipped(of: active))
+            case .refused(let code, let reason) where code == "concurrency_key_missing":
+                refuse(call, .concurrencyKey, reason)
+                reply(.keyMissing(code: code, reason: shown(reason, to: call)))
             case .refused(_, let message):
                 noteFailure(call, message)
                 reply(.guardFailed)

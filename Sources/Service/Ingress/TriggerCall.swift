@@ -39,8 +39,9 @@ package enum TriggerReply: Sendable {
     /// The workflow has no trigger that this caller may use.
     case notTriggerable
     case malformedBody(reason: String)
-    /// A part of the `dedupe` key is missing: without it, other deliveries would count as this one.
-    case keyMissing(reason: String)
+    /// A part of a key is missing: without it, other deliveries would count as this one, or wait for it. The code is
+    /// `dedupe_key_missing` or `concurrency_key_missing`.
+    case keyMissing(code: String, reason: String)
     case bodyUnfit([String])
     /// A guard said no: no run exists.
     case refused

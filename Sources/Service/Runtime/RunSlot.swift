@@ -97,6 +97,9 @@ package struct StartRequest: Sendable {
     var takes: MailPlace?
     /// Whether a tenant without balance keeps the run, paused, in place of a refusal.
     package var keepsWithoutFunds: Bool
+    /// Whether nobody waits for the answer: if the start itself is wrong, a run is stored that fails at once, where
+    /// everyone sees it.
+    var isUnattended = false
     /// Called once when the run is over; not for a duplicate.
     package var waiter: (@Sendable (RunOutcome) -> Void)?
     /// Called at most once, by the first `reply` step.

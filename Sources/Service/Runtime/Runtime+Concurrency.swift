@@ -15,7 +15,7 @@ extension Runtime {
     /// - Throws: Where the expression fails, or gives no key.
     func concurrencyKey(
         of request: StartRequest, _ surroundings: Surroundings
-    ) throws(ExpressionFailure) -> String? {
+    ) throws(KeyFault) -> String? {
         guard let rule = request.plan.definition.concurrency else { return nil }
         let scope = TriggerScope(
             trigger: TriggerView(request.start), vars: request.plan.definition.vars,
@@ -25,21 +25,18 @@ extension Runtime {
             secrets: surroundings.secrets, now: request.start.at)
         let begun = allowance.reading()
         defer { allowance.charge(request.tenant.tenant, since: begun) }
-        let value: Value
-        do throws(KeyFault) { value = try rule.key.key(in: scope) } catch {
-            if case .failed(let failure) = error { throw failure }
-            throw .notAValue(reason: error.message)
-        }
+        let value = try rule.key.key(in: scope)
         switch value {
         case .null: return nil
         case .string(let text) where text.isEmpty: return nil
         case .string, .int, .number:
             let key = vault.concealed(value.text, by: surroundings.redactor)
             guard key.utf8.count <= Self.keyByteCountMax else {
-                throw .notAValue(reason: "the key is longer than \(Self.keyByteCountMax) bytes")
+                throw .failed(.notAValue(reason: "the key is longer than \(Self.keyByteCountMax) bytes"))
             }
             return key
-        default: throw .notAValue(reason: "a key is text, a number or null, not a \(value.kindName)")
+        default:
+            throw .failed(.notAValue(reason: "a key is text, a number or null, not a \(value.kindName)"))
         }
     }
 

@@ -60,9 +60,11 @@ extension Runtime {
         let start = RunStart(
             triggerKind: "hook", headers: [HTTPHeader("content-type", "application/json")], query: [],
             body: JSON.bytes(event.body), at: clock.now(), tenantName: tenant.name, externalCustomerID: nil)
-        return StartRequest(
+        var request = StartRequest(
             tenant: tenant, plan: plan, start: start,
             dedupe: RunCommit.Dedupe(key: "\(event.name):\(event.key)"), keepsWithoutFunds: true)
+        request.isUnattended = true
+        return request
     }
 
     /// Starts a run, again and again if there is no room just now.

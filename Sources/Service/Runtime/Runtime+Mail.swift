@@ -147,7 +147,7 @@ extension Runtime {
             tenant: owner, plan: plan, start: start,
             dedupe: RunCommit.Dedupe(key: end.key, scope: RunCommit.Dedupe.anyWorkflow),
             keepsWithoutFunds: true)
-        request.takes = mail.place
+        (request.takes, request.isUnattended) = (mail.place, true)
         return request
     }
 
@@ -189,7 +189,10 @@ extension Runtime {
         switch result {
         // Its own commit has taken the mail.
         case .started: lock.withLock { _ = mailRoom.inHand.remove(place) }
-        case .duplicate, .skipped: drop(place)
+        case .duplicate: drop(place)
+        case .skipped(let run):
+            note("run_end.skipped", place, "the workflow skips runs beyond its limit, and \(run) is open")
+            drop(place)
         case .refused(let code, let message):
             note("run_end.refused", place, "\(code): \(message)")
             drop(place)

@@ -37,11 +37,13 @@ extension Runtime {
         slot.replier = request.replier
         var start = request.start
         start.clockShift = clockShift
-        do throws(ExpressionFailure) {
+        do throws(KeyFault) {
             start.concurrencyKey = try concurrencyKey(of: request, slot.surroundings)
         } catch {
             let message = ShownText.line(surroundings.redactor.redact("concurrency.key: \(error.message)"))
-            return completion(.refused(code: "concurrency_key", message: message))
+            let code = error.isMissingPart ? "concurrency_key_missing" : "concurrency_key"
+            guard request.isUnattended else { return completion(.refused(code: code, message: message)) }
+            start.fault = StepError(code: code, message: message)
         }
 
         guard allowance.admits(slot.tenant) else {

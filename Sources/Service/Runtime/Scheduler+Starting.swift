@@ -76,10 +76,11 @@ extension Scheduler {
                 triggerKind: "schedule", headers: [HTTPHeader("content-type", "application/json")], query: [],
                 body: JSON.bytes(body), at: runtime.clock.now(), tenantName: tenant.name,
                 externalCustomerID: tenant.externalCustomerID)
-            let request = StartRequest(
+            var request = StartRequest(
                 tenant: tenant, plan: plan, start: start,
                 dedupe: RunCommit.Dedupe(key: "schedule:\(key.workflow):\(occurrence.at.text)"),
                 keepsWithoutFunds: false)
+            request.isUnattended = true
             runtime.start(request) { [weak self] in self?.settle(occurrence, $0) }
         } catch {
             settle(occurrence, .unavailable(error))

@@ -20,7 +20,7 @@ enum TriggerAnswer {
         case .notTriggerable:
             Answer.error(409, "not_triggerable", "this workflow has no trigger of type http or manual")
         case .malformedBody(let reason): Answer.error(400, "malformed_body", reason)
-        case .keyMissing(let reason): Answer.error(422, "dedupe_key_missing", reason)
+        case .keyMissing(let code, let reason): Answer.error(422, code, reason)
         case .bodyUnfit(let violations):
             Answer.error(
                 422, "body_unfit", "the body does not fit the trigger's schema",

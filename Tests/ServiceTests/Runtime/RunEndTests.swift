@@ -98,6 +98,32 @@ struct RunEndTests {
         #expect(told.last?["error"]?["message"] == "enough")
     }
 
+    @Test(
+        "an end whose concurrency key cannot be computed starts a run that fails at once, and a retry goes on",
+        arguments: [
+            ("<< error('no') >>", "concurrency_key"),
+            ("c-<< trigger.body.output.customer >>", "concurrency_key_missing"),
+            ("<< {} >>", "concurrency_key"),
+        ])
+    func endWithoutKey(key: String, code: String) throws {
+        let world = try Self.world()
+        try Self.listen(
+            world, "{type: run, on: [succeeded]}", "concurrency: {key: \"\(key)\"}\n" + Self.alert)
+        let plan = try world.deploy(Self.order, name: "order", of: Self.tenant)
+        try world.start(plan, of: Self.tenant, body: ["order": 7])
+        world.transport.succeed(0)
+        world.clock.advance(by: .seconds(1))
+        let runs = try Self.runs(world)
+        #expect(runs.map(\.status) == [.failed])
+        #expect(try Self.mail(world).isEmpty && Self.told(world).isEmpty)
+        let run = try #require(runs.first)
+        #expect(try world.kinds(of: run.run) == ["run.started", "run.finished"])
+        #expect(try world.runtime.view(of: run)["error"]?["code"] == .string(code))
+        // The next process reads the same from the journal.
+        let next = try world.crashed()
+        #expect(try next.runtime.view(of: run)["error"]?["code"] == .string(code))
+    }
+
     @Test("no end is missed: a process that dies before it has acted leaves it to the next, which acts once")
     func survivesCrash() throws {
         let world = try Self.world()

@@ -132,6 +132,74 @@ struct WebhookTests {
         }
     }
 
+    /// A key, with bodies that have none of it and two that have different ones.
+    static let composedKeys: [(key: String, without: [String], with: [String])] = [
+        ("<< tostring(trigger.body.id) >>", ["{}", #"{"id": null}"#], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        ("e-<< trigger.body.id or '' >>", ["{}", #"{"id": ""}"#], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        ("e-<< trigger.body.id or 'none' >>", ["{}"], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        ("<< string.format('%s', trigger.body.id) >>", ["{}"], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        ("<< json.encode({id = trigger.body.id}) >>", ["{}"], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        ("<< crypto.sha256(trigger.body.id or '') >>", ["{}"], [#"{"id": "1"}"#, #"{"id": "2"}"#]),
+        ("<< table.concat({tostring(trigger.body.id)}) >>", ["{}"], [#"{"id": 1}"#, #"{"id": 2}"#]),
+        (
+            "<< trigger.body.type .. '-' .. tostring(trigger.body.id) >>",
+            ["{}", #"{"type": "paid"}"#, #"{"id": 1}"#],
+            [#"{"id": 1, "type": "paid"}"#, #"{"id": 2, "type": "paid"}"#]
+        ),
+        (
+            "<< 'e-' .. (trigger.body.id or trigger.body.number or '') >>", ["{}", #"{"number": ""}"#],
+            [#"{"id": 1}"#, #"{"number": 2}"#]
+        ),
+        (
+            "<< (function() local b = trigger.body return 'e' .. tostring(b.id) end)() >>", ["{}"],
+            [#"{"id": 1}"#, #"{"id": 2}"#]
+        ),
+        ("<< tostring(#(trigger.body.items or {})) .. (trigger.body.id or '') >>", ["{}"], [#"{"id": "1"}"#]),
+        ("<< 'h' .. tostring(trigger.headers['x-event']) >>", ["{}"], []),
+    ]
+
+    @Test("a key that is composed of members that are missing is no key", arguments: composedKeys)
+    func composedKey(_ key: (key: String, without: [String], with: [String])) throws {
+        try withService { service in
+            let acme = try service.tenant()
+            deployHook(acme, "    when: true\n    dedupe: \"\(key.key)\"")
+            for body in key.without {
+                let answer = service.hook("hooked", of: acme.tenant, body)
+                #expect(
+                    answer.status == 422 && answer.code == "dedupe_key_missing", "\(body): \(answer.text)")
+                #expect(answer.text.contains("trigger.") || answer.text.contains("expression 1"))
+            }
+            for body in key.with {
+                let first = service.hook("hooked", of: acme.tenant, body)
+                #expect(first["duplicate"] == false, "\(body): \(first.text)")
+                #expect(service.hook("hooked", of: acme.tenant, body)["run_id"] == first["run_id"])
+            }
+            let refusals = acme.get("/api/workflows/hooked")["refusals"]?.array ?? []
+            #expect(refusals.map { $0["reason"]?.string } == ["dedupe_key"])
+        }
+    }
+
+    @Test("a concurrency key with a missing part is refused with 422, and its owner sees it")
+    func concurrencyKeyPart() throws {
+        try withService { service in
+            let acme = try service.tenant()
+            acme.deploy(
+                """
+                name: queued
+                version: 1
+                triggers: [{type: webhook, when: true}]
+                concurrency: {key: "c-<< trigger.body.customer >>"}
+                steps:
+                  a: {sleep: 60s}
+                """)
+            let answer = service.hook("queued", of: acme.tenant, "{}")
+            #expect(answer.status == 422 && answer.code == "concurrency_key_missing", "\(answer.text)")
+            #expect(service.hook("queued", of: acme.tenant, #"{"customer": 7}"#).status == 202)
+            let refusals = acme.get("/api/workflows/queued")["refusals"]?.array ?? []
+            #expect(refusals.map { $0["reason"]?.string } == ["concurrency_key"])
+        }
+    }
+
     @Test("W10: the body is judged after the guard: not JSON 400, unfit 422, too large 413")
     func bodiesAreJudged() throws {
         try withService { service in
