@@ -20,6 +20,8 @@ struct KnownRun {
     var heldAt: Instant?
     /// Whether it waits for others with its concurrency key.
     var isQueued = false
+    /// Whether its start was wrong, so that it does nothing and fails.
+    private var isFaulty = false
     var concurrencyKey: String?
     /// Whether something has been recorded that ends the run once nothing is in flight.
     var isEnding = false
@@ -100,6 +102,7 @@ struct KnownRun {
                 // What another run did is that run's to undo, and ends nothing here.
                 copied.insert(path)
             } else {
+                if isFaulty { complain(.i1, "it could not start, and has done a step") }
                 note(path, entry.kind)
                 if entry.kind == "step.failed" { isEnding = isEnding || facts["error"] != nil }
             }
@@ -109,6 +112,7 @@ struct KnownRun {
         case "run.released": heldAt = nil
         case "run.started":
             isQueued = facts["queued"]?.bool ?? false
+            isFaulty = facts["error"] != nil
             concurrencyKey = facts["concurrency_key"]?.string
             origin = facts["origin"].flatMap { RunOrigin($0) }
             parent = facts["parent_run"]?.string.flatMap { RunID($0) }
@@ -134,7 +138,8 @@ struct KnownRun {
             let decided = status
             status = facts["status"]?.string
             wrong += isFinalizing ? checkFinally(facts["finally"]?.string, decided) : checkUndone()
-            if !isFinalizing, !isQueued, !blueprint.finallyPaths.isEmpty {
+            if isFaulty, status != "failed" { complain(.i11, "it could not start, and did not fail") }
+            if !isFinalizing, !isQueued, !isFaulty, !blueprint.finallyPaths.isEmpty {
                 complain(.i11, "it is over, and what comes at the end never began")
             }
         default: break
