@@ -390,7 +390,7 @@ struct FormatTableTests {
         let call = "steps: {one: {call: other}}"
         for code in [
             "unknown_workflow", "call_too_deep", "too_many_descendants", "call_deadlock", "child_skipped",
-            "concurrency_key",
+            "concurrency_key", "concurrency_key_missing",
         ] {
             failing[code] = (call, "mocks: {one: {error: {code: \(code)}}}")
         }

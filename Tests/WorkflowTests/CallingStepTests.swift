@@ -48,7 +48,7 @@ struct CallingStepTests {
         "a concurrency rule, its bounds and its faults",
         arguments: [
             ("{key: << trigger.body.id >>}", nil), ("{key: all}", nil), ("{key: 7, limit: 1000}", nil),
-            ("{key: \"a-<< trigger.body.id >>\", limit: 1, on_limit: skip}", nil),
+            ("{key: \"a-<< trigger.type >>\", limit: 1, on_limit: skip}", nil),
             ("{key: << trigger.body.id >>, on_limit: queue}", nil), ("{limit: 2}", "MR1102"),
             ("{key: a, limit: 0}", "MR1109"), ("{key: a, limit: 1001}", "MR1109"),
             ("{key: a, limit: << 3 >>}", "MR1103"), ("{key: a, on_limit: drop}", "MR1108"),

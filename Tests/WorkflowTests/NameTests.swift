@@ -234,6 +234,33 @@ struct NameTests {
         #expect(codes("x-<< trigger.body.a >>-<< trigger.body.a.c >>", schema).contains("MR1907"))
         #expect(codes("<< trigger.body.id >>") == [])
         #expect(codes("x-<< trigger.body.id or 'none' >>") == [])
+        #expect(codes("<< tostring(trigger.body.id) >>") == ["MR1907"])
+        #expect(codes("<< tostring(trigger.body.id) >>", schema) == [])
+        #expect(codes("<< crypto.sha256(json.encode({trigger.body.id, trigger.body.a.b})) >>", schema) == [])
+        #expect(codes("x-<< trigger.headers['x-id'] >>") == ["MR1907"])
+        #expect(codes("x-<< trigger.query.id >>") == ["MR1907"])
+        #expect(codes("x-<< time.now() >>") == ["MR1310"])
+        #expect(codes("x-<< random.id('a') >>") == ["MR1307"])
+    }
+
+    @Test("a header that the guard reads is a good part of a key, and a concurrency key is checked as well")
+    func keyPartsWithGuards() {
+        func problems(_ trigger: String, _ key: String) -> [String] {
+            Reading.workflow(
+                "name: a\nversion: 1\ntriggers: [{\(trigger)}]\nconcurrency: {key: \"\(key)\"}\n"
+                    + "steps: [{lua: '1'}]\n"
+            ).problems.map { "\($0.code): \($0.message)" }
+        }
+        let key = "a-<< trigger.headers['x-id'] >>"
+        let hook = #"type: webhook, when: "trigger.headers['x-id'] ~= null", dedupe: "\#(key)""#
+        #expect(problems(hook, "x-<< trigger.headers['x-id'] >>") == [])
+        let found = problems(hook, "x-<< trigger.body.customer >>")
+        #expect(found.count == 1 && found[0].contains("MR1907"))
+        #expect(found.first?.contains("`trigger.body.customer` may be missing") == true)
+        #expect(found.first?.contains("`concurrency_key_missing`") == true)
+        #expect(problems("type: manual", "x-<< trigger.body.customer >>").count == 1)
+        #expect(problems("type: schedule, cron: '@daily'", "x-<< trigger.body.workflow >>") == [])
+        #expect(problems(hook, "<< trigger.body.customer >>") == [])
     }
 
     @Test("what the engine sends along is known as well")

@@ -16,13 +16,15 @@ struct SourceReader {
     /// What was found in a source.
     struct Reading {
         var reads: [NameRead] = []
+        /// Whether the source is a path and nothing else.
+        var isPath = false
         /// The reads, by index, that only give a local variable its meaning.
         var aliases: Set<Int> = []
         var edits = SourceEdits()
 
         private static let choices: Set<String> = ["or", "and", "if", "for", "while", "repeat", "goto"]
 
-        /// What the value is composed from; empty if the source is a path and nothing else.
+        /// What the value is composed from.
         func composition(_ tokens: [SourceToken]) -> ExpressionComposition {
             var paths: [[String]] = []
             for (index, read) in reads.enumerated() where !aliases.contains(index) {
@@ -33,11 +35,9 @@ struct SourceReader {
                 }
                 guard paths.count < Self.pathCountMax else { break }
             }
-            let isPath = reads.count == 1 && tokens.count == 2 * paths.joined().count - 1
-            if isPath { return ExpressionComposition() }
-            return ExpressionComposition(
-                paths: paths,
-                hasChoice: tokens.contains { $0.kind == .keyword && Self.choices.contains($0.spelling) })
+            if isPath { return ExpressionComposition(paths: paths, rule: .isPath) }
+            let mayChoose = tokens.contains { $0.kind == .keyword && Self.choices.contains($0.spelling) }
+            return ExpressionComposition(paths: paths, rule: mayChoose ? .mayChoose : .usesAll)
         }
 
         /// Further paths of one expression are not looked at.
@@ -60,7 +60,11 @@ struct SourceReader {
     /// The names a source reads, and the edits that make its operators exact; nil if it is not understood.
     static func read(_ tokens: [SourceToken], isExpression: Bool) -> Reading? {
         var reader = SourceReader(tokens: tokens)
-        if isExpression { reader.expression() } else { reader.block() }
+        if isExpression {
+            reader.reading.isPath = reader.expression()?.path != nil
+        } else {
+            reader.block()
+        }
         return reader.isUnderstood && reader.position == tokens.count ? reader.reading : nil
     }
 

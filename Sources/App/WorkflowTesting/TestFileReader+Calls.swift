@@ -9,7 +9,7 @@ extension TestFileReader {
     /// Errors of a call that no child has.
     private static let callErrors: Set<String> = [
         "unknown_workflow", "call_too_deep", "too_many_descendants", "call_deadlock", "child_skipped",
-        "concurrency_key",
+        "concurrency_key", "concurrency_key_missing",
     ]
 
     /// Whether a path stands for a step that calls a workflow.

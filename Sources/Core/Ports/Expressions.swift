@@ -40,7 +40,7 @@ package protocol CompiledExpression: Sendable {
     /// The steps that the source names as `steps.x` or `steps['x']`; `*` as for ``secretNames``.
     var stepNames: [String] { get }
 
-    /// What it composes its value from, for keys; empty if it is a path and nothing else.
+    /// What it composes its value from, for keys.
     var composition: ExpressionComposition { get }
 
     /// The value in `scope`; the same scope always gives the same value.
@@ -54,12 +54,20 @@ package protocol CompiledExpression: Sendable {
 package struct ExpressionComposition: Sendable, Hashable {
     /// Names and members, such as `["trigger", "body", "id"]`; a computed member ends a path.
     package var paths: [[String]]
-    /// Whether the expression may choose between them, as `a or b` does.
-    package var hasChoice: Bool
+    package var rule: Rule
 
-    package init(paths: [[String]] = [], hasChoice: Bool = false) {
+    package enum Rule: Sendable, Hashable {
+        /// The expression is a path and nothing else.
+        case isPath
+        /// It uses all of them, as `a .. b` does.
+        case usesAll
+        /// It may choose between them, as `a or b` does.
+        case mayChoose
+    }
+
+    package init(paths: [[String]], rule: Rule) {
         self.paths = paths
-        self.hasChoice = hasChoice
+        self.rule = rule
     }
 }
 

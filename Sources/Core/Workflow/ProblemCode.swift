@@ -64,6 +64,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case unknownName = "MR1307"
     case unknownMember = "MR1308"
     case foreignSyntax = "MR1309"
+    case keyNeverRepeats = "MR1310"
 
     // JSON Schemas.
     case badSchema = "MR1401"

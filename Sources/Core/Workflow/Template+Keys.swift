@@ -82,10 +82,11 @@ extension Template {
     private static func check(
         _ composition: ExpressionComposition, in scope: any ExpressionScope
     ) throws(KeyFault) {
+        guard composition.rule != .isPath else { return }
         // A secret is there, or reading it fails.
         let paths = composition.paths.filter { $0[0] != "secrets" }
         let missing = paths.filter { isMissing($0, in: scope) }
-        guard let first = missing.first, !composition.hasChoice || missing.count == paths.count else {
+        guard let first = missing.first, composition.rule == .usesAll || missing.count == paths.count else {
             return
         }
         throw .missingMember(first.joined(separator: "."))

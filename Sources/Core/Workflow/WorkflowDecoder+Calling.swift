@@ -75,7 +75,11 @@ extension WorkflowDecoder {
             let fields = fields(of: node, as: "concurrency", known: ["key", "limit", "on_limit"]),
             let keyNode = required("key", in: fields, at: node)
         else { return nil }
+        let firstUse = uses.count
         var rule = ConcurrencyRule(key: concurrencyKey(keyNode))
+        noteMissingParts(
+            of: rule.key, uses[firstUse...], refusedWith: "concurrency_key_missing",
+            by: triggers.filter { [.http, .webhook, .manual].contains($0.kind) })
         if let limit = fields["limit"] {
             rule.limit = wholeNumber(limit, as: "limit", in: 1...Self.limitMax) ?? 1
         }

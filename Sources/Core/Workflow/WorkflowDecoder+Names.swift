@@ -81,6 +81,7 @@ extension WorkflowDecoder {
 
     private mutating func checkLibrary(_ read: NameRead, _ contents: Set<String>, _ use: Use) {
         guard case .assigned = read.use else {
+            if case .trigger = use.owner, read.root.name == "random" { return noteRandomness(read, use) }
             guard let member = read.members.first, !contents.contains(member.name) else { return }
             let whole = "\(read.root.name).\(member.name)"
             note(
@@ -91,6 +92,13 @@ extension WorkflowDecoder {
         note(
             .unknownName, at: mark(read.root, use), "an expression cannot change \(quote(read.root.name))",
             hint: "choose another name for the variable: `local x = …`")
+    }
+
+    private mutating func noteRandomness(_ read: NameRead, _ use: Use) {
+        note(
+            .unknownName, at: mark(read.root, use),
+            "`random.id` belongs to a run, and there is none yet when a trigger's expressions are evaluated",
+            hint: "read members of `trigger`, or call it in a step")
     }
 
     /// Whether a function or a library follows `|`, whose operands are numbers.

@@ -60,13 +60,16 @@ extension WorkflowDecoder {
                 hint: "check the sender's signature, for example with crypto.equals(crypto.hmac(…), …)")
         }
         let schema = fields["schema"].flatMap { self.schema($0) }
-        let guardExpression = fields["when"].flatMap { bareExpression($0, under: "when") }
+        var trigger = Trigger(
+            kind: kind, schema: schema,
+            guardExpression: fields["when"].flatMap { bareExpression($0, under: "when") })
         let firstUse = uses.count
-        let key = fields["dedupe"].flatMap { dedupe($0) }
-        if let key { noteMissingParts(of: key, in: uses[firstUse...], schema) }
-        return Trigger(
-            kind: kind, schema: schema, guardExpression: guardExpression, dedupe: key,
-            repliesWithResult: fields["reply"].map { reply($0) } ?? false)
+        trigger.dedupe = fields["dedupe"].flatMap { dedupe($0) }
+        if let key = trigger.dedupe {
+            noteMissingParts(of: key, uses[firstUse...], refusedWith: "dedupe_key_missing", by: [trigger])
+        }
+        trigger.repliesWithResult = fields["reply"].map { reply($0) } ?? false
+        return trigger
     }
 
     private mutating func hook(_ node: Node) -> Trigger? {
@@ -95,33 +98,6 @@ extension WorkflowDecoder {
             return nil
         }
         return key
-    }
-
-    /// Warns about parts of a key that the trigger's schema does not require.
-    private mutating func noteMissingParts(of key: Template, in uses: ArraySlice<Use>, _ schema: JSONSchema?)
-    {
-        guard case .text = key else { return }
-        for use in uses {
-            guard let read = use.reads.first, use.reads.count == 1, read.root.name == "trigger",
-                read.members.first?.name == "body", read.members.count > 1
-            else { continue }
-            let path = "trigger." + read.members.map(\.name).joined(separator: ".")
-            let text = use.source.filter { !$0.isWhitespace }
-            let names = read.members.dropFirst().map(\.name)
-            guard text.hasSameBytes(as: path), !Self.requires(names[...], schema?.source) else { continue }
-            note(
-                .keyPartMayBeMissing, at: use.mark,
-                "`\(path)` may be missing, and then the delivery is refused with `dedupe_key_missing`",
-                hint: "name it under `required` of the trigger's schema")
-        }
-    }
-
-    private static func requires(_ path: ArraySlice<String>, _ schema: Value?) -> Bool {
-        guard let name = path.first else { return true }
-        guard let required = schema?["required"]?.array, required.contains(.string(name)) else {
-            return false
-        }
-        return requires(path.dropFirst(), schema?["properties"]?[name])
     }
 
     private mutating func reply(_ node: Node) -> Bool {

@@ -194,6 +194,15 @@ enum Naming {
         "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
     ]
 
+    /// Whether `.name` reads a member of that name.
+    static func isLuaName(_ name: String) -> Bool {
+        guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
+        return !isLuaKeyword(name)
+            && name.utf8.allSatisfy {
+                $0 == 0x5F || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20)
+            }
+    }
+
     static func isLuaKeyword(_ name: String) -> Bool { luaKeywords.contains(name) }
 
     /// Lowercase kebab-case: `a-z`, digits and single hyphens, starting with a letter, at most 64.
