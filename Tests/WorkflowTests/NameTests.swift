@@ -106,7 +106,7 @@ struct NameTests {
     @Test(
         "a name that may be there is taken",
         arguments: [
-            "vars.currency", "vars.rates.eur", "vars[trigger.body.key]", "vars.list[1].anything",
+            "vars.currency", "vars.rates.eur", "vars[trigger.body.key]",
             "steps.x.response.body.any.thing", "steps.x.response.headers['content-type']",
             "steps.x.output.id",
             "steps.x.error.code", "steps.x.attempts", "steps.w.signal.body.x", "steps.w.timed_out",
@@ -335,5 +335,81 @@ struct NameTests {
         #expect(problems.count == 200)
         #expect(problems.first?.hint?.hasPrefix("did you mean `v") == true)
         #expect(problems.last?.hint == nil)
+    }
+
+    private static let closed = """
+        name: names
+        version: 1
+        triggers:
+          - type: http
+            schema:
+              properties:
+                items: {type: array, items: {properties: {sku: {type: string}}}}
+                buyer: {properties: {mail: true}}
+        vars: {list: [{a: 1}, {b: 2}], plain: [1, 2], deep: {one: {two: [{x: 1}]}}}
+        steps:
+          find: {request: {url: https://a.example}, response: {schema: {properties: {rows: {type: array, items: {properties: {id: true}}}}}}}
+          many: {after: [find], strategy: {type: fan_out, over: << vars.list >>}, request: {url: "https://a.example/<< item.a >>"}}
+        """
+
+    /// An expression in a `lua` step, with the member or name that is unknown; nil if nothing is.
+    static let paths: [(String, String?)] = [
+        ("steps.many.last.output", nil), ("steps.many.last.typo", "typo"),
+        ("steps.many.items[1].response.status", nil), ("steps.many.items[1].typo", "typo"),
+        ("steps.many.items[1].response.statuz", "statuz"),
+        ("trigger.body.items[1].sku", nil), ("trigger.body.items[1].skuu", "skuu"),
+        ("trigger.body.items.sku", "sku"), ("trigger.body['items'][1]['skuu']", "skuu"),
+        ("vars.list[1].a", nil), ("vars.list[2].b", nil), ("vars.list[1].c", "c"), ("vars.list.a", "a"),
+        ("vars.plain[1].x", "x"), ("vars.deep.one.two[1].y", "y"), ("vars.deep.one.two[1].x", nil),
+        ("(vars).list[1].c", "c"), ("(vars).lizt", "lizt"), ("(trigger or {}).bdy", "bdy"),
+        ("(trigger.body.buyer or {}).mial", "mial"), ("(trigger.body.buyer or {}).mail", nil),
+        ("(trigger.body.buyer or vars).mial", nil),
+        ("local t = trigger return t.bdy", "bdy"), ("local b = trigger.body or {} return b.byer", "byer"),
+        ("local n = 0 for _, x in ipairs(trigger.body.items) do n = n + len(x.sku) end return n", nil),
+        ("local n = 0 for _, x in ipairs(trigger.body.items) do n = n + len(x.skuu) end return n", "skuu"),
+        ("for k, x in pairs(vars.list) do return x.c end return 1", "c"),
+        ("for k, x in pairs(vars.deep) do return x.anything end return 1", nil),
+        ("local key = 'a' return vars.list[1][key]", nil), ("#trigger.bdy", "bdy"),
+        ("steps.find.response.body.rows[1].id", nil), ("steps.find.response.body.rows[1].idd", "idd"),
+        ("trigger.headers.content-type", "type"), ("trigger.headers['content-type']", nil),
+        ("trigger.query.page-size", "size"), ("vars.list-item", "item"),
+        ("local n = 1 return vars.plain[1]-n", nil),
+        ("local size = 1 return #vars.plain-size", nil), ("vars.plain[1]-vars.plain[2]", nil),
+    ]
+
+    @Test("paths are followed through lists, brackets, variables and loops", arguments: paths)
+    func followed(source: String, unknown: String?) {
+        let text = Self.closed + "\n  look: {after: [many], lua: \"\(source)\"}\n"
+        let problems = Reading.workflow(text).problems
+        guard let unknown else { return #expect(problems.isEmpty, "\(problems)") }
+        #expect(problems.count == 1, "\(problems)")
+        #expect(problems.first?.message.contains("`\(unknown)`") == true, "\(problems)")
+    }
+
+    @Test(
+        "the items of a strategy have the members of what they are taken from",
+        arguments: [
+            ("<< vars.list >>", "item.a", nil), ("<< vars.list >>", "item.c", "c"),
+            ("[{a: 1}, {a: 2}]", "item.b", "b"), ("<< trigger.body.items >>", "item.sku", nil),
+            ("<< trigger.body.items >>", "item.skuu", "skuu"), ("3", "item", nil),
+            ("<< steps.find.response.body.rows >>", "item.idd", "idd"),
+            ("\"<< trigger.body.items or {} >>\"", "item.skuu", nil),
+        ] as [(String, String, String?)])
+    func items(over: String, source: String, unknown: String?) {
+        let step = "{after: [find], strategy: {type: fan_out, over: \(over)}, lua: '\(source)'}"
+        let problems = Reading.workflow(Self.closed + "\n  look: \(step)\n").problems
+        #expect(problems.count == (unknown == nil ? 0 : 1), "\(problems)")
+        if let unknown { #expect(problems.first?.message.contains("`\(unknown)`") == true, "\(problems)") }
+    }
+
+    @Test("a constant that a deployment replaces is checked with its new members")
+    func replacedConstants() throws {
+        let text =
+            "name: a\nversion: 1\ntriggers: [{type: http}]\nvars: {limits: {}}\nsteps: [{lua: vars.limits.eur}]\n"
+        #expect(Reading.workflow(text).problems.map(\.code) == ["MR1308"])
+        var reader = Reading.reader
+        reader.replacements = ["limits": ["eur": 5], "other": 1]
+        let (definition, problems) = DocumentReader.workflow(Array(text.utf8), with: reader)
+        #expect(problems.isEmpty && definition?.vars == ["limits": ["eur": 5]])
     }
 }

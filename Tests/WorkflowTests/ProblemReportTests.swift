@@ -11,7 +11,7 @@ struct ProblemReportTests {
         steps:
           one:
             lua: 1
-            retries: {}
+            retri: {}
           two:
             after: [oen]
             request: {url: https://x.y, idempotency_key: k, method: POST}
@@ -23,8 +23,8 @@ struct ProblemReportTests {
             file: "demo.yaml", source: Array(Self.text.utf8), problems: Reading.workflow(Self.text).problems)
         #expect(
             report.text == """
-                demo.yaml:7:5: error MR1101: a step has no key `retries`
-                  7 |     retries: {}
+                demo.yaml:7:5: error MR1101: a step has no key `retri`
+                  7 |     retri: {}
                     |     ^
                     hint: did you mean `retry`?
 

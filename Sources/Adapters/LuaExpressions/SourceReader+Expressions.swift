@@ -5,8 +5,8 @@ extension SourceReader {
     /// Reads a list of expressions and returns the path of each one that is a path and nothing else.
     @discardableResult
     mutating func expressions() -> [NameRead?] {
-        var paths = [expression()?.path]
-        while take(",") { paths.append(expression()?.path) }
+        var paths = [expression()?.value]
+        while take(",") { paths.append(expression()?.value) }
         return paths
     }
 
@@ -19,6 +19,10 @@ extension SourceReader {
         var last: Int
         /// Set if the operand is a path and nothing else.
         var path: NameRead?
+        /// Set if the value has the members of a path, as that of `path or {}` has.
+        var alias: NameRead?
+
+        var value: NameRead? { path ?? alias }
     }
 
     /// The binary operators, loosest first; unary operators and `^` bind tighter.
@@ -48,7 +52,13 @@ extension SourceReader {
         }
         guard !operators.isEmpty else { return first }
         makeExact(operators, operands)
-        return Span(first: first.first, last: operands[operators.count].last)
+        var span = Span(first: first.first, last: operands[operators.count].last)
+        if level == 0, operands.dropFirst().allSatisfy(isEmptyTable) { span.alias = first.value }
+        return span
+    }
+
+    private func isEmptyTable(_ span: Span) -> Bool {
+        span.last == span.first + 1 && tokens[span.first].isSymbol("{") && tokens[span.last].isSymbol("}")
     }
 
     /// Whether a token is a binary operator; `in` is one only before a list (`x in [a, b]`), unlike that of a
@@ -139,17 +149,21 @@ extension SourceReader {
     mutating func suffixed(mayBeAssigned: Bool) -> NameRead? {
         var path: NameRead?
         if take("(") {
-            expression()
+            path = expression()?.value
             expect(")")
+            // A path in brackets was noted already.
+            if isSuffixOver { return path }
         } else {
             let followsBar = tokens.before(position)?.isSymbol("|") ?? false
+            let minuend = pathBeforeMinus
             guard let name = takeName() else { return nil }
             path = start(at: name, followsBar: followsBar)
+            if path?.members.isEmpty ?? false { path?.minuend = minuend }
         }
         while let token = next {
             if take(".") {
                 guard let name = takeName() else { return nil }
-                path?.members.append(name)
+                path?.append(name)
             } else if isNext("[") {
                 bracket(&path)
             } else if take(":") {
@@ -178,21 +192,46 @@ extension SourceReader {
         }
     }
 
+    /// Whether no member and no call follows.
+    private var isSuffixOver: Bool {
+        guard let next else { return true }
+        return !next.isText && ![".", "[", ":", "(", "{"].contains(where: next.isSymbol)
+    }
+
+    /// The path before a `-` that touches it and the next name; empty if there is none.
+    private var pathBeforeMinus: [String] {
+        guard position >= 3, tokens[position - 1].isSymbol("-"), let next, next.kind == .name,
+            tokens[position - 1].range.upperBound == next.range.lowerBound,
+            tokens[position - 2].range.upperBound == tokens[position - 1].range.lowerBound
+        else { return [] }
+        var names: [String] = []
+        var index = position - 2
+        while index >= 0, tokens[index].kind == .name {
+            names.append(tokens[index].spelling)
+            guard index >= 2, tokens[index - 1].isSymbol(".") else { break }
+            index -= 2
+        }
+        return names.count > 1 ? names.reversed() : []
+    }
+
     mutating func bracket(_ path: inout NameRead?) {
         position += 1
         if let token = next, let name = token.plainText, tokens.after(position)?.isSymbol("]") ?? false {
-            path?.members.append(NameRead.Part(name: name, offset: token.range.lowerBound))
+            path?.append(NameRead.Part(name: name, offset: token.range.lowerBound))
             position += 2
             return
         }
-        end(&path, .read)
+        let offset = next?.range.lowerBound ?? 0
         expression()
         expect("]")
+        path?.append(NameRead.Part(name: "", offset: offset, isComputed: true))
     }
 
     mutating func arguments() {
+        soleArgument = nil
         if take("(") {
-            if !isNext(")") { expressions() }
+            let paths = isNext(")") ? [] : expressions()
+            soleArgument = paths.count == 1 ? paths[0] : nil
             expect(")")
         } else if isNext("{") {
             table()

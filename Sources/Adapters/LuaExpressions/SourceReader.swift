@@ -47,6 +47,8 @@ struct SourceReader {
     let tokens: [SourceToken]
     var position = 0
     var depth = 0
+    /// The path that the last call was given, if that was all.
+    var soleArgument: NameRead?
     var reading = Reading()
     private var isUnderstood = true
     private var scopes: [[String: Local]] = [[:]]
@@ -204,15 +206,26 @@ struct SourceReader {
     private mutating func loop() {
         position += 1
         let names = self.names()
+        var items: NameRead?
         if take("=") {
             bounds()
         } else {
             expectKeyword("in")
+            let isOverItems = next.map { ["ipairs", "pairs"].contains($0.spelling) } ?? false
+            let isCall = tokens.after(position)?.isSymbol("(") ?? false
+            soleArgument = nil
             expressions()
+            if isOverItems, isCall { items = soleArgument }
         }
         expectKeyword("do")
         inScope {
             for name in names { $0.declare(name.name) }
+            if let item = names.last, names.count == 2, var path = items,
+                !$0.assignedNames.contains(item.name)
+            {
+                path.append(NameRead.Part(name: "", offset: item.offset, isComputed: true))
+                $0.declare(item.name, .path(path))
+            }
             $0.block()
         }
         expectKeyword("end")

@@ -65,14 +65,26 @@ struct Constants {
         }
     }
 
+    /// The new values of the constants that a file has.
+    func replacements(in source: [UInt8]) throws(CommandFailure) -> [String: Value] {
+        guard !constants.isEmpty, case .success(let node) = DocumentReader.read(source),
+            let vars = node.value.object?["vars"]?.object
+        else { return [:] }
+        var values: [String: Value] = [:]
+        for (name, new) in constants {
+            if let old = vars[name] { values[name] = try Self.value(new, name, inPlaceOf: old) }
+        }
+        return values
+    }
+
     /// The file's own bytes if nothing is replaced, so that the server keeps what was written.
     func replaced(in source: [UInt8]) throws(CommandFailure) -> [UInt8] {
         guard case .success(let node) = DocumentReader.read(source), var document = node.value.object,
             var vars = document["vars"]?.object
         else { return source }
-        let wanted = constants.filter { vars[$0.name] != nil }
-        if wanted.isEmpty { return source }
-        for (name, new) in wanted { vars[name] = try Self.value(new, name, inPlaceOf: vars[name] ?? .null) }
+        let values = try replacements(in: source)
+        if values.isEmpty { return source }
+        for (name, value) in values { vars[name] = value }
         document["vars"] = .object(vars)
         return JSON.bytes(.object(document))
     }

@@ -37,7 +37,7 @@ enum DeployCommand {
     @Sendable private static func deploy(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let arguments = invocation.arguments
         let constants = try Constants(files: arguments.all("vars-file"), texts: arguments.all("var"))
-        let sources = try sources(invocation)
+        let sources = try sources(invocation, constants)
         if arguments.has("if-digest"), sources.count != 1 {
             throw .usage(
                 "`--if-digest` goes with one file, not with \(counted(sources.count, "file"))",
@@ -55,11 +55,13 @@ enum DeployCommand {
         return .ok
     }
 
-    private static func sources(_ invocation: Invocation) throws(CommandFailure) -> [Source] {
+    private static func sources(
+        _ invocation: Invocation, _ constants: Constants
+    ) throws(CommandFailure) -> [Source] {
         let reader = WorkflowCommands.reader()
         var sources: [Source] = []
         for path in try WorkflowCommands.files(invocation.arguments.operands) {
-            sources.append(try WorkflowCommands.read(path, with: reader))
+            sources.append(try WorkflowCommands.read(path, with: reader, replacing: constants))
         }
         let broken = sources.filter { $0.definition == nil }
         guard let failed = broken.first else { return sources }

@@ -48,12 +48,24 @@ enum WorkflowCommands {
         var report: ProblemReport
     }
 
-    static func read(_ path: String, with reader: WorkflowReader) throws(CommandFailure) -> Source {
+    /// Reads a workflow's file.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - reader: Reads the document.
+    ///   - constants: What replaces constants of the file; its expressions are checked against these.
+    /// - Returns: The file with all that is wrong with it.
+    /// - Throws: Exit code 2 if the file cannot be read, or a constant cannot be replaced.
+    static func read(
+        _ path: String, with reader: WorkflowReader, replacing constants: Constants? = nil
+    ) throws(CommandFailure) -> Source {
         let bytes: [UInt8]
         do throws(Files.Problem) { bytes = try Files.read(path) } catch {
             throw CommandFailure(
                 .usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: path)
         }
+        var reader = reader
+        if let constants { reader.replacements = try constants.replacements(in: bytes) }
         let (definition, problems) = DocumentReader.workflow(bytes, with: reader)
         return Source(
             path: path, bytes: bytes, definition: definition,

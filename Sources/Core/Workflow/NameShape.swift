@@ -1,7 +1,7 @@
 import Values
 
 /// The statically known members of a value: those that an expression may read.
-indirect enum NameShape {
+indirect enum NameShape: Sendable {
     /// It may have any members.
     case open
     /// A text, number or boolean, named with its article; it has no members.
@@ -10,6 +10,8 @@ indirect enum NameShape {
     case closed([String: NameShape])
     /// A schema declares these members; others cause a warning.
     case declared([String: NameShape])
+    /// A list, whose items all have that shape.
+    case list(NameShape)
     /// Headers of a message, with any names in lower case.
     case headers
 
@@ -20,21 +22,47 @@ indirect enum NameShape {
             self = .closed(
                 Dictionary(
                     object.members.map { ($0.name, NameShape(of: $0.value)) }, uniquingKeysWith: { $1 }))
-        case .array, .null: self = .open
+        case .array(let items):
+            var item: NameShape?
+            for one in items {
+                let shape = NameShape(of: one)
+                if item == nil { item = shape } else { item?.merge(shape) }
+            }
+            self = .list(item ?? .open)
+        case .null: self = .open
         default: self = .leaf("a \(value.kindName)")
         }
     }
 
     /// The union of both shapes' members.
     func merged(with other: NameShape) -> NameShape {
+        var shape = self
+        shape.merge(other)
+        return shape
+    }
+
+    /// Adds the members of another shape, in time that grows with those alone.
+    mutating func merge(_ other: NameShape) {
         switch (self, other) {
-        case (.declared(let left), .declared(let right)):
-            return .declared(left.merging(right) { $0.merged(with: $1) })
-        case (.closed(let left), .closed(let right)):
-            return .closed(left.merging(right) { $0.merged(with: $1) })
-        case (.leaf(let left), .leaf(let right)) where left == right: return self
-        default: return .open
+        case (.declared(var members), .declared(let more)):
+            // With two references to them, adding to the members would copy them all.
+            self = .open
+            members.merge(more) { $0.merged(with: $1) }
+            self = .declared(members)
+        case (.closed(var members), .closed(let more)):
+            self = .open
+            members.merge(more) { $0.merged(with: $1) }
+            self = .closed(members)
+        case (.list(let item), .list(let other)): self = .list(item.merged(with: other))
+        case (.leaf(let left), .leaf(let right)) where left == right: break
+        default: self = .open
         }
+    }
+
+    /// The shape of a member whose name is computed.
+    var computedMember: NameShape {
+        if case .list(let item) = self { return item }
+        return .open
     }
 }
 
@@ -80,6 +108,9 @@ private struct SchemaShapes {
         visitCount += 1
         guard depth < depthMax, isSmall else { return .open }
         if Self.isOpen(object) { return .open }
+        if object["type"] == "array" {
+            return .list(object["items"].flatMap { shape(of: $0, depth: depth + 1) } ?? .open)
+        }
         var names: [String: NameShape] = [:]
         for member in object["properties"]?.object?.members ?? [] {
             names[member.name] = shape(of: member.value, depth: depth + 1) ?? .open

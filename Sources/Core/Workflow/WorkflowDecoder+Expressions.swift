@@ -23,9 +23,22 @@ extension WorkflowDecoder {
             let start = Self.offset(ofLine: error.line, in: source)
             note(
                 .expressionDoesNotCompile, at: node.mark(ofByte: offset + start), error.message,
-                hint: error.hint)
+                hint: Self.hint(forFilterIn: source) ?? error.hint)
             return nil
         }
+    }
+
+    /// A hint for a filter with arguments, as in `x | default: 1`; nil if there is none.
+    private static func hint(forFilterIn source: String) -> String? {
+        guard let bar = source.utf8.firstIndex(of: UInt8(ascii: "|")) else { return nil }
+        let rest = source[source.utf8.index(after: bar)...].drop { $0 == " " }
+        let name = String(rest.prefix { $0.isASCII && $0.isLetter || $0 == "_" })
+        return name.isEmpty ? nil : filterHint(name)
+    }
+
+    static func filterHint(_ name: String) -> String {
+        ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
+            ?? "there are no filters: call a function, as in `x:upper()` or `json.encode(x)`"
     }
 
     /// The byte offset of the first non-blank character on a line.
@@ -87,16 +100,43 @@ extension WorkflowDecoder {
         }
     }
 
-    /// Reports `${{ }}`, which would leave `$` in the text, and returns whether there was one.
+    /// Reports expressions in the brackets of other systems, which would stay in the text, and returns whether there
+    /// were any.
     private mutating func noteForeignBraces(_ text: String, _ node: Node) -> Bool {
-        guard text.contains("${{") else { return false }
-        let bytes = Array(text.utf8)
-        let offset = bytes.indices.first { bytes[$0...].starts(with: "${{".utf8) } ?? 0
+        guard text.utf8.contains(UInt8(ascii: "$")) || text.utf8.contains(UInt8(ascii: "%")),
+            let (brackets, offset) = Self.foreignBraces(in: Array(text.utf8)),
+            checksNames || brackets == "${{ }}"
+        else { return false }
         note(
             .foreignSyntax, at: node.mark(ofByte: offset),
-            "`${{ }}` is how other systems write an expression",
-            hint: "write << >>; for a dollar sign before a value write $<< >>")
+            "`\(brackets)` is how other systems write an expression",
+            hint: brackets == "{% %}"
+                ? "write << >>, with Lua in it; a step is left out by `when`"
+                : "write << >>; for a dollar sign before a value write $<< >>")
         return true
+    }
+
+    /// The first of `${{`, `{%`, and `${name` with a name of ours.
+    private static func foreignBraces(in bytes: [UInt8]) -> (String, Int)? {
+        for index in bytes.indices {
+            switch bytes[index] {
+            case UInt8(ascii: "$"):
+                let rest = bytes[(index + 1)...]
+                if rest.starts(with: "{{".utf8) { return ("${{ }}", index) }
+                guard rest.first == UInt8(ascii: "{") else { continue }
+                let name = rest.dropFirst().prefix { (0x61...0x7A).contains($0) }
+                let end = rest.dropFirst(1 + name.count).first
+                guard end == UInt8(ascii: ".") || end == UInt8(ascii: "["),
+                    ["trigger", "steps", "vars", "secrets", "run", "tenant", "item"].contains(
+                        String(decoding: name, as: UTF8.self))
+                else { continue }
+                return ("${ }", index)
+            case UInt8(ascii: "{") where bytes[(index + 1)...].starts(with: "% ".utf8):
+                return ("{% %}", index)
+            default: continue
+            }
+        }
+        return nil
     }
 
     private mutating func scalarTemplate(_ text: String, _ node: Node) -> Template {

@@ -16,13 +16,15 @@ extension WorkflowDecoder {
     /// Reports names that are not `known`. `kind` names the map with its article, such as `a step`.
     mutating func fields(of node: Node, as kind: String, known: [String]) -> Fields? {
         guard let members = node.members else {
-            note(.wrongType, at: node.mark, "\(kind) is a map, not \(node.kindPhrase)")
+            note(
+                .wrongType, at: node.mark, "\(kind) is a map, not \(node.kindPhrase)",
+                hint: ForeignKeys.form(kind))
             return nil
         }
         for member in members where !known.contains(where: { $0 == member.name }) {
             note(
                 .unknownKey, at: member.nameMark, "\(kind) has no key \(quote(member.name))",
-                hint: ScopeNames.foreignKey(member.name, in: kind)
+                hint: ForeignKeys.hint(for: member.name, in: kind)
                     ?? Suggestion.hint(for: member.name, among: known)
                     ?? "known are: \(known.joined(separator: ", "))")
         }
@@ -52,7 +54,7 @@ extension WorkflowDecoder {
         let list = "one of: \(names.joined(separator: ", "))"
         note(
             .badChoice, at: mark, "\(quote(name)) is not \(kind)",
-            hint: Suggestion.hint(for: name, among: names) ?? list)
+            hint: ForeignKeys.choice(name, as: kind) ?? Suggestion.hint(for: name, among: names) ?? list)
     }
 
     /// Reports two keys that exclude each other.

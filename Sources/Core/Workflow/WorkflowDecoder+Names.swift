@@ -9,6 +9,10 @@ extension WorkflowDecoder {
         var triggerBody = NameShape.open
         /// What requests declare of their answers.
         var responseBodies: [Place: NameShape] = [:]
+        /// What the items of strategies are.
+        var items: [Place: NameShape] = [:]
+        /// Where a member was reported, because a path may be read through several variables.
+        var reported: Set<Mark> = []
         /// Known names that hints may still go through; after very many, problems get no hint.
         var hintNamesLeft = 50_000
     }
@@ -30,6 +34,7 @@ extension WorkflowDecoder {
                     declaredBy: schema.source)
             }
         }
+        noteItemShapes()
         let library = compiler.library
         for use in uses { for read in use.reads { checkName(read, use, library) } }
     }
@@ -56,6 +61,9 @@ extension WorkflowDecoder {
         let name = read.root.name
         // A trigger's read of a step is reported in checkReads.
         if case .trigger = use.owner, name == "steps", !read.members.isEmpty { return }
+        if !read.minuend.isEmpty, case .read = read.use, rootShape(name, use) == nil {
+            return noteDash(read, use)
+        }
         if let contents = library[name] {
             return isFilter(read) ? noteFilter(read, use) : checkLibrary(read, contents, use)
         }
@@ -75,6 +83,18 @@ extension WorkflowDecoder {
 
     private func mark(_ part: NameRead.Part, _ use: Use) -> Mark {
         use.node.mark(ofByte: use.offset + part.offset)
+    }
+
+    /// A name with a hyphen after a dot, which Lua reads as a subtraction.
+    private mutating func noteDash(_ read: NameRead, _ use: Use) {
+        var path = read.minuend
+        let start = path.removeLast()
+        let name = ([start + "-" + read.root.name] + read.members.map(\.name)).joined(separator: ".")
+        let whole = path.joined(separator: ".")
+        note(
+            .unknownName, at: mark(read.root, use),
+            "`\(whole).\(start)-\(read.root.name)` subtracts \(quote(read.root.name)), which is no number here",
+            hint: "a name with a hyphen stands in brackets: `\(whole)['\(name)']`")
     }
 
     // MARK: - Functions
@@ -113,12 +133,7 @@ extension WorkflowDecoder {
         note(
             .unknownName, at: mark(read.root, use),
             "\(quote(name)) cannot follow `|`, which combines numbers",
-            hint: filterHint(name))
-    }
-
-    private func filterHint(_ name: String) -> String {
-        ScopeNames.foreignFilters[name].map { "there are no filters: \($0)" }
-            ?? "there are no filters: call a function, as in `x:upper()` or `json.encode(x)`"
+            hint: Self.filterHint(name))
     }
 
     private mutating func noteUnknownName(_ read: NameRead, _ use: Use, _ library: [String: Set<String>]) {
@@ -137,7 +152,7 @@ extension WorkflowDecoder {
         -> String
     {
         let name = read.root.name
-        if read.followsBar { return filterHint(name) }
+        if read.followsBar { return Self.filterHint(name) }
         if stepNames(around: use).contains(where: { $0.hasSameBytes(as: name) }) {
             let rest = read.members.map { ".\($0.name)" }.joined()
             return "write `steps.\(name)\(rest)`"
@@ -197,8 +212,67 @@ extension WorkflowDecoder {
             return .closed(members)
         case "response": return responseShape(body: responseBody(of: use))
         case "last": return lastShape(use)
-        default: return .open
+        default: return itemShape(name, use)
         }
+    }
+
+    // MARK: - Items
+
+    /// Finds what the items of each strategy are, as far as a constant, a schema or another step says so.
+    private mutating func noteItemShapes() {
+        for use in uses {
+            guard case .step(let place) = use.owner, use.view.isBeforeItems, let read = use.reads.first,
+                case .expression(let over)? = step(at: place)?.strategy?.over,
+                over.text.hasSameBytes(as: use.expression.text),
+                over.composition.rule == .isPath, use.reads.count == 1, let shape = shape(of: read, use)
+            else { continue }
+            shapes.items[place] = shape.computedMember
+        }
+        for (scope, draft) in scopes.enumerated() {
+            for (index, step) in draft.steps.enumerated() {
+                guard let constant = step.strategy?.over.constant else { continue }
+                shapes.items[Place(scope: scope, index: index)] = NameShape(of: constant).computedMember
+            }
+        }
+    }
+
+    /// The shape at a path; nil if it cannot be told.
+    private func shape(of read: NameRead, _ use: Use) -> NameShape? {
+        guard var shape = rootShape(read.root.name, use) else { return nil }
+        var members = read.members[...]
+        if read.root.name == "steps" {
+            guard let name = members.popFirst()?.name, let (place, isItem) = target(name, use),
+                let step = step(at: place)
+            else { return nil }
+            shape = self.shape(of: step, at: place, isItem: isItem)
+        }
+        for member in members + read.beyond {
+            if member.isComputed {
+                shape = shape.computedMember
+                continue
+            }
+            switch shape {
+            case .closed(let known), .declared(let known):
+                guard let next = known[member.name] else { return nil }
+                shape = next
+            default: return nil
+            }
+        }
+        return shape
+    }
+
+    /// The shape of an item of the innermost strategy with that name for its items; a batch is a list of items.
+    private func itemShape(_ name: String, _ use: Use) -> NameShape {
+        var places = places(around: use)
+        if use.view.isBeforeItems, !places.isEmpty { places.removeFirst() }
+        for place in places {
+            guard let strategy = step(at: place)?.strategy, strategy.itemName.hasSameBytes(as: name) else {
+                continue
+            }
+            guard let item = shapes.items[place] else { return .open }
+            return strategy.kind == .batch ? .list(item) : item
+        }
+        return .open
     }
 
     private static func leaves(_ names: [String]) -> [String: NameShape] {
@@ -324,6 +398,15 @@ extension WorkflowDecoder {
         if members["response"] != nil { members["response"] = responseShape(body: body) }
         let isOnce = step.strategy == nil || isItem
         if case .request = step.action, isOnce { members["output"] = body }
+        if !isOnce {
+            var item = shape(of: step, at: place, isItem: true)
+            if case .closed(var known) = item {
+                known["item"] = shapes.items[place] ?? .open
+                known["attempts"] = nil
+                item = .closed(known)
+            }
+            (members["items"], members["last"]) = (.list(item), item)
+        }
         return .closed(members)
     }
 
@@ -360,7 +443,12 @@ extension WorkflowDecoder {
                 return noteStepMember(member, step, isItem: isItem, known, use)
             }
         }
-        for member in members {
+        for member in members + read.beyond {
+            if member.isComputed {
+                shape = shape.computedMember
+                path += "[…]"
+                continue
+            }
             guard let next = self.shape(of: member, in: shape, path, use) else { return }
             shape = next
             path += ".\(member.name)"
@@ -373,7 +461,23 @@ extension WorkflowDecoder {
     ) -> NameShape? {
         switch shape {
         case .open: return .open
+        case .list(let item):
+            guard shapes.reported.insert(mark(member, use)).inserted else { return nil }
+            var hint = "read one item, as in `\(path)[1]`, or all in turn"
+            switch item {
+            case .closed(let known) where known[member.name] != nil,
+                .declared(let known) where known[member.name] != nil:
+                hint = "write `\(path)[1].\(member.name)`"
+            default: break
+            }
+            note(
+                .unknownMember, at: mark(member, use),
+                "`\(path)` is a list, which has no member \(quote(member.name))",
+                hint: ["length", "size", "count", "len"].contains(member.name) ? "write `len(\(path))`" : hint
+            )
+            return nil
         case .leaf(let kind):
+            guard shapes.reported.insert(mark(member, use)).inserted else { return nil }
             note(
                 .unknownMember, at: mark(member, use),
                 "`\(path)` is \(kind), which has no member \(quote(member.name))")
@@ -382,6 +486,7 @@ extension WorkflowDecoder {
             guard member.name.utf8.contains(where: { (0x41...0x5A).contains($0) }) else {
                 return .leaf("a text")
             }
+            guard shapes.reported.insert(mark(member, use)).inserted else { return nil }
             note(
                 .unknownMember, at: mark(member, use), "headers are read under their names in lower case",
                 hint: "write `\(path)['\(member.name.lowercased())']`")
@@ -400,6 +505,7 @@ extension WorkflowDecoder {
     private mutating func noteMember(
         _ code: ProblemCode, _ member: NameRead.Part, _ path: String, _ known: [String: NameShape], _ use: Use
     ) {
+        guard shapes.reported.insert(mark(member, use)).inserted else { return }
         let hint: String? =
             if path == "run", ScopeNames.ending.contains(member.name) {
                 "how the run has ended is known in its `finally` steps"
@@ -420,6 +526,7 @@ extension WorkflowDecoder {
     private mutating func noteStepMember(
         _ member: NameRead.Part, _ step: Step, isItem: Bool, _ known: [String: NameShape], _ use: Use
     ) {
+        guard shapes.reported.insert(mark(member, use)).inserted else { return }
         let kind = step.kindName
         let isMany = step.strategy != nil && !isItem
         var hint = hint(for: member.name, among: known.keys)

@@ -160,9 +160,11 @@ extension WorkflowDecoder {
         let hasExpression = name.contains("<<") || name.contains("{{")
         note(
             .badSignalName, at: mark, "\(quote(name)) is not a name of a signal",
-            hint: hasExpression
-                ? "what a step waits for is fixed; put what varies into the body of the signal"
-                : "use at most 64 of a-z, 0-9 and _, starting with a letter")
+            hint: DurationText.read(name) != nil
+                ? "a pause is a `sleep` step: `sleep: \(name)`"
+                : hasExpression
+                    ? "what a step waits for is fixed; put what varies into the body of the signal"
+                    : "use at most 64 of a-z, 0-9 and _, starting with a letter")
         return false
     }
 

@@ -1,11 +1,13 @@
 package import Ports
-import Values
+package import Values
 
 /// Turns a document into a definition, or reports everything that is wrong with it.
 package struct WorkflowReader: Sendable {
     private let compiler: any ExpressionCompiler
     private let timeZones: (any TimeZones)?
     private let checksNames: Bool
+    /// What a deployment puts in place of constants of `vars`, by name; other names are ignored.
+    package var replacements: [String: Value] = [:]
 
     /// - Parameters:
     ///   - compiler: Compiles the expressions.
@@ -24,6 +26,7 @@ package struct WorkflowReader: Sendable {
     package func read(_ document: Node) -> (definition: WorkflowDefinition?, problems: [Problem]) {
         var decoder = WorkflowDecoder(
             compiler: compiler, timeZones: timeZones, checksNames: checksNames)
+        decoder.replacements = replacements
         let definition = decoder.workflow(document)
         let problems = decoder.problems.inFileOrder
         return (problems.hasErrors ? nil : definition, problems)
@@ -73,9 +76,12 @@ struct WorkflowDecoder {
     let timeZones: (any TimeZones)?
     let checksNames: Bool
     var view = View()
+    /// The name of the workflow; nil if it has none, or none is decoded yet.
+    var workflowName: String?
     /// The triggers and constants decoded so far, for the shapes of their members.
     var triggers: [Trigger] = []
     var vars = Value.object(Object())
+    var replacements: [String: Value] = [:]
     var problems: [Problem] = []
     var uses: [Use] = []
     var owner = Owner.trigger
@@ -113,6 +119,7 @@ extension WorkflowDecoder {
     mutating func workflow(_ document: Node) -> WorkflowDefinition? {
         guard let whole = fields(of: document, as: "a workflow", known: Self.documentKeys) else { return nil }
         let name = self.name(required("name", in: whole, at: document))
+        workflowName = name
         let version = self.version(required("version", in: whole, at: document))
         let description = whole["description"].flatMap { text($0, as: "a description") }
         if let node = whole["schemas"] { decodeSchemas(node) }
@@ -167,7 +174,9 @@ extension WorkflowDecoder {
             return .object(Object())
         }
         refuseExpressions(in: node)
-        return node.value
+        guard !replacements.isEmpty, var object = node.value.object else { return node.value }
+        for (name, value) in replacements where object[name] != nil { object[name] = value }
+        return .object(object)
     }
 
     private mutating func refuseExpressions(in node: Node) {
