@@ -117,7 +117,7 @@ struct Play {
             case .awaitChild(let step, let child):
                 awaited.append((id(step), child))
                 lines.append("await \(child.number) of \(id(step))")
-            case .cancelChild(let child, _):
+            case .cancelChild(let child, _, _):
                 cancelledChildren.append(child)
                 lines.append("cancel \(child.number)")
             case .reply(let reply):

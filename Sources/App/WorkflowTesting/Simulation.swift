@@ -132,7 +132,7 @@ package struct Simulation {
                 add(.input(.delivered(step: step, error: nil, at: now)), at: now)
             case .call(let step, let call): self.call(step, call, answer: answer)
             case .awaitChild(_, let child): awaitEnd(of: child)
-            case .cancelChild(let child, let reason): cancel(child, reason)
+            case .cancelChild(let child, let reason, _): cancel(child, reason)
             case .reply(let reply):
                 guard self.reply == nil else { break }
                 self.reply = reply

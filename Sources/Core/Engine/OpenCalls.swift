@@ -3,12 +3,14 @@ import Values
 /// The open children of a run.
 ///
 /// Part of this is a fold of entries and part is not: a restart forgets that a child was asked to end, and
-/// asking again is harmless.
+/// asking again is harmless, because it does not cut the child's `finally` steps.
 struct OpenCalls: Sendable {
     /// Nodes that wait for the end of their child.
     private var steps: Set<Int> = []
     /// Those of them whose child has been asked to end.
     private var asked: Set<Int> = []
+    /// Whether the children that are asked next are to cut their `finally` steps.
+    private(set) var cutsFinally = false
     /// Whether a scope around any of them may have ended since the last check.
     private(set) var hasNews = false
     /// Children whose step lost a race, with its node; the run waits for their end.
@@ -38,9 +40,15 @@ struct OpenCalls: Sendable {
     /// Notes that a scope or the run is ending; has no effect without open calls.
     mutating func mustEnd() { hasNews = !steps.isEmpty }
 
+    /// Asks all children once more, and this time to cut their `finally` steps.
+    mutating func askAgain() {
+        asked = []
+        (hasNews, cutsFinally) = (!steps.isEmpty || !strays.isEmpty, true)
+    }
+
     /// Returns the steps whose child must be asked to end, each once.
     mutating func takeEnding(where isEnding: (Int) -> Bool) -> [Int] {
-        hasNews = false
+        (hasNews, cutsFinally) = (false, false)
         let found = steps.subtracting(asked).filter(isEnding).sorted()
         asked.formUnion(found)
         return found

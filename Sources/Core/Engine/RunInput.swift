@@ -39,7 +39,11 @@ package enum RunInput: Sendable {
     case released(at: Instant)
     /// Decided requests were held back, because a person paused the run meanwhile.
     case withheld(unsent: [Int], at: Instant)
-    case cancelRequested(reason: String, at: Instant)
+    /// A person cancels the run, or its caller needs it no longer.
+    ///
+    /// A caller asks again after a restart, so only a person's cancel ends `finally` steps (`cutsFinally`). If the run is
+    /// ending already, it goes down to the children that the run waits for.
+    case cancelRequested(reason: String, cutsFinally: Bool = true, at: Instant)
     /// Other runs have had their turn after ``RunEffect/goOn``.
     case resumed(at: Instant)
 
@@ -53,7 +57,7 @@ package enum RunInput: Sendable {
             .childEnded(_, _, _, let at), .admitted(let at), .timeoutDue(let at), .retryDue(_, let at),
             .fundsEnded(_, let at),
             .fundsReturned(let at), .held(_, let at), .released(let at), .withheld(_, let at),
-            .cancelRequested(_, let at), .resumed(let at):
+            .cancelRequested(_, _, let at), .resumed(let at):
             at
         }
     }
@@ -82,8 +86,8 @@ package enum RunEffect: Sendable {
     case call(step: Int, ChildCall)
     /// Answer with ``RunInput/childEnded(step:child:_:at:)`` once that run is over, which it may be already.
     case awaitChild(step: Int, RunID)
-    /// Cancel the child; its end is reported like any other.
-    case cancelChild(RunID, reason: String)
+    /// Cancel the child; its end is reported like any other. With `cutsFinally`, its `finally` steps as well.
+    case cancelChild(RunID, reason: String, cutsFinally: Bool)
     /// Respond to the caller that waits for the run, if there still is one.
     case reply(RunReply)
     /// Let other runs have their turn, then answer with ``RunInput/resumed(at:)``.

@@ -92,19 +92,25 @@ extension Turn {
         let isEnding = machine.state.ending != nil
         var calls = machine.state.calls
         machine.state.calls = OpenCalls()
+        let cutsFinally = calls.cutsFinally
+        if cutsFinally {
+            for (child, step) in calls.strays.sorted(by: { $0.key < $1.key }) {
+                cancel(child, of: step, cutsFinally: true)
+            }
+        }
         let steps = calls.takeEnding { isEnding || machine.state.isClosed(around: $0) }
         machine.state.calls = calls
         for index in steps {
             guard case .calling(let child, _) = machine.state.phase(index) else { continue }
-            cancel(child, of: index)
+            cancel(child, of: index, cutsFinally: cutsFinally)
         }
     }
 
-    private mutating func cancel(_ child: RunID, of index: Int) {
+    private mutating func cancel(_ child: RunID, of index: Int, cutsFinally: Bool = false) {
         let ending = machine.state.ending
         let why = ending.map { $0.error?.code ?? $0.status.rawValue } ?? "its result is not needed"
         let reason = "step \(path(index)) of \(machine.state.run), which called it, has ended: \(why)"
-        decision.effects.append(.cancelChild(child, reason: reason))
+        decision.effects.append(.cancelChild(child, reason: reason, cutsFinally: cutsFinally))
     }
 
     // MARK: - Lost races

@@ -98,23 +98,22 @@ struct Turn {
             guard machine.state.isHeld else { return }
             record(.runReleased)
         case .withheld(let unsent, _): withdraw(unsent)
-        case .cancelRequested(let reason, _):
-            // A run that is ending already only has to be released.
-            guard machine.state.ending == nil || machine.state.isHeld else { return }
-            record(cancel(reason))
+        case .cancelRequested(let reason, let cutsFinally, _):
+            let isEnding = machine.state.ending != nil
+            if isEnding || (!cutsFinally && machine.state.final != nil) {
+                // What it waits for may be the `finally` steps of a child.
+                if isEnding, cutsFinally { machine.state.calls.askAgain() }
+                if machine.state.isHeld { record(.runReleased) }
+            } else {
+                record(
+                    machine.state.final == nil
+                        ? .cancelRequested(reason: reason)
+                        : .finallyCut(StepError(code: "cancelled", message: reason)))
+            }
         case .resumed: break
         }
         endIfTooLarge()
         advance()
-    }
-
-    /// The entry for a cancellation: it ends the run or its `finally` steps, or only releases the run.
-    private func cancel(_ reason: String) -> JournalEntry {
-        if machine.state.ending != nil { return .runReleased }
-        guard machine.state.final == nil else {
-            return .finallyCut(StepError(code: "cancelled", message: reason))
-        }
-        return .cancelRequested(reason: reason)
     }
 
     /// Ends a run whose journal is too large.

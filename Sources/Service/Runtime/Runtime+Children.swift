@@ -215,7 +215,7 @@ extension Runtime {
             return (parent, slot.tenant)
         }
         guard let (parent, tenant) = found, try storedOutcome(of: parent.run, tenant) != nil else { return }
-        cancel(run, of: tenant, reason: "the run that called it, \(parent.run), is over")
+        cancel(run, of: tenant, reason: "the run that called it, \(parent.run), is over", cutsFinally: false)
     }
 }
 

@@ -49,9 +49,10 @@ extension Runtime {
                     actions.append(errand { [self] in startChild(call, of: tenant, step: step) })
                 }
             case .awaitChild(let step, let child): actions += awaitChild(child, of: slot, step: step)
-            case .cancelChild(let child, let reason):
+            case .cancelChild(let child, let reason, let cutsFinally):
                 let tenant = slot.tenant
-                actions.append(errand { [self] in cancel(child, of: tenant, reason: reason) })
+                actions.append(
+                    errand { [self] in cancel(child, of: tenant, reason: reason, cutsFinally: cutsFinally) })
             case .reply(let reply):
                 if let replier = slot.replier {
                     slot.replier = nil

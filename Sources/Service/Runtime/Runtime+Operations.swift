@@ -23,13 +23,15 @@ extension Runtime {
     ///   - run: The run.
     ///   - tenant: Whose run it must be.
     ///   - reason: For people.
+    ///   - cutsFinally: Whether its `finally` steps are ended, too, if they are all that is left.
     ///   - completion: Called once: true when the cancel is durable (I5) or the run has ended meanwhile, false
     ///     where it is not open or not of that tenant. Not called any more once the store has failed.
     package func cancel(
-        _ run: RunID, of tenant: TenantID, reason: String,
+        _ run: RunID, of tenant: TenantID, reason: String, cutsFinally: Bool = true,
         completion: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        order(.cancelRequested(reason: reason, at: clock.now()), run, of: tenant) { [self] status in
+        order(.cancelRequested(reason: reason, cutsFinally: cutsFinally, at: clock.now()), run, of: tenant) {
+            [self] status in
             guard status == nil else { return completion(true) }
             // Not here: this may be the store's thread, which cannot wait for itself.
             perform([errand { [self] in endStuck(run, of: tenant, reason: reason, completion: completion) }])

@@ -177,6 +177,43 @@ struct ChildRunTests {
         #expect(reason.contains("\(middle.run)"))
     }
 
+    private static let waitsAtTheEnd = "steps:\n  - wait: never\nfinally:\n  last: {wait: done}"
+
+    @Test(
+        "the finally steps of a called run outlive a cancel of its caller and a restart; a second cancel cuts them"
+    )
+    func finallyOfChildren() throws {
+        let world = try RuntimeWorld()
+        try world.deploy(Self.waitsAtTheEnd, name: "grandchild", trigger: "type: manual")
+        try deployed(world, child: "steps:\n  c: {call: grandchild}")
+        let parent = world.runs[0]
+        #expect(world.cancel(parent, of: .operatorTenant, reason: "enough") == true)
+        let last = try #require(try children(world, "grandchild").first).run
+        #expect(try world.kinds(of: last).contains("run.finalizing"))
+        // The next process asks the child to end once more.
+        let next = try world.crashed()
+        try next.runtime.recover()
+        #expect(try !next.kinds(of: last).contains("run.finally_cut"))
+        #expect(try next.status(of: parent)?.isFinal == false)
+        #expect(next.cancel(parent, of: .operatorTenant, reason: "at once") == true)
+        #expect(try next.kinds(of: last).contains("run.finally_cut"))
+        #expect(try next.status(of: last) == .cancelled && next.status(of: parent) == .cancelled)
+        #expect(next.runtime.load.openRuns == 0)
+    }
+
+    @Test("a child that is in its finally steps by itself keeps them when its caller is cancelled")
+    func finallyIsNotCut() throws {
+        let world = try RuntimeWorld()
+        try deployed(world, child: "steps:\n  - lua: '1'\nfinally:\n  last: {wait: done}")
+        let parent = world.runs[0]
+        let child = try #require(try children(world).first).run
+        #expect(world.cancel(parent, of: .operatorTenant, reason: "enough") == true)
+        #expect(try !world.kinds(of: child).contains("run.finally_cut"))
+        #expect(world.cancel(parent, of: .operatorTenant, reason: "at once") == true)
+        #expect(try world.kinds(of: child).contains("run.finally_cut"))
+        #expect(try world.status(of: child) == .succeeded && world.status(of: parent) == .cancelled)
+    }
+
     @Test("a parent does not end before the request of its cancelled child is answered")
     func endIsAwaited() throws {
         let world = try RuntimeWorld()
