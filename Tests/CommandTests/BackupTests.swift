@@ -5,6 +5,7 @@ import Processes
 import SQLiteStore
 import StandIns
 import Storage
+import TestSupport
 import Testing
 import Values
 
@@ -123,7 +124,10 @@ struct BackupTests {
         ])
         #expect(none.code == 2 && none.problem["code"] == "no_database")
         let nowhere = CommandLineRun(["backup", "\(folder.path)/no/e.db", "--data", data, "--json"])
-        #expect(nowhere.code == 1 && nowhere.problem["code"] == "copy_failed")
+        #expect(nowhere.code == 2 && nowhere.problem["code"] == "folder_unwritable")
+        #expect(nowhere.error.contains("the folder does not exist"))
+        let isFolder = CommandLineRun(["backup", folder.path, "--data", data, "--json"])
+        #expect(isFolder.code == 2 && isFolder.problem["code"] == "is_a_folder")
         var status = stat()
         #expect(stat(backup, &status) == 0 && status.st_mode & 0o777 == 0o600)
     }
@@ -153,6 +157,44 @@ struct BackupTests {
         try Files.replace("\(folder.path)/cut.db", cut)
         #expect(CommandLineRun(["restore", "\(folder.path)/cut.db", "--to", target, "--json"]).code == 1)
         #expect(!Files.exists(target))
+    }
+
+    @Test("a byte that changes anywhere in a backup, or is added to it, is found")
+    func changedBytes() throws {
+        let (folder, data, _) = try installation()
+        let backup = "\(folder.path)/b.db"
+        #expect(CommandLineRun(["backup", backup, "--data", data]).code == 0)
+        let bytes = try Files.read(backup)
+        let checksum = try Files.read(backup + ".sha256")
+        #expect(String(decoding: checksum, as: UTF8.self).hasSuffix("  b.db\n"))
+        let (changed, target) = ("\(folder.path)/changed.db", "\(folder.path)/t.db")
+        try Files.replace(changed + ".sha256", checksum)
+        var random = SeededRandom(seed: 5)
+        for number in 0..<40 {
+            var copy = bytes
+            switch number {
+            case 0: copy.append(0)
+            case 1: copy.removeLast()
+            default:
+                copy[Int.random(in: copy.indices, using: &random)] ^=
+                    1 << UInt8.random(in: 0...7, using: &random)
+            }
+            try Files.replace(changed, copy)
+            let restored = CommandLineRun(["restore", changed, "--to", target, "--json"])
+            #expect(restored.code == 1 && restored.problem["code"] == "backup_changed", "\(restored.error)")
+            #expect(!Files.exists(target) && !Files.exists(target + ".lock"))
+        }
+        try Files.replace(changed, bytes)
+        let same = CommandLineRun(["restore", changed, "--to", target, "--json"])
+        #expect(same.code == 0 && same.value["checksum"] == "matches", "\(same.error)")
+        // A backup without its checksum is restored, and the answer says what is not known.
+        unlink(backup + ".sha256")
+        let bare = CommandLineRun(["restore", backup, "--to", "\(folder.path)/u.db"])
+        #expect(bare.code == 0 && bare.output.contains("is not known"))
+        try Files.replace(backup + ".sha256", Array("0000  b.db\n".utf8))
+        #expect(CommandLineRun(["restore", backup, "--to", "\(folder.path)/v.db"]).code == 1)
+        let accepted = CommandLineRun(["restore", backup, "--to", "\(folder.path)/v.db", "--accept-findings"])
+        #expect(accepted.code == 0, "\(accepted.error)")
     }
 
     @Test("a workflow's source that was changed in the file is found")
@@ -202,7 +244,7 @@ struct BackupTests {
             clock: { Instant(microseconds: 1) })
         for suffix in ["", "-wal", "-shm"] { unlink("\(folder.path)/served.db" + suffix) }
         let served = CommandLineRun(["restore", backup, "--to", "\(folder.path)/served.db", "--json"])
-        #expect(served.code == 1 && served.error.contains("in use"), "\(served.error)")
+        #expect(served.code == 1 && served.problem["code"] == "in_use", "\(served.error)")
         server.close()
         _ = otherFolder
     }

@@ -18,6 +18,26 @@ package struct OpenSSLCryptography: Cryptography {
         }
     }
 
+    /// The SHA-256 of data that is too large for memory.
+    ///
+    /// - Parameter next: Returns the next part, or an empty one at the end.
+    /// - Returns: 32 bytes.
+    /// - Throws: What `next` throws.
+    package func sha256<Failure: Error>(
+        parts next: () throws(Failure) -> [UInt8]
+    ) throws(Failure) -> [UInt8] {
+        let context = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(context) }
+        precondition(EVP_DigestInit_ex(context, digests.sha256, nil) == 1, "libcrypto cannot begin a digest")
+        while true {
+            let part = try next()
+            if part.isEmpty { break }
+            precondition(
+                EVP_DigestUpdate(context, part, part.count) == 1, "libcrypto cannot go on with a digest")
+        }
+        return Self.filling(32) { EVP_DigestFinal_ex(context, $0, nil) == 1 }
+    }
+
     package func sha512(_ bytes: [UInt8]) -> [UInt8] {
         Self.filling(64) { out in
             bytes.withUnsafeBufferPointer { input in

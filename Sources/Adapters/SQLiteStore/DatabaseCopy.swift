@@ -13,6 +13,7 @@ package final class DatabaseCopy {
     private let target: String
     /// Open and locked while the partial file belongs to this copy.
     private var descriptor: Int32 = -1
+    private var isPublished = false
 
     /// Bytes between syncs of the copy; they bound its unwritten data, which would delay the server's small
     /// syncs.
@@ -47,6 +48,8 @@ package final class DatabaseCopy {
     }
 
     deinit {
+        // Without the copy, its lock is nothing that anybody looks for.
+        if !isPublished { serverLock?.removeIfNew() }
         guard descriptor >= 0 else { return }
         unlink(partialPath)
         Glibc.close(descriptor)
@@ -113,7 +116,7 @@ package final class DatabaseCopy {
         }
         unlink(partialPath)
         Glibc.close(descriptor)
-        descriptor = -1
+        (descriptor, isPublished) = (-1, true)
         try Self.syncFolder(of: target)
     }
 

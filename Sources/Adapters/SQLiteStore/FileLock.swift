@@ -7,9 +7,14 @@ package import Storage
 /// The system releases it when the process ends, in whatever way.
 final class FileLock {
     private let descriptor: Int32
+    private let path: String
+    /// Whether the file was not there before.
+    private let isNew: Bool
 
     /// - Throws: ``StoreError/failed(code:message:)`` if the lock is held or the file cannot be created.
     init(path: String) throws(StoreError) {
+        self.path = path
+        isNew = access(path, F_OK) != 0
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw .failed(
@@ -21,7 +26,15 @@ final class FileLock {
             throw .failed(
                 code: SQLITE_BUSY, message: "the store is in use by another process, which holds \(path)")
         }
+        var (own, named) = (stat(), stat())
+        guard fstat(descriptor, &own) == 0, stat(path, &named) == 0, own.st_ino == named.st_ino else {
+            throw .failed(
+                code: SQLITE_BUSY, message: "\(path) was removed by another process just now; try again")
+        }
     }
+
+    /// Removes the file if this lock has made it, for a lock that was not needed after all.
+    func removeIfNew() { if isNew { unlink(path) } }
 
     deinit { Glibc.close(descriptor) }
 }

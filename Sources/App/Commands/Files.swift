@@ -8,7 +8,7 @@ package enum Files {
         package let reason: String
     }
 
-    private static func problem(_ path: String) -> Problem {
+    static func problem(_ path: String) -> Problem {
         Problem(path: path, reason: String(cString: strerror(errno)))
     }
 
@@ -70,6 +70,15 @@ package enum Files {
             if isFolder(inner) { removeFolder(inner) } else { unlink(inner) }
         }
         rmdir(path)
+    }
+
+    /// Why nothing can be created in a folder; nil if it can.
+    static func obstacle(toWritingIn folder: String) -> Problem? {
+        guard access(folder, F_OK) == 0 else {
+            return Problem(path: folder, reason: "the folder does not exist")
+        }
+        guard isFolder(folder) else { return Problem(path: folder, reason: "it is a file and no folder") }
+        return access(folder, W_OK | X_OK) == 0 ? nil : problem(folder)
     }
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

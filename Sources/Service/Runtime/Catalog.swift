@@ -238,6 +238,16 @@ package final class Catalog: @unchecked Sendable {
         }.keys.sorted()
     }
 
+    /// Whether the ends of other runs start the workflow.
+    package static func hearsOfRuns(_ definition: WorkflowDefinition) -> Bool {
+        !definition.runTriggers.isEmpty
+    }
+
+    /// The workflows of a tenant that the ends of runs start, without one of them.
+    package func runListenerCount(of tenant: TenantID, except name: String) -> Int {
+        lock.withLock { runListeners[tenant]?.keys.count { !$0.hasSameBytes(as: name) } ?? 0 }
+    }
+
     private func forgetListeners(_ tenant: TenantID) {
         guard tenant == .operatorTenant else { return }
         lock.withLock {

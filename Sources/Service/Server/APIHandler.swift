@@ -16,6 +16,8 @@ package struct APISettings: Sendable {
 
     /// Workflows that a tenant has in service.
     package var workflowCountMax = 1_000
+    /// Workflows of a tenant in service with a trigger of type `run`: each end of a run is copied for each of them.
+    package var runListenerCountMax = 20
     /// Versions of a tenant's workflows that are kept, all together.
     package var versionCountMax = 10_000
     /// Purchases of a tenant that nobody has paid yet, of one day.

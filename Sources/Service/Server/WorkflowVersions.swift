@@ -64,7 +64,9 @@ struct WorkflowVersions {
         let expected = try expectation()
         return try storing { () throws(StoreError) in
             let live = try runtime.store.workflow(name, of: tenant)
-            if live?.source != source, let refusal = try refusal(isNew: live == nil) { return refusal }
+            if live?.source != source, let refusal = try refusal(definition, isNew: live == nil) {
+                return refusal
+            }
             let change = try runtime.catalog.deploy(
                 definition, source: source, of: tenant, at: runtime.clock.now(), expecting: expected)
             guard case .deployed(let deployed, let isNew) = change else { return answer(to: change) }
@@ -78,7 +80,17 @@ struct WorkflowVersions {
     }
 
     /// Why nothing more is deployed; nil if there is room.
-    private func refusal(isNew: Bool) throws(StoreError) -> InboundResponse? {
+    private func refusal(
+        _ definition: WorkflowDefinition, isNew: Bool
+    ) throws(StoreError) -> InboundResponse? {
+        if Catalog.hearsOfRuns(definition),
+            runtime.catalog.runListenerCount(of: tenant, except: name) >= api.settings.runListenerCountMax
+        {
+            return Answer.error(
+                422, "too_many_run_listeners",
+                "a tenant has at most \(api.settings.runListenerCountMax) workflows with a trigger of type `run`: let "
+                    + "one of them call the others")
+        }
         let counts = try runtime.store.workflowCounts(of: tenant)
         if isNew, counts.inService >= api.settings.workflowCountMax {
             return Answer.error(

@@ -60,4 +60,23 @@ struct TenantLimitTests {
             #expect(acme.post("/api/billing/purchases", ["minutes": 10]).code == "billing_not_configured")
         }
     }
+
+    @Test(
+        "the workflows that listen to ends of runs are bounded, and a change of one of them is not one more")
+    func runListeners() throws {
+        try withService(change: { $0.api.runListenerCountMax = 2 }) { service in
+            let acme = try service.tenant()
+            func deploy(_ name: String, _ lua: String = "1") -> Reply {
+                acme.deploy(
+                    "name: \(name)\nversion: 1\ntriggers: [{type: run, on: [failed]}]\nsteps: [{lua: '\(lua)'}]"
+                )
+            }
+            #expect(deploy("one").status == 201 && deploy("two").status == 201)
+            let refused = deploy("three")
+            #expect(refused.status == 422 && refused.code == "too_many_run_listeners", "\(refused.text)")
+            #expect(deploy("two", "2").status == 201)
+            #expect(acme.delete("/api/workflows/one").status == 204)
+            #expect(deploy("three").status == 201)
+        }
+    }
 }

@@ -15,6 +15,7 @@ enum BackupCommand {
             Run it on the machine of the server, as the same user; the server is not held up.
             The copy is one state of the database. It is written to FILE.partial, checked from end to end (every
             page and index, every ledger), synced, and only then named FILE. An existing FILE is never replaced.
+            FILE.sha256 gets the checksum that `restore` compares: keep it with the copy.
             Exits with 1 if a ledger does not agree: the copy is kept, and is a faithful copy of the database.
             The master key is not in the copy: docs/backup.md.
             """, run: run)
@@ -29,11 +30,17 @@ enum BackupCommand {
                 .usage, "no_database", "there is no database", place: source,
                 hint: "name its folder with --data, or the file with --database")
         }
+        try CheckedCopy.checkTarget(target)
+        try CheckedCopy.checkSource(source)
         let check = try patiently { () throws(CommandFailure) in
             try CheckedCopy.make(from: source, to: target, of: .database)
         }
         return CheckedCopy.report(
-            check, ["backup": .string(target), "database": .string(source)], "backed up to \(target)",
+            check,
+            [
+                "backup": .string(target), "database": .string(source),
+                "checksum": .string(BackupChecksum.path(of: target)),
+            ], "backed up to \(target), its checksum to \(BackupChecksum.path(of: target))",
             invocation)
     }
 
@@ -75,11 +82,43 @@ enum CheckedCopy {
                 throw StoreError.failed(
                     code: 0, message: "\(first.tenant) entry \(first.sequence): \(first.reason)")
             }
+            if kind == .database { try writeChecksum(of: copy.partialPath, as: target) }
             try copy.publish()
             return check
         } catch {
             throw failure(error, source, target, kind)
         }
+    }
+
+    private static func writeChecksum(of file: String, as backup: String) throws(StoreError) {
+        do throws(Files.Problem) { try BackupChecksum.write(of: file, as: backup) } catch {
+            throw .failed(code: 5, message: "cannot write \(error.path): \(error.reason)")
+        }
+    }
+
+    /// - Throws: Exit code 2 if no file can be made there.
+    static func checkTarget(_ target: String) throws(CommandFailure) {
+        if Files.isFolder(target) {
+            throw CommandFailure(
+                .usage, "is_a_folder", "this is a folder and no file", place: target,
+                hint: "name a file in it: \(target.hasSuffix("/") ? target : target + "/")millrace.db")
+        }
+        guard let obstacle = Files.obstacle(toWritingIn: Files.folder(of: target)) else { return }
+        throw CommandFailure(
+            .usage, "folder_unwritable", "no file can be made in this folder: \(obstacle.reason)",
+            place: obstacle.path,
+            hint: "make the folder, or name another; the user that runs this must own it")
+    }
+
+    /// - Throws: Exit code 2 if the file cannot be read.
+    static func checkSource(_ source: String) throws(CommandFailure) {
+        if Files.isFolder(source) {
+            throw CommandFailure(.usage, "is_a_folder", "this is a folder and no file", place: source)
+        }
+        guard access(source, R_OK) != 0 else { return }
+        throw CommandFailure(
+            .usage, "file_unreadable", "the file cannot be read: \(Files.problem(source).reason)",
+            place: source, hint: "run this as the user of the server, or as root")
     }
 
     private static func failure(
@@ -100,6 +139,10 @@ enum CheckedCopy {
             return CommandFailure(
                 .notOK, "ledger_findings", "a ledger of the backup does not agree: \(message)", place: source,
                 hint: "use an older backup, or accept it as it is with --accept-findings")
+        case _ where error.isInUse:
+            return CommandFailure(
+                .notOK, "in_use", "no copy was made: \(StoreText.sentence(error))", place: target,
+                hint: "a server runs on this database: stop it, or name another file with --to")
         default:
             return CommandFailure(
                 .notOK, "copy_failed", "no copy was made: \(StoreText.sentence(error))", place: source,

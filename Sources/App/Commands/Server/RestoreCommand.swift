@@ -11,13 +11,15 @@ enum RestoreCommand {
         operands: [Operand("BACKUP")],
         options: [
             Option("to", placeholder: "FILE", "the database file to write; without it that of the settings"),
-            Option("accept-findings", .flag, "restore even if a ledger of the backup does not agree"),
+            Option(
+                "accept-findings", .flag,
+                "restore even if a ledger of the backup does not agree, or its checksum"),
         ]
             + SettingTable.options(
                 SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
         details: """
-            Checks the copy as `backup` does, before it gets its name. Refuses to replace a file, or to write where a
-            server runs. The master key must be that of the time of the backup: it is compared if it is at hand.
+            Compares the backup with BACKUP.sha256, and checks the copy as `backup` does, before it gets its name.
+            Refuses to replace a file, or to write where a server runs. The master key must be that of the time of the backup: it is compared if it is at hand.
             Everything after the backup is lost: requests that were sent since then may be sent again.
             Read "What a restore means for money" in docs/backup.md before you start the server.
             """, run: run)
@@ -31,16 +33,48 @@ enum RestoreCommand {
         guard Files.exists(source) else {
             throw CommandFailure(.usage, "no_backup", "there is no such backup", place: source)
         }
+        try CheckedCopy.checkSource(source)
         try makeFolder(of: target)
+        try CheckedCopy.checkTarget(target)
+        let checksum = try checksum(of: source, invocation)
         let key = try masterKey(settings, invocation, of: source)
         let check = try CheckedCopy.make(
             from: source, to: target, of: .backup,
             acceptsFindings: invocation.arguments.has("accept-findings"))
         let code = CheckedCopy.report(
-            check, ["database": .string(target), "backup": .string(source), "master_key": .string(key.word)],
-            "restored \(target) from \(source)", invocation)
-        if !invocation.isJSON { invocation.console.print(key.advice) }
+            check,
+            [
+                "database": .string(target), "backup": .string(source), "master_key": .string(key.word),
+                "checksum": .string("\(checksum)"),
+            ], "restored \(target) from \(source)", invocation)
+        if !invocation.isJSON {
+            if checksum == .missing {
+                invocation.console.print(
+                    "  there is no \(BackupChecksum.path(of: source)): whether the backup has changed is not known"
+                )
+            }
+            invocation.console.print(key.advice)
+        }
         return code
+    }
+
+    /// Compares the backup with its checksum.
+    ///
+    /// - Throws: Exit code 1 if the backup has changed and this is not accepted.
+    private static func checksum(
+        of source: String, _ invocation: Invocation
+    ) throws(CommandFailure) -> BackupChecksum.Standing {
+        let standing: BackupChecksum.Standing
+        do throws(Files.Problem) { standing = try BackupChecksum.standing(of: source) } catch {
+            throw CommandFailure(
+                .usage, "file_unreadable", "the file cannot be read: \(error.reason)", place: error.path)
+        }
+        guard standing == .differs, !invocation.arguments.has("accept-findings") else { return standing }
+        throw CommandFailure(
+            .notOK, "backup_changed",
+            "the backup is not the file that was written: its checksum is not that of "
+                + BackupChecksum.path(of: source), place: source,
+            hint: "use another backup, or accept this one as it is with --accept-findings")
     }
 
     private static func makeFolder(of target: String) throws(CommandFailure) {
