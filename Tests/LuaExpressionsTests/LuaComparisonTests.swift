@@ -42,6 +42,9 @@ struct LuaComparisonTests {
             "1:integer 4;"
         ),
         ("select('#', table.unpack({}, 1, 2000))", "1:integer 2000;", "error"),
+        ("9007199254740993 / 1 == 9007199254740992", "1:boolean true;", "error"),
+        ("9007199254740993 + 0.5 > 0", "1:boolean true;", "error"),
+        ("string.format('%.2f', 2.675)", "1:string 2.67;", "1:string 2.68;"),
         ("string.find('x', '(a')", "1:nil nil;", "error"), ("math.max('7', 2)", "error", "1:integer 7;"),
         ("type(utf8)", "1:string table;", "error"), ("type(math.sin)", "1:string function;", "1:string nil;"),
     ]

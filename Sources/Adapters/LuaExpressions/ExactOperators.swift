@@ -8,10 +8,12 @@ enum ExactOperators {
     static let negation = "__exact_neg"
     static let bound = "__exact_for"
     static let literal = "__exact_numeral"
-    /// Operators whose result may not fit in 64 bits.
+    /// Operators whose result may not fit in 64 bits, or that would make a whole number a float that it is not.
     static let arithmetic = [
-        "+": "__exact_add", "-": "__exact_sub", "*": "__exact_mul", "//": "__exact_idiv",
+        "+": "__exact_add", "-": "__exact_sub", "*": "__exact_mul", "//": "__exact_idiv", "/": "__exact_div",
+        "%": "__exact_mod",
     ]
+    static let power = "__exact_pow"
     static let comparisons = ["==": "__exact_eq", "~=": "__exact_ne", "!=": "__exact_ne"]
     /// Operators that Lua carries out on texts of any length as one instruction, without a charge.
     static let orders = ["<": "__exact_lt", "<=": "__exact_le", ">": "__exact_gt", ">=": "__exact_ge"]

@@ -123,9 +123,11 @@ struct HostFunctions {
             return exact
         }
         if let given, given.kind == MILLRACE_LUA_DECIMAL,
-            let plain = DecimalNumber(text: try text(index)).plainText, let exact = Int64(plain)
+            let plain = DecimalNumber(text: try text(index)).plainText
         {
-            return exact
+            if let exact = Int64(plain) { return exact }
+            let isWhole = plain.utf8.allSatisfy { $0 == UInt8(ascii: "-") || (0x30...0x39).contains($0) }
+            if isWhole { throw .raised("argument \(index + 1) does not fit 64 bits") }
         }
         throw .raised("argument \(index + 1) must be a whole number")
     }

@@ -31,7 +31,6 @@ extension SourceReader {
         _ words: [String], _ operators: [Int], _ operands: [Span]
     ) {
         if words.count == 1 {
-            // A quotient is a float, and so is its remainder: neither overflows 64 bits.
             guard let function = ExactOperators.arithmetic[words[0]] else { return }
             return call(function, operators, operands)
         }
@@ -60,7 +59,7 @@ extension SourceReader {
     }
 
     /// Rewrites `a op b` as `function(a , b)`.
-    private mutating func call(
+    mutating func call(
         _ function: String, _ operators: [Int], _ operands: [Span], _ argument: String = ""
     ) {
         guard let first = operands.first, let last = operands.last else { return }

@@ -90,8 +90,12 @@ extension SourceReader {
             giveUp()
             return nil
         }
-        guard take("^") else { return Span(first: start, last: position - 1, path: path) }
-        return unary().map { Span(first: start, last: $0.last) }
+        let base = Span(first: start, last: position - 1, path: path)
+        guard take("^") else { return base }
+        let sign = position - 1
+        guard let exponent = unary() else { return nil }
+        call(ExactOperators.power, [sign], [base, exponent])
+        return Span(first: start, last: exponent.last)
     }
 
     mutating func operand() -> NameRead? {

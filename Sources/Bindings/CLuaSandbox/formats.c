@@ -4,7 +4,7 @@
 #include <string.h>
 
 // Decimals in string.format. A float would lose their digits, so they are rounded here, in their texts:
-// half to even, as C rounds the exact value of a float.
+// half to even. So are floats in their shortest texts, since 2.675 is meant and not the float next to it.
 
 #define DIGITS_MAX 1000
 // More zeros than a number with that many digits can have.
@@ -86,6 +86,47 @@ static int is_whole(const char *digits, int count, long behind) {
     return 1;
 }
 
+// Pushes the whole number next to a decimal: above it if `is_up`, else below. Returns 0 and pushes nothing for too many
+// digits.
+int push_whole_part(lua_State *L, const char *text, size_t byte_count, int is_up, int *has_fraction) {
+    char digits[DIGITS_MAX + 2];
+    long behind = 0;
+    charge(L, 20 + (int64_t)(byte_count / 16));
+    int count = read_digits(text, digits + 1, &behind);
+    if (count < 0 || (count > 0 && -behind > DIGITS_MAX - count)) return 0;
+    int is_negative = text[0] == '-', kept = behind > 0 ? (behind < count ? (int)(count - behind) : 0) : count;
+    *has_fraction = 0;
+    for (int at = kept; at < count; at++) *has_fraction |= digits[1 + at] != '0';
+    for (; count > 0 && behind < 0; behind++) digits[1 + kept++] = '0';
+    char *first = digits + 1;
+    if (kept == 0) first[kept++] = '0';
+    if (*has_fraction && is_up != is_negative) {
+        int at = kept - 1;
+        while (at >= 0 && first[at] == '9') first[at--] = '0';
+        if (at >= 0) {
+            first[at]++;
+        } else {
+            *--first = '1';
+            kept++;
+        }
+    }
+    int is_zero = kept == 1 && first[0] == '0';
+    lua_pushfstring(L, is_negative && !is_zero ? "-%s" : "%s", "");
+    lua_pushlstring(L, first, (size_t)kept);
+    lua_concat(L, 2);
+    int whole = lua_gettop(L);
+    push_number_of_text(L, whole);
+    lua_replace(L, whole);
+    return 1;
+}
+
+// Whether a number written in its shortest form has more digits behind the point than that.
+int has_more_places(const char *text, int places) {
+    char digits[DIGITS_MAX + 2];
+    long behind = 0;
+    return read_digits(text, digits, &behind) > 0 && behind > places;
+}
+
 static void add_repeated(text_buffer *out, char byte, size_t count) {
     memset(buffer_reserve(out, count), byte, count);
     out->used += count;
@@ -111,6 +152,11 @@ static void add_digits(text_buffer *out, const layout *how, char sign, const cha
     if (how->is_left) add_repeated(out, ' ', gap);
 }
 
+int places_of(const char *directive) {
+    int precision = layout_of(directive).precision;
+    return precision < 0 ? 6 : precision;
+}
+
 void add_decimal(text_buffer *out, const char *directive, char conversion, int argument) {
     lua_State *L = out->state;
     size_t byte_count = 0;
@@ -118,7 +164,7 @@ void add_decimal(text_buffer *out, const char *directive, char conversion, int a
     const char *text = lua_tolstring(L, argument, &byte_count);
     charge(L, 20 + (int64_t)(byte_count / 16));
     layout how = layout_of(directive);
-    int places = conversion != 'f' ? -1 : how.precision < 0 ? 6 : how.precision;
+    int places = conversion != 'f' ? -1 : places_of(directive);
     char digits[DIGITS_MAX + 2];
     long behind = 0;
     int count = read_digits(text, digits, &behind);

@@ -231,12 +231,9 @@ static int order(lua_State *L, int left, int right) {
 
 int whole_of_decimal(lua_State *L, int index, lua_Integer *out) {
     decimal *number = to_decimal(L, index);
-    charge(L, 2 + (int64_t)(number->byte_count / 16));
-    double nearest = strtod(number->text, NULL);
-    // Above, a float is at the next whole number only by chance.
-    if (!(fabs(nearest) < 9007199254740992.0) || floor(nearest) != nearest) return 0;
-    lua_pushinteger(L, (lua_Integer)nearest);
-    int is_whole = order(L, index, lua_gettop(L)) == 0;
+    int has_fraction = 0;
+    if (!push_whole_part(L, number->text, number->byte_count, 0, &has_fraction)) return 0;
+    int is_whole = !has_fraction && lua_isinteger(L, -1);
     *out = lua_tointeger(L, -1);
     lua_pop(L, 1);
     return is_whole;
@@ -360,6 +357,17 @@ static int refuse_overflow(lua_State *L, int operator, lua_Integer left, lua_Int
         L, "integer overflow: %I %s %I does not fit 64 bits", left, spelling(operator), right);
 }
 
+// An integer becomes a float beside a float, and in a quotient.
+void refuse_inexact(lua_State *L, int index) {
+    if (!lua_isinteger(L, index)) return;
+    lua_Integer whole = lua_tointeger(L, index);
+    double nearest = (double)whole;
+    if (nearest < 9223372036854775808.0 && (lua_Integer)nearest == whole) return;
+    luaL_error(
+        L, "the whole number %I has more digits than a float: compute with whole numbers only, as by //, or pass it on",
+        whole);
+}
+
 // Pushes the result of an operator on two integers.
 static void push_whole_result(lua_State *L, int operator, lua_Integer left, lua_Integer right) {
     lua_Integer result = 0;
@@ -374,7 +382,7 @@ static void push_whole_result(lua_State *L, int operator, lua_Integer left, lua_
         is_over = left == LUA_MININTEGER && right == -1;
         if (!is_over) result = left / right - (left % right != 0 && (left ^ right) < 0);
         break;
-    default:
+    default: /* LUA_OPMOD */
         if (operator == LUA_OPMOD && right == 0) luaL_error(L, "attempt to perform 'n%%%%0'");
         lua_pushinteger(L, left);
         lua_pushinteger(L, right);
@@ -394,9 +402,14 @@ static void push_result(lua_State *L, int operator, int left, int right) {
         if (right != left) is_numeric = make_number(L, right) && is_numeric;
         if (!is_numeric) fail_evaluation(L, MILLRACE_LUA_ILL_TYPED);
     }
-    if (lua_isinteger(L, left) && lua_isinteger(L, right)) {
+    int gives_float = operator == LUA_OPDIV || operator == LUA_OPPOW;
+    if (!gives_float && lua_isinteger(L, left) && lua_isinteger(L, right)) {
         push_whole_result(L, operator, lua_tointeger(L, left), lua_tointeger(L, right));
         return;
+    }
+    if (operator != LUA_OPUNM) {
+        refuse_inexact(L, left);
+        refuse_inexact(L, right);
     }
     lua_pushvalue(L, left);
     if (operator != LUA_OPUNM) lua_pushvalue(L, right);
@@ -424,6 +437,24 @@ EXACT_OPERATOR(exact_mul, __builtin_mul_overflow, LUA_OPMUL)
 static int exact_idiv(lua_State *L) {
     lua_settop(L, 2);
     push_result(L, LUA_OPIDIV, 1, 2);
+    return 1;
+}
+
+static int exact_div(lua_State *L) {
+    lua_settop(L, 2);
+    push_result(L, LUA_OPDIV, 1, 2);
+    return 1;
+}
+
+static int exact_mod(lua_State *L) {
+    lua_settop(L, 2);
+    push_result(L, LUA_OPMOD, 1, 2);
+    return 1;
+}
+
+static int exact_pow(lua_State *L) {
+    lua_settop(L, 2);
+    push_result(L, LUA_OPPOW, 1, 2);
     return 1;
 }
 
@@ -557,6 +588,8 @@ void fill_exact_operators(lua_State *L) {
         {"__exact_ne", exact_unequal},   {"__exact_for", exact_bound},
         {"__exact_numeral", exact_numeral}, {"__exact_add", exact_add},
         {"__exact_sub", exact_sub},      {"__exact_mul", exact_mul},
+        {"__exact_div", exact_div},      {"__exact_mod", exact_mod},
+        {"__exact_pow", exact_pow},
         {"__exact_idiv", exact_idiv},    {"__exact_lt", exact_less},
         {"__exact_le", exact_less_or_equal}, {"__exact_gt", exact_greater},
         {"__exact_ge", exact_greater_or_equal},

@@ -103,6 +103,10 @@ void make_decimal_metatable(lua_State *L);
 void add_arithmetic(lua_State *L);
 // Whether a decimal such as 2.0 is a whole number that a float represents, and which.
 int whole_of_decimal(lua_State *L, int index, lua_Integer *out);
+int push_whole_part(lua_State *L, const char *text, size_t byte_count, int is_up, int *has_fraction);
+int has_more_places(const char *text, int places);
+int places_of(const char *directive);
+void refuse_inexact(lua_State *L, int index);
 // The order of two texts: negative, zero or positive. Charges for the bytes.
 int compare_texts(lua_State *L, int left, int right);
 // The result of `<`, or of `<=`; raises Lua's error if the values have no order.

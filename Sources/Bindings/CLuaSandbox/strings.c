@@ -304,13 +304,25 @@ static void add_text_argument(lua_State *L, text_buffer *out, const directive *h
     lua_pop(L, 1);
 }
 
+// Whether a finite float has more digits than are asked for.
+static int is_rounded(lua_State *L, int index, int places) {
+    if (!isfinite(lua_tonumber(L, index))) return 0;
+    lua_pushvalue(L, index);
+    make_text(L, lua_gettop(L));
+    int is_rounded = has_more_places(lua_tostring(L, -1), places);
+    lua_pop(L, 1);
+    return is_rounded;
+}
+
 static void add_argument(lua_State *L, text_buffer *out, const directive *how, int argument) {
     luaL_checkany(L, argument);
     charge(L, 10);
     if (strchr("dif", how->conversion) != NULL) {
         if (lua_type(L, argument) == LUA_TSTRING && push_number_of_text(L, argument)) lua_replace(L, argument);
         // A float would lose digits of a large integer.
-        if (is_decimal(L, argument) || (how->conversion == 'f' && lua_isinteger(L, argument))) {
+        int is_exact = how->conversion == 'f' && lua_type(L, argument) == LUA_TNUMBER
+            && (lua_isinteger(L, argument) || is_rounded(L, argument, places_of(how->text)));
+        if (is_decimal(L, argument) || is_exact) {
             add_decimal(out, how->text, how->conversion, argument);
             return;
         }

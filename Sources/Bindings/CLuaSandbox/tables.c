@@ -168,17 +168,26 @@ static void push_whole(lua_State *L, lua_Number number) {
     else lua_pushnumber(L, number);
 }
 
-static int math_floor(lua_State *L) {
-    if (lua_isinteger(L, 1)) lua_settop(L, 1);
-    else push_whole(L, floor(checked_number(L, 1)));
+// A number as it is, or that of a text; anything else is an error.
+static void check_any_number(lua_State *L, int index) {
+    if (lua_type(L, index) == LUA_TSTRING && push_number_of_text(L, index)) lua_replace(L, index);
+    if (!is_decimal(L, index)) luaL_checktype(L, index, LUA_TNUMBER);
+}
+
+static int rounded(lua_State *L, int is_up) {
+    check_any_number(L, 1);
+    lua_settop(L, 1);
+    if (lua_isinteger(L, 1)) return 1;
+    size_t byte_count = 0;
+    int has_fraction = 0;
+    const char *text = decimal_text(L, 1, &byte_count);
+    if (text == NULL || !push_whole_part(L, text, byte_count, is_up, &has_fraction))
+        push_whole(L, is_up ? ceil(checked_number(L, 1)) : floor(checked_number(L, 1)));
     return 1;
 }
 
-static int math_ceil(lua_State *L) {
-    if (lua_isinteger(L, 1)) lua_settop(L, 1);
-    else push_whole(L, ceil(checked_number(L, 1)));
-    return 1;
-}
+static int math_floor(lua_State *L) { return rounded(L, 0); }
+static int math_ceil(lua_State *L) { return rounded(L, 1); }
 
 static int math_abs(lua_State *L) {
     if (lua_isinteger(L, 1)) {
@@ -193,10 +202,10 @@ static int math_abs(lua_State *L) {
 
 static int extreme(lua_State *L, int wants_greater) {
     int count = lua_gettop(L), best = 1;
-    checked_number(L, 1);
+    check_any_number(L, 1);
     charge(L, count);
     for (int index = 2; index <= count; index++) {
-        checked_number(L, index);
+        check_any_number(L, index);
         if (wants_greater ? lua_compare(L, best, index, LUA_OPLT) : lua_compare(L, index, best, LUA_OPLT))
             best = index;
     }
@@ -221,7 +230,8 @@ static int math_tointeger(lua_State *L) {
 
 static int math_type(lua_State *L) {
     luaL_checkany(L, 1);
-    if (lua_type(L, 1) != LUA_TNUMBER) lua_pushnil(L);
+    if (is_decimal(L, 1)) lua_pushliteral(L, "decimal");
+    else if (lua_type(L, 1) != LUA_TNUMBER) lua_pushnil(L);
     else lua_pushstring(L, lua_isinteger(L, 1) ? "integer" : "float");
     return 1;
 }
@@ -232,6 +242,8 @@ static int math_fmod(lua_State *L) {
         luaL_argcheck(L, divisor != 0, 2, "zero");
         lua_pushinteger(L, divisor == -1 ? 0 : lua_tointeger(L, 1) % divisor);
     } else {
+        refuse_inexact(L, 1);
+        refuse_inexact(L, 2);
         lua_pushnumber(L, fmod(checked_number(L, 1), checked_number(L, 2)));
     }
     return 1;

@@ -134,7 +134,11 @@ static int proxy_index(lua_State *L) {
     default:
         // A number such as 2.0 from JSON.
         key.kind = MILLRACE_LUA_INTEGER;
-        if (is_decimal(L, 2) && whole_of_decimal(L, 2, &key.integer)) break;
+        lua_Integer whole = 0;
+        if (is_decimal(L, 2) && whole_of_decimal(L, 2, &whole)) {
+            key.integer = whole;
+            break;
+        }
         lua_pushnil(L);
         return 1;
     }
