@@ -7,7 +7,7 @@ enum TenantOperationCommands {
     static let all = [
         Command(
             "tenants show", "show a tenant: balance, and whether it is suspended", operands: tenant,
-            options: APIClient.options, run: show),
+            options: [Times.option] + APIClient.options, run: show),
         Command(
             "tenants suspend", "stop all starts of a tenant, and pause its runs", operands: tenant,
             options: [
@@ -15,14 +15,15 @@ enum TenantOperationCommands {
                 Option(
                     "webhooks", .choice(["keep", "refuse"]),
                     "keep: each starts a run that is paused at once; refuse: 403 (default keep)"),
+                Times.option,
             ] + APIClient.options,
             details: """
                 Requests in flight finish; then each run pauses before its next step. Compensations continue.
                 A second call changes the reason and the rule for webhooks.
                 """, run: suspend),
         Command(
-            "tenants resume", "resume a suspended tenant", operands: tenant, options: APIClient.options,
-            run: resume),
+            "tenants resume", "resume a suspended tenant", operands: tenant,
+            options: [Times.option] + APIClient.options, run: resume),
         Command(
             "tenants take-back", "take minutes from a tenant's balance, once for each reference",
             operands: tenant + [Operand("MINUTES")],
@@ -46,7 +47,7 @@ enum TenantOperationCommands {
                 """, run: TenantExportCommand.run),
         Command(
             "tenants erase", "delete a suspended tenant for good, except its ledger", operands: tenant,
-            options: [Option("confirm", placeholder: "TENANT", "the tenant's id again")]
+            options: [Option("confirm", placeholder: "TENANT", "the tenant's id again"), Times.option]
                 + APIClient.options,
             details: """
                 Without --confirm it shows what would be lost. Open runs are cancelled, and undone as their workflows
@@ -55,10 +56,10 @@ enum TenantOperationCommands {
                 """, run: erase),
         Command(
             "tenants runs", "list a tenant's runs, the newest first", operands: tenant, options: paged,
-            run: runs),
+            details: moreDetails, run: runs),
         Command(
             "tenants ledger", "list a tenant's ledger entries, the newest first", operands: tenant,
-            options: paged, run: ledger),
+            options: paged, details: moreDetails, run: ledger),
         Command(
             "tenants usage", "show what a tenant used, day by day", operands: tenant,
             options: [
@@ -68,8 +69,12 @@ enum TenantOperationCommands {
     ]
 
     private static let paged =
-        [Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)")]
-        + APIClient.options
+        [
+            Option("limit", .integer(1...100_000), placeholder: "COUNT", "at most this many (default 50)"),
+            Times.option,
+        ] + APIClient.options
+    private static let moreDetails =
+        "If there are more, says so on standard error; with --json, `more` is then true."
 
     private static func tenant(_ invocation: Invocation) -> [String] { [invocation.arguments.operands[0]] }
 
@@ -108,7 +113,7 @@ enum TenantOperationCommands {
         } else {
             let erasure = answer["erasure"]
             invocation.console.print(
-                "\(erasure?["state"]?.text ?? "") since \(erasure?["since"]?.text ?? "")")
+                "\(erasure?["state"]?.text ?? "") since \(Times(invocation).text(erasure?["since"]))")
         }
         return .ok
     }
@@ -118,17 +123,19 @@ enum TenantOperationCommands {
             invocation.console.print(tenant)
             return .ok
         }
+        let times = Times(invocation)
         for (title, name) in [
             ("tenant:  ", "tenant_id"), ("name:    ", "name"), ("customer:", "external_customer_id"),
             ("created: ", "created_at"), ("balance: ", "balance_ms"),
         ] {
-            let text = tenant[name].flatMap { $0.isNull ? nil : $0.text } ?? "none"
+            let value = tenant[name].flatMap { $0.isNull ? nil : $0 }
+            let text = value.map { name == "created_at" ? times.text($0) : $0.text } ?? "none"
             invocation.console.print("\(title) \(text)\(name == "balance_ms" ? " ms" : "")")
         }
         var standing = "active"
         if let suspension = tenant["suspension"], !suspension.isNull {
             standing =
-                "suspended since \(suspension["since"]?.text ?? ""), webhooks: "
+                "suspended since \(times.text(suspension["since"])), webhooks: "
                 + "\(suspension["webhooks"]?.text ?? ""), reason: \(suspension["reason"]?.text ?? "")"
         }
         invocation.console.print("standing: \(standing)")
@@ -179,12 +186,23 @@ enum TenantOperationCommands {
         rightAligned: Set<Int>
     ) throws(CommandFailure) -> ExitCode {
         let limit = Int(clamping: invocation.arguments.integer("limit") ?? 50)
-        let items = try APIClient(invocation).list(what, tenant(invocation), limit: limit).items
+        let list = try APIClient(invocation).list(what, tenant(invocation), limit: limit)
         if invocation.isJSON {
-            invocation.console.print(["items": .array(items)])
+            invocation.console.print(list.value)
             return .ok
         }
+        let times = Times(invocation)
+        let items = list.items.map { item in
+            names.reduce(item) { item, name in
+                let isTime = name == "at" || name.hasSuffix("_at")
+                return isTime ? item.setting(name, .string(times.text(item[name]))) : item
+            }
+        }
         invocation.console.print(table(of: items, titles, names, rightAligned: rightAligned))
+        if list.hasMore {
+            invocation.console.complain(
+                "the newest \(counted(items.count, "entry", plural: "entries")); more with --limit")
+        }
         return .ok
     }
 

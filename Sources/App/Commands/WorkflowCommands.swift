@@ -161,6 +161,11 @@ enum WorkflowCommands {
         } else {
             invocation.console.print(text(of: answer.value, run))
         }
+        if answer.value["pending"]?.bool == true {
+            invocation.console.complain(
+                "the run goes on, and its result was not waited for any longer: `millrace run \(run) --follow`"
+            )
+        }
         let status = answer.value["status"]?.string
         return status == nil || status == "succeeded" ? .ok : .notOK
     }

@@ -1,6 +1,7 @@
 import Ports
 import Values
 import Workflow
+import WorkflowYAML
 
 /// `workflows` and what belongs to it: a workflow's versions, and its end.
 enum WorkflowLifeCommands {
@@ -107,8 +108,13 @@ enum WorkflowLifeCommands {
     @Sendable private static func diff(_ invocation: Invocation) throws(CommandFailure) -> ExitCode {
         let (operands, client) = (invocation.arguments.operands, try APIClient(invocation))
         let name = operands[0]
-        let before = try side(operands[1], of: name, with: client)
-        let after = try side(operands.count > 2 ? operands[2] : "live", of: name, with: client)
+        var before = try side(operands[1], of: name, with: client)
+        var after = try side(operands.count > 2 ? operands[2] : "live", of: name, with: client)
+        // A deployment that replaced constants is one line of JSON, which has no lines to compare.
+        if before.lines.count == 1 || after.lines.count == 1 {
+            before = before.spreadOut
+            after = after.spreadOut
+        }
         let diff = LineDiff(before.lines, after.lines)
         if invocation.isJSON {
             invocation.console.print([
@@ -132,6 +138,13 @@ enum WorkflowLifeCommands {
             self.title = title
             lines = source.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             if lines.last == "" { lines.removeLast() }
+        }
+
+        /// The document with a line for each value; as it is if it cannot be read.
+        var spreadOut: Side {
+            let source = lines.joined(separator: "\n")
+            guard case .success(let node) = DocumentReader.read(Array(source.utf8)) else { return self }
+            return Side(title: "\(title), as JSON", source: JSON.prettyText(node.value))
         }
     }
 

@@ -243,7 +243,7 @@ private final class WaitingReply: @unchecked Sendable {
         }
     }
 
-    func giveUp() { answer { [self] in run.map { .accepted($0, duplicate: false) } } }
+    func giveUp() { answer { [self] in run.map { .pending($0) } } }
 
     private func answer(_ make: () -> TriggerReply?) {
         let call: (reply: @Sendable (TriggerReply) -> Void, answer: TriggerReply)? = lock.withLock {

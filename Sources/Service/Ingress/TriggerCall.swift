@@ -29,6 +29,8 @@ package struct TriggerCall: Sendable {
 package enum TriggerReply: Sendable {
     /// Durable (I5).
     case accepted(RunID, duplicate: Bool)
+    /// The caller has waited for the run as long as one may, and the run goes on.
+    case pending(RunID)
     /// The workflow skips runs beyond its limit: no run was started, and this one goes on.
     case skipped(of: RunID)
     /// The run that the caller waited for is over.

@@ -10,6 +10,8 @@ enum TriggerAnswer {
         switch reply {
         case .accepted(let run, let duplicate):
             Answer.json(202, ["run_id": .string("\(run)"), "duplicate": .bool(duplicate)])
+        case .pending(let run):
+            Answer.json(202, ["run_id": .string("\(run)"), "duplicate": false, "pending": true])
         case .skipped(let active):
             Answer.json(
                 202, ["run_id": .string("\(active)"), "duplicate": false, "skipped": true])

@@ -205,7 +205,7 @@ struct WorkflowCallTests {
                 Fault(.delay, on: "POST /effects", delay: .milliseconds(400)))
             let ingress = Ingress(runtime: service.runtime, replyWait: .milliseconds(50))
             let reply = try service.trigger("slow", of: acme, through: ingress)
-            guard case .accepted(let run, duplicate: false)? = reply else {
+            guard case .pending(let run)? = reply else {
                 Issue.record("\(String(describing: reply))")
                 return
             }

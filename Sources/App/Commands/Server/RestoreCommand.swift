@@ -19,7 +19,8 @@ enum RestoreCommand {
                 SettingTable.server.filter { ["data", "database", "master-key-file"].contains($0.name) }),
         details: """
             Compares the backup with BACKUP.sha256, and checks the copy as `backup` does, before it gets its name.
-            Refuses to replace a file, or to write where a server runs. The master key must be that of the time of the backup: it is compared if it is at hand.
+            Refuses to replace a file, or to write where a server runs. The master key must be that of the time of the
+            backup: it is compared if it is at hand.
             Everything after the backup is lost: requests that were sent since then may be sent again.
             Read "What a restore means for money" in docs/backup.md before you start the server.
             """, run: run)
