@@ -2,6 +2,9 @@
 ///
 /// The entries form a ring in the order of their last use, inside an array. A lookup moves an entry to the
 /// front; an insertion evicts from the back. Elements stay until they are evicted or removed.
+///
+/// If more entries are used in turn than fit, a cache that always evicts the oldest one finds nothing. One that
+/// resists scans puts most new entries at the back of a full cache: they replace each other, and the rest stays.
 package struct LRUCache<Key: Hashable, Element> {
     fileprivate struct Node {
         var key: Key
@@ -12,15 +15,25 @@ package struct LRUCache<Key: Hashable, Element> {
         var newer: Int
     }
 
+    /// Of so many new entries of a full cache, one comes to the front, so that what is not used any more leaves.
+    private static var frontShare: Int { 8 }
+
     private let weightMax: Int
+    private let resistsScans: Bool
+    private var evictingCount = 0
     private var nodes: [Node] = []
     private var places: [Key: Int] = [:]
     private var newest = 0
     /// The total weight of all entries.
     package private(set) var weight = 0
 
-    /// - Parameter weightMax: Most total weight, at least 0; a single entry may weigh more.
-    package init(weightMax: Int) { self.weightMax = weightMax }
+    /// - Parameters:
+    ///   - weightMax: Most total weight, at least 0; a single entry may weigh more.
+    ///   - resistsScans: Whether part of the entries is kept if more are used in turn than fit.
+    package init(weightMax: Int, resistsScans: Bool = false) {
+        self.weightMax = weightMax
+        self.resistsScans = resistsScans
+    }
 
     package var count: Int { nodes.count }
 
@@ -44,7 +57,14 @@ package struct LRUCache<Key: Hashable, Element> {
             nodes[place].weight = weight
             moveToFront(place)
         } else {
+            let isFull = self.weight + weight > weightMax && count > 0
+            // Before the new entry is there, which may become the oldest.
+            while self.weight + weight > weightMax, count > 0 { remove(at: nodes[newest].newer) }
             append(Node(key: key, element: element, weight: weight, older: 0, newer: 0))
+            if isFull, resistsScans {
+                evictingCount += 1
+                if evictingCount % Self.frontShare != 0 { newest = nodes[newest].older }
+            }
         }
         while self.weight > weightMax, count > 1 { remove(at: nodes[newest].newer) }
     }

@@ -50,8 +50,8 @@ package final class Catalog: @unchecked Sendable {
         self.store = store
         self.loader = loader
         self.cryptography = cryptography
-        current = LRUCache(weightMax: weightMax)
-        byDigest = LRUCache(weightMax: weightMax)
+        current = LRUCache(weightMax: weightMax, resistsScans: true)
+        byDigest = LRUCache(weightMax: weightMax, resistsScans: true)
     }
 
     /// Calls `listener` after each deployment and deletion, with no lock held; the last one set is called.
