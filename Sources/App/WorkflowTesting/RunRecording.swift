@@ -39,6 +39,7 @@ package struct RunRecording: Sendable {
         if !mocks.isEmpty { one["mocks"] = .object(mocks) }
         let signals = self.signals
         if !signals.isEmpty { one["signals"] = .array(signals) }
+        if let cancel { one["cancel"] = .object(cancel) }
         one["expect"] = .object(expectations)
         return one
     }
@@ -99,6 +100,11 @@ package struct RunRecording: Sendable {
                 mocks[path] = .array(answers + [end])
             }
         }
+        for step in record["steps"]?.array ?? [] where step["state"]?.text == "cancelled" {
+            let isRequest = step["kind"]?.text == "request" && step["items"] == nil
+            guard isRequest, let path = step["id"]?.text, mocks[path] == nil else { continue }
+            mocks[path] = .array([lateAnswer])
+        }
         return mocks
     }
 
@@ -152,14 +158,42 @@ package struct RunRecording: Sendable {
         return answer
     }
 
+    /// How long after its start something happened to the run.
+    private func delay(until time: Value?) -> Value? {
+        guard let begun = start["at"]?.string.flatMap({ Instant(rfc3339: $0) }),
+            let at = time?.string.flatMap({ Instant(rfc3339: $0) })
+        else { return nil }
+        return .string("\((at - begun).milliseconds)ms")
+    }
+
+    /// The cancel that ended the run or its `finally` steps; nil for none.
+    private var cancel: Object? {
+        let event = events.first { event in
+            switch event["kind"]?.text {
+            case "run.cancel_requested": true
+            case "run.finally_cut": event["facts"]?["error"]?.text == "cancelled"
+            default: false
+            }
+        }
+        guard let event, let at = delay(until: event["at"]) else { return nil }
+        var cancel = Object()
+        cancel["at"] = at
+        cancel["reason"] = event["facts"]?["reason"] ?? event["facts"]?["message"]
+        return cancel
+    }
+
+    /// An answer that comes after the run is over, for a request whose answer was not waited for: a race was decided, or
+    /// the run ended first.
+    private var lateAnswer: Value {
+        let took = delay(until: record["finished_at"])?.string ?? "0ms"
+        return ["status": 200, "took": .string("\((Int64(took.dropLast(2)) ?? 0) + 3_600_000)ms")]
+    }
+
     private var signals: [Value] {
-        let begun = start["at"]?.string.flatMap { Instant(rfc3339: $0) }
-        return events.compactMap { event in
+        events.compactMap { event in
             guard let facts = event["facts"], let prefix = Self.signalPrefix(event) else { return nil }
             var signal = Object()
-            if let begun, let at = event["at"]?.string.flatMap({ Instant(rfc3339: $0) }) {
-                signal["at"] = .string("\((at - begun).milliseconds)ms")
-            }
+            signal["at"] = delay(until: event["at"])
             signal["name"] = facts[prefix + "name"] ?? .null
             if let body = facts[prefix + "body"], !body.isNull { signal["body"] = body }
             return .object(signal)

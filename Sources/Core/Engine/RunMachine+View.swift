@@ -113,6 +113,7 @@ extension RunMachine {
         let path = path(of: index)
         var object = Object()
         object["id"] = .string(path)
+        object["kind"] = .string(plan.steps[state.nodes[index].step].action.kindName)
         object["state"] = .string(stateToken(of: index, timeline))
         object["attempts"] = .int(Int64(result?.attemptCount ?? attemptCount(index, phase)))
         let error = phase == .succeeded ? nil : result?.error ?? timeline.lastErrors[path]

@@ -543,21 +543,3 @@ extension WorkflowDecoder {
             hint: hint)
     }
 }
-
-extension Step {
-    /// The key of the file format for the step's action.
-    package var kindName: String {
-        switch action {
-        case .request: "request"
-        case .compute: "lua"
-        case .fail: "fail"
-        case .finish: "finish"
-        case .sleep: "sleep"
-        case .wait: "wait"
-        case .call: "call"
-        case .signal: "signal"
-        case .reply: "reply"
-        case .group: "steps"
-        }
-    }
-}

@@ -433,3 +433,26 @@ package struct RetryPolicy: Sendable {
         ],
         delay: .seconds(1), backoff: .exponential, maxDelay: .seconds(300), jitter: .full)
 }
+
+extension Step {
+    /// The key of the file format for the step's action.
+    package var kindName: String { action.kindName }
+}
+
+extension Step.Action {
+    /// The key of the file format.
+    package var kindName: String {
+        switch self {
+        case .request: "request"
+        case .compute: "lua"
+        case .fail: "fail"
+        case .finish: "finish"
+        case .sleep: "sleep"
+        case .wait: "wait"
+        case .call: "call"
+        case .signal: "signal"
+        case .reply: "reply"
+        case .group: "steps"
+        }
+    }
+}
